@@ -1,0 +1,53 @@
+"""What a room brings to the city.
+
+Each plane has a ``plane.py`` that builds one :class:`Plane` from the few things it needs. ``server/city.py`` collects
+them; it knows no details. A third party's plane is a factory under the entry point group ``pharos.planes``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from pharos.core.fault import FaultCode
+from pharos.core.operation import AnyOperation
+from pharos.core.projection import Projection
+from pharos.core.resource import AnyKind
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+"""An ASGI 3.0 application."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A protocol route: only for wires that a public standard fixes. Everything else is an operation."""
+
+    method: str
+    path: str
+    """Exact path."""
+    app: ASGIApp
+    summary: str
+
+
+Service = Callable[[], AbstractAsyncContextManager[None]]
+"""Background work: entered at start-up in the order of the planes, left at shutdown in reverse."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """The contribution of one room."""
+
+    name: str
+    summary: str
+    kinds: tuple[AnyKind, ...] = ()
+    operations: tuple[AnyOperation, ...] = ()
+    faults: tuple[FaultCode, ...] = ()
+    projections: tuple[Projection, ...] = ()
+    routes: tuple[Route, ...] = ()
+    services: tuple[Service, ...] = ()

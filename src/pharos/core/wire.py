@@ -1,0 +1,45 @@
+"""How values look outside the process: JSON with camelCase names, nothing unknown accepted.
+
+``Wire`` is the base of every type that crosses a boundary (specs, operation inputs and outputs, problems). Python code
+uses snake_case names; the wire uses their camelCase form; both are accepted as input.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic.alias_generators import to_camel
+
+Json: TypeAlias = JsonValue
+JsonObject: TypeAlias = dict[str, JsonValue]
+
+T = TypeVar("T")
+
+
+class Wire(BaseModel):
+    """A typed value with a stable JSON form. Immutable; unknown fields are an error."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        frozen=True,
+        ser_json_inf_nan="null",
+        use_attribute_docstrings=True,
+    )
+
+    def to_json(self) -> JsonObject:
+        """The value as plain JSON data, with wire names; fields that are ``None`` are left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class Page(Wire, Generic[T]):
+    """One page of a list. ``next`` is the cursor that continues it, ``null`` on the last page."""
+
+    items: list[T]
+    next: str | None = Field(default=None)
+
+    def to_json(self) -> JsonObject:
+        """As :meth:`Wire.to_json`, but ``next`` is always present: its ``null`` says that the list ends here."""
+        return {**super().to_json(), "next": self.next}

@@ -1,0 +1,1 @@
+"""Ports, and the engines behind them."""

@@ -1,0 +1,35 @@
+"""The faults storage can raise beside the common ones."""
+
+from __future__ import annotations
+
+from pharos.core.fault import Category, FaultCode, Retry
+
+POSITION_CONFLICT = FaultCode(
+    "POSITION_CONFLICT", "The topic has moved on", 409, Category.CONFLICT,
+    "The topic's last sequence is not the expected one. Read the topic again and decide anew.", Retry.AFTER_FIX,
+)  # fmt: skip
+COUNTER_EXHAUSTED = FaultCode(
+    "COUNTER_EXHAUSTED", "Counter exhausted", 429, Category.QUOTA,
+    "The amount does not fit under the counter's limit. `facts` has limit, settled, reserved and requested.",
+    Retry.AFTER_TIME,
+)  # fmt: skip
+IDEMPOTENCY_RACE = FaultCode(
+    "IDEMPOTENCY_RACE", "The same key is being used at this moment", 409, Category.CONFLICT,
+    "Another call with the same idempotency key committed first. Its answer can be read now.", Retry.SAME_REQUEST,
+)  # fmt: skip
+SCHEMA_TOO_NEW = FaultCode(
+    "SCHEMA_TOO_NEW", "Data of a newer version", 409, Category.PRECONDITION,
+    "The data was written by a newer Pharos. Start that version; this one does not touch the data.",
+)  # fmt: skip
+HOME_IN_USE = FaultCode(
+    "HOME_IN_USE", "Home directory in use", 409, Category.CONFLICT,
+    "Another process has this home open. One process owns a home at a time.", Retry.AFTER_FIX,
+)  # fmt: skip
+STORAGE_FAILED = FaultCode(
+    "STORAGE_FAILED", "Storage failed", 503, Category.DEPENDENCY,
+    "The disk refused a write (full, read-only, or failing). The transaction was rolled back.", Retry.AFTER_FIX,
+)  # fmt: skip
+
+ALL: tuple[FaultCode, ...] = (
+    POSITION_CONFLICT, COUNTER_EXHAUSTED, IDEMPOTENCY_RACE, SCHEMA_TOO_NEW, HOME_IN_USE, STORAGE_FAILED,
+)  # fmt: skip

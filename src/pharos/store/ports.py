@@ -1,0 +1,281 @@
+"""What the city needs of storage, in words no engine owns.
+
+All writing goes through one call, :meth:`Store.commit`: a list of commands that come about together or not at all. All
+reading goes through the ports that hang on the store. An engine implements this module; ``tests/contracts/`` proves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from pharos.core.event import START, Event, Position, Recorded
+from pharos.core.operation import Delete, Put, SetStatus
+from pharos.core.projection import Projection, Row, Scalar
+from pharos.core.resource import ResourceId
+from pharos.core.wire import JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Append an event to its topic. Result: the :class:`Recorded` event.
+
+    ``expected_sequence`` is the sequence the topic's last event must have now (0: no event yet); another one is a
+    ``POSITION_CONFLICT``. ``idempotency_key`` (unique within the topic) makes a repeated append return what the first
+    one recorded, without appending.
+    """
+
+    event: Event
+    expected_sequence: int | None = None
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """An amount held on a counter for a while: part of a :class:`Reserve`.
+
+    ``settled + reserved`` of (``counter``, ``window``) never passes ``limit``. Amounts are integers in the counter's own
+    unit (money: billionths of the currency unit). A ``window`` names a stretch of time, such as ``2026-11``.
+    """
+
+    counter: str
+    window: str
+    amount: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """Hold amounts on several counters, all or none. Result: ``None``.
+
+    Raises ``COUNTER_EXHAUSTED`` with the facts ``counter, window, limit, settled, reserved, requested``; then nothing is
+    held. ``note`` is kept with the reservation, so that what a crash leaves open can be explained and settled.
+    """
+
+    id: str
+    holds: tuple[Hold, ...]
+    note: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """End a reservation: release its holds and add ``actual`` (by counter) to what is settled, in the held windows.
+
+    Result: whether the reservation was open. Settling again changes nothing: a reservation settles exactly once.
+    Counters not named in ``actual`` settle at 0. ``actual`` may be above what was held: the truth is recorded.
+    """
+
+    id: str
+    actual: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """Keep the answer of a write under its idempotency key. Result: ``None``.
+
+    ``scope`` is the caller's id. If the key is taken by a live record, the commit fails with ``IDEMPOTENCY_RACE`` and
+    the caller reads the record.
+    """
+
+    scope: str
+    key: str
+    fingerprint: str
+    operation_id: str
+    answer: JsonObject | None
+    expires_at: datetime
+
+
+Command = Append | Reserve | Settle | Remember | Put | Delete | SetStatus
+Result = Recorded | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResource:
+    """A resource as the catalog keeps it: plain JSON in the resource envelope's form, so that no engine knows a kind."""
+
+    id: ResourceId
+    revision: int
+    document: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One entry of a resource's history. ``document`` is ``None`` where the change was a deletion."""
+
+    id: ResourceId
+    revision: int
+    document: JsonObject | None
+    operation_id: str
+    principal: str
+    time: datetime
+
+
+class Catalog(Protocol):
+    """Desired state: resources, their labels and their history."""
+
+    async def get(self, id: ResourceId) -> StoredResource | None:
+        """The resource as it is now."""
+
+    async def list(
+        self,
+        kind: str | None = None,
+        namespace: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> tuple[Sequence[StoredResource], str | None]:
+        """Resources in the order of (kind, namespace, name), and the cursor of the next page, if there is one."""
+
+    async def history(
+        self, id: ResourceId, before: int | None = None, limit: int = 100
+    ) -> tuple[Sequence[Revision], int | None]:
+        """Revisions, newest first; also of a deleted resource. The second value continues the list as ``before``."""
+
+    async def revision(self, id: ResourceId, revision: int) -> Revision | None:
+        """One entry of the history."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic: how many events it has and where the last one stands."""
+
+    name: str
+    sequence: int
+    last: Position
+
+
+class Log(Protocol):
+    """What happened: topics, each in strict order, and one order over all of them."""
+
+    async def read(self, topic: str, after: Position = START, limit: int = 100) -> Sequence[Recorded]:
+        """Events of one topic after a position."""
+
+    async def read_all(
+        self, after: Position = START, limit: int = 100, types: frozenset[str] | None = None
+    ) -> Sequence[Recorded]:
+        """Events of all topics after a position, in the order of the log."""
+
+    def tail(self, topic: str | None = None, after: Position = START) -> AsyncIterator[Recorded]:
+        """Events after a position, then each new one as it is recorded, until the iterator is closed.
+
+        A consumer that is slower than the writers is served from the tables, so nothing is buffered without bound.
+        """
+
+    async def topics(
+        self, prefix: str = "", after: str | None = None, limit: int = 100
+    ) -> tuple[Sequence[Topic], str | None]:
+        """Topics in the order of their names, and the cursor of the next page."""
+
+    async def topic(self, name: str) -> Topic | None:
+        """One topic, or ``None`` if nothing was ever appended to it."""
+
+    async def head(self) -> Position:
+        """The position of the newest event (``START`` in an empty log)."""
+
+
+class Blobs(Protocol):
+    """Immutable bytes by content hash (``sha256:…``)."""
+
+    async def put(self, data: AsyncIterator[bytes] | bytes) -> str:
+        """Store bytes durably and return their digest. Storing the same bytes again changes nothing."""
+
+    def get(self, digest: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes from ``start`` to ``end`` in pieces. Raises ``NOT_FOUND``."""
+
+    async def size(self, digest: str) -> int | None:
+        """Length in bytes, or ``None`` if there is no such blob."""
+
+    async def delete(self, digest: str) -> bool:
+        """Remove a blob; whether it was there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A counter in one window."""
+
+    counter: str
+    window: str
+    settled: int
+    reserved: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """A reservation that is open."""
+
+    id: str
+    holds: tuple[Hold, ...]
+    note: Mapping[str, str]
+    made_at: datetime
+
+
+class Counters(Protocol):
+    """Amounts with hard limits: reserve first, settle the truth."""
+
+    async def read(self, counters: Sequence[tuple[str, str]]) -> Sequence[Count]:
+        """The named (counter, window) pairs, in the given order; what was never used reads as zero."""
+
+    async def open_reservations(self, before: datetime | None = None, limit: int = 1000) -> Sequence[Reservation]:
+        """Reservations not yet settled, oldest first; ``before``: only those made earlier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """The record of an idempotency key."""
+
+    fingerprint: str
+    operation_id: str
+    answer: JsonObject | None
+
+
+class Views(Protocol):
+    """The tables of projections."""
+
+    async def register(self, projection: Projection) -> None:
+        """Create the projection's tables, or drop and create them if its version changed. Call once at start-up."""
+
+    async def advance(self, name: str, limit: int = 1000) -> int:
+        """Fold up to ``limit`` more events and store the new position in the same transaction. Returns how many
+        events of the log were passed (also those whose type the projection does not want); 0 means caught up."""
+
+    async def position(self, name: str) -> Position:
+        """How far the projection has folded."""
+
+    async def reset(self, name: str) -> None:
+        """Empty the projection's tables and put its position before the first event."""
+
+    async def query(self, sql: str, parameters: Mapping[str, Scalar] | None = None) -> Sequence[Row]:
+        """Read view tables. Parameters are named (``:name``)."""
+
+
+class Store(Protocol):
+    """An open engine."""
+
+    @property
+    def catalog(self) -> Catalog: ...
+    @property
+    def log(self) -> Log: ...
+    @property
+    def blobs(self) -> Blobs: ...
+    @property
+    def counters(self) -> Counters: ...
+    @property
+    def views(self) -> Views: ...
+
+    async def commit(self, *commands: Command, operation_id: str = "", principal: str = "") -> Sequence[Result]:
+        """Bring all commands about in one transaction and return their results in order.
+
+        When this returns, a ``kill -9`` loses nothing of it. Raises the fault of the first command whose expectation
+        does not hold (``CONFLICT``, ``POSITION_CONFLICT``, ``COUNTER_EXHAUSTED``, ``IDEMPOTENCY_RACE``); then none of
+        them happened. Commits of many callers share a transaction (group commit) without sharing their fate.
+        ``operation_id`` and ``principal`` are noted in the history of the resources that are changed.
+        Cancelling the caller does not cancel a commit that the writer has taken.
+        """
+
+    async def remembered(self, scope: str, key: str) -> Remembered | None:
+        """The live record of an idempotency key."""
+
+    async def close(self) -> None:
+        """Finish what was taken, then close. Idempotent."""
