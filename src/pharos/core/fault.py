@@ -1,8 +1,8 @@
 """A refusal or failure that can be acted on.
 
 A fault is an RFC 9457 problem with a profile for agents: a stable code, the chain of causes, the rule that was
-violated, the state things are in now, whether and when to try again, and an ordered list of executable fixes. Each plane
-declares its codes in one ``faults.py``; the catalogue of all of them is an operation (``faults.list``).
+violated, the state things are in now, whether and when to try again, and an ordered list of executable fixes. Each
+plane declares its codes in one ``faults.py``; the catalogue of all of them is an operation (``faults.list``).
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ class Metadata(Wire):
     uid: str = ""
     """UUIDv7 given at creation: a resource deleted and created again has the same name and another uid."""
     revision: int = 0
-    """Grows by one with each change of spec, labels or annotations; 0 before the first. Used for optimistic concurrency."""
+    """Grows by one with each change of spec, labels or annotations; 0 before the first."""
     created_at: datetime | None = None
     updated_at: datetime | None = None
 

@@ -15,8 +15,8 @@ MODEL_CALLED: Literal["model.called"] = "model.called"
 class Usage(TypedDict, total=False):
     """Tokens by price class. Classes do not overlap: their sum is everything that was processed.
 
-    ``input`` is uncached input, ``cacheRead`` and ``cacheWrite5m``/``cacheWrite1h`` are prompt cache classes, ``output``
-    excludes ``reasoning``. ``estimated`` is present and true where the provider gave no numbers.
+    ``input`` is uncached input, ``cacheRead`` and ``cacheWrite5m``/``cacheWrite1h`` are prompt cache classes,
+    ``output`` excludes ``reasoning``. ``estimated`` is present and true where the provider gave no numbers.
     """
 
     input: int
@@ -36,7 +36,7 @@ class PriceUsed(TypedDict):
 
 
 Outcome = Literal["ok", "error", "refused", "cancelled", "incomplete", "unknown"]
-"""``refused``: no attempt was made. ``incomplete``: the stream was cut. ``unknown``: the process died during the call."""
+"""``refused``: no attempt was made. ``incomplete``: the stream was cut. ``unknown``: the process died meanwhile."""
 
 
 class Attempt(TypedDict):
@@ -60,9 +60,11 @@ class Attempt(TypedDict):
 
 
 class Conversation(TypedDict):
-    """What lets calls be stitched together. ``id`` is the caller's own session id, if it gave one; ``marks`` are digests
-    of the message list up to each of its last turns, oldest first, so that a call that repeats another's messages and
-    adds to them is its continuation."""
+    """What lets calls be stitched together.
+
+    ``id`` is the caller's own session id, if it gave one; ``marks`` are digests of the message list up to each of its
+    last turns, oldest first, so that a call that repeats another's messages and adds to them is its continuation.
+    """
 
     id: str
     marks: list[str]

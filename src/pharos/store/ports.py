@@ -36,8 +36,8 @@ class Append:
 class Hold:
     """An amount held on a counter for a while: part of a :class:`Reserve`.
 
-    ``settled + reserved`` of (``counter``, ``window``) never passes ``limit``. Amounts are integers in the counter's own
-    unit (money: billionths of the currency unit). A ``window`` names a stretch of time, such as ``2026-11``.
+    ``settled + reserved`` of (``counter``, ``window``) never passes ``limit``. Amounts are integers in the counter's
+    own unit (money: billionths of the currency unit). A ``window`` names a stretch of time, such as ``2026-11``.
     """
 
     counter: str
@@ -50,8 +50,8 @@ class Hold:
 class Reserve:
     """Hold amounts on several counters, all or none. Result: ``None``.
 
-    Raises ``COUNTER_EXHAUSTED`` with the facts ``counter, window, limit, settled, reserved, requested``; then nothing is
-    held. ``note`` is kept with the reservation, so that what a crash leaves open can be explained and settled.
+    Raises ``COUNTER_EXHAUSTED`` with the facts ``counter, window, limit, settled, reserved, requested``; then nothing
+    is held. ``note`` is kept with the reservation, so that what a crash leaves open can be explained and settled.
     """
 
     id: str
@@ -93,7 +93,7 @@ Result = Recorded | bool | None
 
 @dataclass(frozen=True, slots=True)
 class StoredResource:
-    """A resource as the catalog keeps it: plain JSON in the resource envelope's form, so that no engine knows a kind."""
+    """A resource as the catalog keeps it: plain JSON in the form of the envelope, so that no engine knows a kind."""
 
     id: ResourceId
     revision: int

@@ -1,0 +1,1 @@
+"""Customs: everything that crosses the wall between the city and the models, tools and cities outside."""

@@ -1,0 +1,245 @@
+"""The call, event and usage model between dialects.
+
+Only calls that cross from one dialect to another pass through these types; a call whose client and provider speak the
+same dialect keeps its bytes. A dialect that cannot express something says so in ``Request.dropped`` (JSON pointers of
+the client's body), never in silence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+from pharos.core.wire import JsonObject
+from pharos.mesh.facts import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Plain text. ``cache`` marks the end of a prefix that the provider should cache (``"5m"`` or ``"1h"``)."""
+
+    text: str
+    cache: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image by URL or as base64 ``data`` with its ``media_type``."""
+
+    url: str | None = None
+    data: str | None = None
+    media_type: str = ""
+    cache: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """Reasoning text. ``signature`` is the provider's proof of it; ``redacted`` replaces the text by opaque data."""
+
+    text: str
+    signature: str = ""
+    redacted: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The model wants a tool called. ``arguments`` is JSON text as the model wrote it, also when it was cut off."""
+
+    id: str
+    name: str
+    arguments: str
+    cache: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a tool returned for the call ``id``."""
+
+    id: str
+    content: tuple[Text | Image, ...]
+    error: bool = False
+    cache: str | None = None
+
+
+Block = Text | Image | Thinking | ToolCall | ToolResult
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one side said. System text inside a conversation is a turn of role ``system``."""
+
+    role: Literal["system", "user", "assistant"]
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function the model may call; ``parameters`` is its JSON Schema."""
+
+    name: str
+    description: str
+    parameters: JsonObject
+    strict: bool | None = None
+    cache: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolChoice:
+    """Which tools the model may or must call. ``name`` is set for mode ``named``."""
+
+    mode: Literal["auto", "none", "required", "named"]
+    name: str = ""
+
+
+@dataclass(slots=True)
+class Request:
+    """A model call in no dialect. ``None`` means that the client did not say."""
+
+    turns: list[Turn]
+    max_output: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    stop: tuple[str, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice | None = None
+    parallel_tools: bool | None = None
+    effort: str | None = None
+    """Reasoning effort word: none, minimal, low, medium, high, xhigh, max."""
+    thinking_budget: int | None = None
+    schema: JsonObject | None = None
+    """JSON Schema the answer must follow; ``{}`` asks for any JSON object."""
+    schema_name: str = ""
+    user: str | None = None
+    stream: bool = False
+    extra: JsonObject = field(default_factory=dict)
+    """Parameters of the client's dialect without a canonical field, by their name (seed, penalties, logit bias …)."""
+    dropped: list[str] = field(default_factory=list)
+
+
+class Finish(StrEnum):
+    """Why the model stopped. Every dialect publishes its table to and from these words."""
+
+    STOP = "stop"
+    STOP_SEQUENCE = "stop_sequence"
+    LENGTH = "length"
+    TOOL = "tool"
+    FILTER = "filter"
+    REFUSAL = "refusal"
+    PAUSE = "pause"
+    CONTEXT = "context"
+    OTHER = "other"
+
+
+@dataclass(slots=True)
+class Answer:
+    """A whole answer."""
+
+    id: str
+    model: str
+    blocks: tuple[Text | Thinking | ToolCall, ...]
+    finish: Finish
+    usage: Usage
+    finish_raw: str = ""
+    stop_sequence: str | None = None
+
+
+# Stream events. An answer is: Started, then per block its start, deltas and end in order, then Finished.
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The provider has begun. ``usage`` carries the input side if it is known already."""
+
+    id: str
+    model: str
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BlockStarted:
+    """Block ``index`` begins: its kind, and for a tool call its id and name."""
+
+    index: int
+    kind: Literal["text", "thinking", "tool"]
+    id: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """More of block ``index``: text, reasoning text or a fragment of a tool call's JSON arguments."""
+
+    index: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """The signature of thinking block ``index``, or (``redacted``) its opaque replacement."""
+
+    index: int
+    signature: str = ""
+    redacted: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockEnded:
+    """Block ``index`` is complete."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The answer is complete. A stream that ends without this was cut."""
+
+    finish: Finish
+    usage: Usage
+    finish_raw: str = ""
+    stop_sequence: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The provider reported an error inside the stream."""
+
+    failure: Failure
+
+
+StreamEvent = Started | BlockStarted | Delta | Signed | BlockEnded | Finished | Failed
+
+
+class FailureClass(StrEnum):
+    """What a provider's refusal means for the call: the retry policy is decided by this, never by a dialect's words."""
+
+    RATE_LIMITED = "rate_limited"
+    OVERLOADED = "overloaded"
+    SERVER = "server"
+    TIMEOUT = "timeout"
+    CONNECT = "connect"
+    PROTOCOL = "protocol"
+    """The upstream lied: wrong content type, malformed chunk, no terminator, an error inside a 200."""
+    INVALID = "invalid"
+    """The request is at fault; another attempt would fail the same way."""
+    CONTEXT = "context"
+    AUTHENTICATION = "authentication"
+    """The provider refused *our* credential."""
+    QUOTA = "quota"
+    NOT_FOUND = "not_found"
+    FILTERED = "filtered"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A provider's refusal or failure, in no dialect. ``message`` is the provider's text: data, never instructions."""
+
+    cls: FailureClass
+    message: str
+    status: int = 0
+    type: str = ""
+    code: str = ""
+    retry_after: float | None = None
+    body: bytes = b""
+    """The error body as it came, for the diagonal."""

@@ -1,0 +1,183 @@
+"""What a dialect is: how one wire protocol asks, answers, streams and refuses.
+
+Each dialect is one module with one object that implements :class:`Dialect`. Every method is pure: no I/O, no clock.
+A dialect serves in two roles. As the *client's* it reads requests and writes answers; as the *provider's* it writes
+requests and reads answers. Where both sides speak the same dialect nothing is translated: the body is edited in place
+and the stream is only watched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from pharos.core.fault import FaultDocument
+from pharos.core.wire import Json, JsonObject
+from pharos.gateway.models.canonical import Answer, Failure, Request, StreamEvent
+from pharos.gateway.models.sse import Frame
+from pharos.mesh.facts import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What governance must know of a request, read without translating it."""
+
+    model: str
+    stream: bool
+    max_output: int | None
+    """The output limit the client set, in tokens, for all choices together."""
+    turns: Sequence[Json]
+    """The conversation as it came, system text first: input of the conversation marks."""
+    tools: tuple[str, ...]
+    wants_usage: bool
+    """Whether the client asked for usage in its stream (always true where the dialect always sends it)."""
+    user: str
+    """The end user or session the client named, or empty."""
+
+@dataclass(frozen=True, slots=True)
+class Edits:
+    """The declared edits of a same-dialect request: nothing else in the body changes."""
+
+    model: str
+    ask_usage: bool = False
+    """Make a streaming provider report usage although the client did not ask."""
+    max_output: int | None = None
+    """Set an output limit (only where the client set none)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one frame of a watched stream meant.
+
+    ``content``: the first of these commits the answer. ``hide``: the client did not ask for this frame.
+    """
+
+    content: bool = False
+    hide: bool = False
+    done: bool = False
+    failure: Failure | None = None
+
+
+class Watcher(Protocol):
+    """Watches a same-dialect stream go by. Cheap: it parses only frames that can matter."""
+
+    def see(self, frame: Frame) -> Seen:
+        """Look at one frame. Raises ``ValueError`` where the frame is not legal in the dialect."""
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the provider reported so far; ``None`` if nothing."""
+
+    @property
+    def model(self) -> str:
+        """The model that answered, as the provider names it."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the dialect's own end mark was seen. A stream that ends without it was cut."""
+
+    @property
+    def output_bytes(self) -> int:
+        """Length of the content so far, to estimate usage of a stream that ended without numbers."""
+
+
+class StreamReader(Protocol):
+    """Turns a provider's frames into canonical events."""
+
+    def read(self, frame: Frame) -> Sequence[StreamEvent]:
+        """Events of one frame. Raises ``ValueError`` where the frame is not legal in the dialect."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the dialect's own end mark was seen."""
+
+
+class StreamWriter(Protocol):
+    """Turns canonical events into the client's frames."""
+
+    def write(self, event: StreamEvent) -> bytes:
+        """The bytes to send for one event; may be empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A line of the loss table: what becomes of ``field`` when this dialect's request goes to ``target``."""
+
+    field: str
+    target: str
+    what: str
+
+
+class Dialect(Protocol):
+    """One wire protocol."""
+
+    @property
+    def name(self) -> str:
+        """``openai-chat``, ``anthropic`` …"""
+
+    @property
+    def losses(self) -> Sequence[Loss]:
+        """What is lost, converted or refused when a client's request in this dialect goes to another one."""
+
+    # As the client's dialect.
+
+    def ask(self, body: JsonObject) -> Ask:
+        """Read what governance must know. Raises ``INVALID`` with a pointer for every member of a wrong type."""
+
+    def read_request(self, body: JsonObject) -> Request:
+        """Translate a request. Raises ``INVALID`` where it cannot be understood."""
+
+    def write_answer(self, answer: Answer, model: str) -> JsonObject:
+        """A whole answer, with ``model`` as the name the client asked for."""
+
+    def writer(self, model: str, wants_usage: bool) -> StreamWriter:
+        """A stream writer for one answer."""
+
+    def write_fault(self, document: FaultDocument) -> JsonObject:
+        """A refusal in the dialect's own form with the whole fault under ``pharos``."""
+
+    def write_stream_fault(self, document: FaultDocument) -> bytes:
+        """A failure after the stream began: the dialect's own error frame, and never its end mark."""
+
+    @property
+    def keep_alive(self) -> bytes:
+        """A frame that every client of the dialect ignores."""
+
+    # As the provider's dialect.
+
+    @property
+    def path(self) -> str:
+        """Path of a call under the provider's base URL."""
+
+    def credentials(self, secret: str) -> tuple[tuple[str, str], ...]:
+        """Headers that authenticate us."""
+
+    def write_request(self, request: Request, model: str, max_output: int) -> JsonObject:
+        """A request in this dialect. What it cannot express is added to ``request.dropped``.
+
+        ``max_output`` is used where the dialect demands a limit and the request has none.
+        """
+
+    def read_answer(self, body: JsonObject) -> Answer:
+        """Read a whole answer. Raises ``ValueError`` where it is not one."""
+
+    def reader(self) -> StreamReader:
+        """A stream reader for one answer."""
+
+    def read_failure(self, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> Failure:
+        """Classify an error response, also one that is not JSON."""
+
+    # Where both sides speak it.
+
+    def edit(self, raw: bytes, body: JsonObject, edits: Edits) -> bytes:
+        """``raw`` with the declared edits; every other byte stays (order, white space, numbers, unknown members)."""
+
+    def watcher(self, hide_usage: bool) -> Watcher:
+        """A watcher for one stream. ``hide_usage``: we asked for usage, the client did not."""
+
+    def usage(self, body: JsonObject) -> Usage | None:
+        """Usage of a whole answer, normalised; ``None`` if it has none."""
+
+    def answered_model(self, body: JsonObject) -> str:
+        """The model a whole answer names."""
