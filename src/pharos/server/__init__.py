@@ -1,0 +1,1 @@
+"""The front door: composition root, HTTP, MCP, and the other faces of operations."""
