@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pharos.core.fault import FaultCode
 from pharos.core.operation import AnyOperation
@@ -22,6 +22,12 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 """An ASGI 3.0 application."""
+
+CORRELATION: Literal["pharos.correlation"] = "pharos.correlation"
+"""Key of the scope under which a route's application finds the request's correlation id (a string).
+
+The server makes or accepts it (``x-request-id``) and puts it on the answer; a route never sends that header itself.
+"""
 
 
 @dataclass(frozen=True, slots=True)
