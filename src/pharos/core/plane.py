@@ -36,7 +36,7 @@ class Route:
 
     method: str
     path: str
-    """Exact path."""
+    """Exact path; one that ends in ``/*`` takes every path below it (the application reads the rest from its scope)."""
     app: ASGIApp
     summary: str
 
