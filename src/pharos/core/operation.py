@@ -86,10 +86,15 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class SetStatus:
-    """Replace the status of an existing resource. The revision stays; the history does not record it."""
+    """Replace the status of an existing resource. The revision stays; the history does not record it.
+
+    ``expected``, where given, is the status it must have now, else ``CONFLICT``: of two calls that change one status at
+    the same time, none is lost.
+    """
 
     id: ResourceId
     status: Status
+    expected: Status | None = None
 
 
 Change = Put | Delete | SetStatus

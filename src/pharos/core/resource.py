@@ -14,6 +14,8 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from pharos.core.fault import Fault
+from pharos.core.principal import Principal
 from pharos.core.wire import Wire
 
 API_VERSION: Literal["pharos/v1"] = "pharos/v1"
@@ -53,7 +55,8 @@ class ResourceId(NamedTuple):
 class Ref:
     """Marks a spec field as a reference: ``provider: Annotated[str, Ref("Provider")]``.
 
-    The value is a name in the same namespace, or ``namespace/name``.
+    The value is a name in the same namespace, or ``namespace/name``. Where a spec lets ``*`` stand for all of the kind,
+    that is a pattern and no reference.
     """
 
     kind: str
@@ -144,7 +147,7 @@ def _walk_value(
         yield from _walk(value, pointer, namespace)
     elif isinstance(value, str):
         ref = ref or _ref_in(annotation)
-        if ref is not None:
+        if ref is not None and value != "*":
             yield Reference(pointer, ref.resolve(value, namespace))
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
@@ -171,7 +174,9 @@ class Kind(Generic[S]):
     """A registered kind of resource.
 
     ``check`` returns the problems of a well-typed spec that its types cannot express, as ``(pointer, message)`` pairs
-    with pointers relative to the spec. ``health`` derives conditions from the resource alone.
+    with pointers relative to the spec. ``guard`` says why ``principal`` may not turn ``before`` into ``after`` (``None``:
+    the resource does not exist before, or after); the invoker asks it about every change that any operation decides on,
+    undo and redo included, so that no way leads around it.
     """
 
     name: str
@@ -181,6 +186,9 @@ class Kind(Generic[S]):
     check: Callable[[S], Sequence[tuple[str, str]]] = field(default=lambda _: ())
     private_status: frozenset[str] = frozenset()
     """Names of status fields that no face ever shows (digests of credentials)."""
+    guard: Callable[[Principal, Resource[S] | None, Resource[S] | None], Fault | None] = field(
+        default=lambda _principal, _before, _after: None
+    )
 
     def __post_init__(self) -> None:
         if not self.plural:
