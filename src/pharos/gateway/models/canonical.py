@@ -21,25 +21,44 @@ class Text:
 
     text: str
     cache: str | None = None
+    at: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image by URL or as base64 ``data`` with its ``media_type``."""
+    """An image by URL or as base64 ``data`` with its ``media_type``. Nothing here is ever fetched."""
 
     url: str | None = None
     data: str | None = None
     media_type: str = ""
     cache: str | None = None
+    at: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A file for the model to read: base64 ``data`` with its ``media_type`` (``application/pdf`` everywhere)."""
+
+    data: str
+    media_type: str
+    name: str = ""
+    cache: str | None = None
+    at: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Thinking:
-    """Reasoning text. ``signature`` is the provider's proof of it; ``redacted`` replaces the text by opaque data."""
+    """Reasoning text. ``signature`` is the provider's proof of it; ``redacted`` replaces the text by opaque data.
+
+    ``origin`` says who produced it, as ``DIALECT/MODEL``: a proof is worth something only where it was minted, so what
+    comes from elsewhere is left out of a request (and reported), never replayed as ordinary text.
+    """
 
     text: str
     signature: str = ""
     redacted: str = ""
+    origin: str = ""
+    at: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +69,7 @@ class ToolCall:
     name: str
     arguments: str
     cache: str | None = None
+    at: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +77,13 @@ class ToolResult:
     """What a tool returned for the call ``id``."""
 
     id: str
-    content: tuple[Text | Image, ...]
+    content: tuple[Text | Image | Document, ...]
     error: bool = False
     cache: str | None = None
+    at: str = field(default="", compare=False)
 
 
-Block = Text | Image | Thinking | ToolCall | ToolResult
+Block = Text | Image | Document | Thinking | ToolCall | ToolResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +103,7 @@ class Tool:
     parameters: JsonObject
     strict: bool | None = None
     cache: str | None = None
+    at: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +133,23 @@ class Request:
     schema: JsonObject | None = None
     """JSON Schema the answer must follow; ``{}`` asks for any JSON object."""
     schema_name: str = ""
+    schema_strict: bool | None = None
     user: str | None = None
     stream: bool = False
     extra: JsonObject = field(default_factory=dict)
     """Parameters of the client's dialect without a canonical field, by their name (seed, penalties, logit bias …)."""
-    dropped: list[str] = field(default_factory=list)
+    places: dict[str, str] = field(default_factory=dict, compare=False)
+    """Where the client's body has a canonical field, if not at ``/FIELD``: ``{"stop": "/stop_sequences"}``."""
+    dropped: list[str] = field(default_factory=list, compare=False)
+    """Pointers of what does not reach the provider."""
+    converted: list[str] = field(default_factory=list, compare=False)
+    """Pointers of what reaches the provider in another form, with a change of meaning that the loss table names."""
+    renamed: dict[str, str] = field(default_factory=dict, compare=False)
+    """Tool names the provider would refuse: the name it gets -> the client's. For reading the answer."""
+
+    def place(self, name: str) -> str:
+        """The pointer, in the client's body, of the canonical field ``name``."""
+        return self.places.get(name, f"/{name}")
 
 
 class Finish(StrEnum):
@@ -141,11 +175,15 @@ class Answer:
     blocks: tuple[Text | Thinking | ToolCall, ...]
     finish: Finish
     usage: Usage
+    """Empty where the provider gave no numbers."""
     finish_raw: str = ""
     stop_sequence: str | None = None
+    dialect: str = ""
+    """The dialect of the provider: with ``model`` the origin of unsigned reasoning."""
 
 
-# Stream events. An answer is: Started, then per block its start, deltas and end in order, then Finished.
+# Stream events. An answer is: Started, then per block its start, deltas and end in order, then Finished. Blocks never
+# interleave; indexes count from 0 without gaps.
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +193,7 @@ class Started:
     id: str
     model: str
     usage: Usage | None = None
+    dialect: str = ""
 
 
 @dataclass(frozen=True, slots=True)

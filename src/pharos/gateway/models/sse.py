@@ -6,13 +6,128 @@ lines that begin with a colon are comments, several ``data`` lines join with LF,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from typing import NamedTuple
+
+MAX_FRAME = 4 * 1024 * 1024
+"""Bytes of one frame that are accepted by default: a tool call's arguments or an image in one frame fit."""
+
+_BOM = b"\xef\xbb\xbf"
+# Atomic groups: a CRLF is one line end and never split into two.
+_LINE_END = re.compile(rb"(?>\r\n|\n|\r)")
+_BLANK_LINE = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One event. ``raw`` is exactly what was received for it, blank line included."""
+class Frame(NamedTuple):
+    """One event. ``raw`` is exactly what was received for it, blank line included.
+
+    A frame without ``data`` is a comment, a keep-alive or a stray blank line: nothing to read, but bytes to relay.
+    """
 
     event: str
     data: bytes
     raw: bytes
+
+
+class Parser:
+    """Splits a byte stream into frames. However the stream is cut into chunks, the frames are the same, and their
+    ``raw`` parts joined are the stream."""
+
+    __slots__ = ("_buffer", "_first", "_limit", "_searched")
+
+    def __init__(self, limit: int = MAX_FRAME) -> None:
+        self._limit = limit
+        self._buffer = bytearray()
+        self._searched = 0
+        self._first = True
+
+    @property
+    def pending(self) -> int:
+        """Bytes received since the last complete frame."""
+        return len(self._buffer)
+
+    def feed(self, chunk: bytes) -> list[Frame]:
+        """The frames that ``chunk`` completes. Raises ``ValueError`` for a frame over the limit or not UTF-8."""
+        # The usual upstream flushes whole frames that end with two LF: no buffer, no pattern, one split.
+        if (
+            not self._buffer
+            and not self._first
+            and chunk.endswith(b"\n\n")
+            and b"\r" not in chunk
+            and b"\n\n\n" not in chunk
+            and not chunk.startswith(b"\n")
+            and len(chunk) <= self._limit
+        ):
+            if chunk.find(b"\n\n") == len(chunk) - 2:
+                return [_frame(chunk[:-2], chunk)]
+            return [_frame(block, block + b"\n\n") for block in chunk[:-2].split(b"\n\n")]
+        self._buffer += chunk
+        return self._take(ended=False)
+
+    def end(self) -> list[Frame]:
+        """The frames left when the stream has ended.
+
+        The standard discards an event without its blank line; providers do forget it after their end mark, and a cut
+        event does not parse anyway, so what is there counts as a frame.
+        """
+        frames = self._take(ended=True)
+        if self._buffer:
+            rest = bytes(self._buffer)
+            self._buffer.clear()
+            frames.append(_frame(rest.removeprefix(_BOM) if self._first else rest, rest))
+        return frames
+
+    def _take(self, *, ended: bool) -> list[Frame]:
+        buffer = self._buffer
+        frames: list[Frame] = []
+        start = 0
+        search = self._searched
+        size = len(buffer)
+        while start < size:
+            if self._first and not ended and len(buffer) < len(_BOM) and _BOM.startswith(buffer):
+                break
+            skip = len(_BOM) if self._first and buffer.startswith(_BOM) else 0
+            found = _LINE_END.match(buffer, start + skip) or _BLANK_LINE.search(buffer, max(search, start + skip))
+            # A CR at the end of what we have may be half of a CRLF: wait for what follows.
+            if found is None or (found.end() == size and not ended and buffer[size - 1] == 0x0D):
+                break
+            end = found.end()
+            self._check(end - start)
+            frames.append(_frame(bytes(buffer[start + skip : end]), bytes(buffer[start:end])))
+            start = search = end
+            self._first = False
+        del buffer[:start]
+        self._check(len(buffer))
+        # A blank line may straddle this chunk's end: three bytes of it (CR LF CR) at most are behind us.
+        self._searched = max(len(buffer) - 3, 0)
+        return frames
+
+    def _check(self, size: int) -> None:
+        if size > self._limit:
+            raise ValueError(f"a server-sent event is larger than {self._limit} bytes")
+
+
+def encode(data: bytes, event: str = "") -> bytes:
+    """One frame. ``data`` of several lines becomes several ``data`` lines."""
+    if b"\n" in data or b"\r" in data:
+        data = b"\ndata: ".join(_LINE_END.split(data))
+    return b"event: %b\ndata: %b\n\n" % (event.encode(), data) if event else b"data: %b\n\n" % data
+
+
+def _frame(block: bytes, raw: bytes) -> Frame:
+    if b"\r" not in block:
+        if block.startswith(b"data: ") and b"\n" not in (text := block.rstrip(b"\n")):
+            return Frame("", text[6:], raw)
+        if block.startswith(b"event: "):
+            first, _, second = block.rstrip(b"\n").partition(b"\n")
+            if second.startswith(b"data: ") and b"\n" not in second:
+                return Frame(first[7:].decode(), second[6:], raw)
+    event = ""
+    data: list[bytes] = []
+    for line in _LINE_END.split(block):
+        name, _, value = line.partition(b":")
+        if name == b"data":
+            data.append(value.removeprefix(b" "))
+        elif name == b"event":
+            event = value.removeprefix(b" ").decode()
+    return Frame(event, b"\n".join(data), raw)

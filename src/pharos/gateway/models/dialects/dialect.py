@@ -1,6 +1,7 @@
 """What a dialect is: how one wire protocol asks, answers, streams and refuses.
 
-Each dialect is one module with one object that implements :class:`Dialect`. Every method is pure: no I/O, no clock.
+Each dialect is one package with one class that implements :class:`Dialect`. Every method is pure: no I/O, and no clock
+but the one a dialect was built with (for timestamps its wire form demands).
 A dialect serves in two roles. As the *client's* it reads requests and writes answers; as the *provider's* it writes
 requests and reads answers. Where both sides speak the same dialect nothing is translated: the body is edited in place
 and the stream is only watched.
@@ -8,15 +9,19 @@ and the stream is only watched.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from types import MappingProxyType
+from typing import Literal, Protocol
 
 from pharos.core.fault import FaultDocument
 from pharos.core.wire import Json, JsonObject
-from pharos.gateway.models.canonical import Answer, Failure, Request, StreamEvent
+from pharos.gateway.models.canonical import Answer, Failure, Finish, Request, StreamEvent
 from pharos.gateway.models.sse import Frame
 from pharos.mesh.facts import Usage
+
+
+NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +40,14 @@ class Ask:
     user: str
     """The end user or session the client named, or empty."""
 
+
 @dataclass(frozen=True, slots=True)
 class Edits:
-    """The declared edits of a same-dialect request: nothing else in the body changes."""
+    """The declared edits of a same-dialect request: nothing else in the body changes.
+
+    One edit needs no declaration because the provider could not accept the request without it: reasoning that *we*
+    handed to the client on behalf of another dialect's provider (it carries our mark) is taken out again.
+    """
 
     model: str
     ask_usage: bool = False
@@ -102,10 +112,15 @@ class StreamWriter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A line of the loss table: what becomes of ``field`` when this dialect's request goes to ``target``."""
+    """A line of the loss table: what becomes of ``field`` when this dialect's request goes to ``target``.
+
+    ``field`` is a JSON pointer with ``*`` for any one segment. ``dropped`` and ``converted`` are reported with every
+    call they happen to (``Request.dropped``, ``Request.converted``); ``refused`` is a fault naming the pointer.
+    """
 
     field: str
     target: str
+    effect: Literal["dropped", "converted", "refused"]
     what: str
 
 
@@ -120,6 +135,14 @@ class Dialect(Protocol):
     def losses(self) -> Sequence[Loss]:
         """What is lost, converted or refused when a client's request in this dialect goes to another one."""
 
+    @property
+    def finishes(self) -> Mapping[str, Finish]:
+        """The dialect's finish words and what they mean. Any other word reads as ``other``, with the word kept."""
+
+    @property
+    def finish_words(self) -> Mapping[Finish, str]:
+        """The dialect's word for each finish: total."""
+
     # As the client's dialect.
 
     def ask(self, body: JsonObject) -> Ask:
@@ -131,8 +154,12 @@ class Dialect(Protocol):
     def write_answer(self, answer: Answer, model: str) -> JsonObject:
         """A whole answer, with ``model`` as the name the client asked for."""
 
-    def writer(self, model: str, wants_usage: bool) -> StreamWriter:
-        """A stream writer for one answer."""
+    def writer(self, model: str, wants_usage: bool, prompt_estimate: int = 0) -> StreamWriter:
+        """A stream writer for one answer.
+
+        ``prompt_estimate``: input tokens to announce where the dialect's first frame must name them and the provider
+        has not yet; its last frame always carries the provider's numbers.
+        """
 
     def write_fault(self, document: FaultDocument) -> JsonObject:
         """A refusal in the dialect's own form with the whole fault under ``pharos``."""
@@ -151,7 +178,13 @@ class Dialect(Protocol):
         """Path of a call under the provider's base URL."""
 
     def credentials(self, secret: str) -> tuple[tuple[str, str], ...]:
-        """Headers that authenticate us."""
+        """Headers that authenticate us and that the protocol demands. One that is also in ``forwarded`` yields to the
+        client's."""
+
+    @property
+    def forwarded(self) -> frozenset[str]:
+        """Lower-case names of the client's request headers that belong to the protocol (versions, beta flags) and pass
+        to a provider of the same dialect. No other header of the client ever does."""
 
     def write_request(self, request: Request, model: str, max_output: int) -> JsonObject:
         """A request in this dialect. What it cannot express is added to ``request.dropped``.
@@ -159,11 +192,11 @@ class Dialect(Protocol):
         ``max_output`` is used where the dialect demands a limit and the request has none.
         """
 
-    def read_answer(self, body: JsonObject) -> Answer:
-        """Read a whole answer. Raises ``ValueError`` where it is not one."""
+    def read_answer(self, body: JsonObject, names: Mapping[str, str] = NO_NAMES) -> Answer:
+        """Read a whole answer. ``names`` is ``Request.renamed``. Raises ``ValueError`` where it is not one."""
 
-    def reader(self) -> StreamReader:
-        """A stream reader for one answer."""
+    def reader(self, names: Mapping[str, str] = NO_NAMES) -> StreamReader:
+        """A stream reader for one answer. ``names`` is ``Request.renamed``."""
 
     def read_failure(self, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> Failure:
         """Classify an error response, also one that is not JSON."""
