@@ -29,15 +29,16 @@ class Stream(asyncio.Protocol):
         self.ask()
 
     def ask(self) -> None:
-        self.asked, self.last, self.tail = time.perf_counter(), 0.0, b""
+        self.asked, self.last, self.tail, self.headed = time.perf_counter(), 0.0, b"", False
         self.transport.write(self.request)
 
     def data_received(self, data: bytes) -> None:
         now = time.perf_counter()
-        if not self.last and not data.startswith(b"HTTP/1.1 200"):
+        if not self.headed and not data.startswith(b"HTTP/1.1 200"):
             self.bad += 1
             self.transport.close()
             return
+        self.headed = True
         count = data.count(self.marker)
         if count:
             self.chunks += count
