@@ -1,0 +1,141 @@
+"""The one ASGI application of the city: finds who answers a request, and answers where no one else does.
+
+Exact paths first, in one dictionary look-up, so that a model call pays for no framework; then the trees (``/api/…``),
+found by their first segment. What a route raises becomes an answer here: problem details, or OpenAI's error shape under
+``/v1/``, where clients understand nothing else. Every answer carries the request's correlation id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+import orjson
+
+from pharos.core.fault import INTERNAL, NOT_FOUND, Fault, FaultDocument
+from pharos.core.ids import uuid7
+from pharos.core.plane import CORRELATION, ASGIApp, Message, Receive, Route, Scope, Send
+from pharos.core.wire import JsonObject
+from pharos.server.faults import METHOD_NOT_ALLOWED, SHUTTING_DOWN
+from pharos.server.replies import Disconnected, fault_headers, send_bytes, send_problem, with_correlation
+
+logger = logging.getLogger(__name__)
+
+_SANE_CORRELATION = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+
+Methods = Mapping[str, ASGIApp]
+WriteFault = Callable[[FaultDocument], JsonObject]
+"""Writes a fault in the error shape of a protocol."""
+
+
+class App:
+    """The city's front door.
+
+    ``trees`` are applications by the first segment of the paths they answer. ``protocol_fault`` writes the body of a
+    fault under ``/v1/``.
+    """
+
+    def __init__(self, routes: Iterable[Route], trees: Mapping[str, ASGIApp], protocol_fault: WriteFault) -> None:
+        self._paths: dict[str, dict[str, ASGIApp]] = {}
+        for route in routes:
+            methods = self._paths.setdefault(route.path, {})
+            if route.method in methods:
+                raise ValueError(f"route {route.method} {route.path} is declared twice")
+            methods[route.method] = route.app
+        for methods in self._paths.values():
+            if "GET" in methods:
+                methods.setdefault("HEAD", methods["GET"])
+        self._trees = dict(trees)
+        self._protocol_fault = protocol_fault
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request (ASGI 3.0, ``http`` scopes only)."""
+        if scope["type"] != "http":
+            raise NotImplementedError(f"no {scope['type']} connections here")
+        correlation = _correlation(scope)
+        scope[CORRELATION] = correlation
+        started = False
+
+        def answer(message: Message) -> Awaitable[None]:
+            # Not a coroutine of its own: this runs for each chunk of each streamed answer.
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                name = (b"x-request-id", correlation.encode())
+                message = {**message, "headers": [*message.get("headers", ()), name]}
+            return send(message)
+
+        try:
+            methods = self._paths.get(scope["path"])
+            app = methods.get(scope["method"]) if methods is not None else None
+            if app is None:
+                app = self._other(scope, methods)
+            await app(scope, receive, answer)
+        except Disconnected:
+            return
+        except asyncio.CancelledError:
+            # The server cancels what the drain limit cuts off. Who has no answer yet is told; then the order is obeyed.
+            if not started:
+                await self._refuse(scope, answer, SHUTTING_DOWN(retry_after=1))
+            raise
+        except Fault as fault:
+            if started:
+                logger.error("a fault after the answer began: %s", fault.code, extra={"correlation": correlation})
+                return
+            await self._refuse(scope, answer, fault)
+        except Exception:
+            # The last line of defence: a defect costs one answer, never the process. An answer that has begun is cut.
+            logger.exception("defect", extra={"correlation": correlation})
+            if not started:
+                await self._refuse(scope, answer, INTERNAL())
+
+    def _other(self, scope: Scope, methods: Methods | None) -> ASGIApp:
+        path: str = scope["path"]
+        if methods is not None:
+            return _wrong_method(methods)
+        tree = self._trees.get(path.split("/", 2)[1] if path.startswith("/") else "")
+        if tree is None:
+            raise NOT_FOUND("There is nothing at this path.", facts={"index": "/", "openapi": "/openapi.json"})
+        return tree
+
+    async def _refuse(self, scope: Scope, send: Send, fault: Fault) -> None:
+        document = with_correlation(fault.document, scope[CORRELATION])
+        extra = [(b"allow", ", ".join(_allowed(document)).encode())] if fault.code == METHOD_NOT_ALLOWED.code else []
+        if scope["path"].startswith("/v1/"):
+            body = orjson.dumps(self._protocol_fault(document))
+            await send_bytes(send, document.status, b"application/json", body, [*fault_headers(document), *extra])
+        else:
+            await send_problem(send, document, extra)
+
+
+def _wrong_method(methods: Methods) -> ASGIApp:
+    allowed = sorted({*methods, "OPTIONS"})
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "OPTIONS":
+            head = [(b"allow", ", ".join(allowed).encode())]
+            await send({"type": "http.response.start", "status": 204, "headers": head})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        raise wrong_method(scope["method"], allowed)
+
+    return app
+
+
+def wrong_method(method: str, allowed: Iterable[str]) -> Fault:
+    """The fault of a path that exists, but not with this method."""
+    return METHOD_NOT_ALLOWED(f"{method} is not a method of this path.", facts={"allowed": [*allowed]})
+
+
+def _allowed(document: FaultDocument) -> list[str]:
+    allowed = document.facts.get("allowed")
+    return [str(method) for method in allowed] if isinstance(allowed, list) else []
+
+
+def _correlation(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _SANE_CORRELATION.fullmatch(value):
+            return str(value, "ascii")
+    return uuid7()

@@ -1,0 +1,187 @@
+"""The city's HTTP surface as an OpenAPI 3.1 document, from the registry and the planes' protocol routes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from pharos.core.fault import COMMON, FORBIDDEN, HTTP_PROBLEM, INVALID, UNAUTHENTICATED, FaultCode, FaultDocument
+from pharos.core.operation import AnyOperation, Effect, Registry
+from pharos.core.plane import Route
+from pharos.server.examples import example_of
+from pharos.server.schema import Schema, components
+
+_ALWAYS = (INVALID, UNAUTHENTICATED)
+
+
+def openapi(registry: Registry, routes: Iterable[Route], version: str) -> Schema:
+    """The document. Every operation has a POST, and a GET where it reads; protocol routes appear with their summary."""
+    operations = [registry[name] for name in registry]
+    models = [(operation.input, "validation") for operation in operations]
+    models += [(operation.output, "serialization") for operation in operations]
+    references, definitions = components([*dict.fromkeys(models), (FaultDocument, "serialization")])  # type: ignore[list-item]
+    paths: dict[str, Schema] = defaultdict(dict)
+    for route in routes:
+        paths[route.path][route.method.lower()] = _route(route)
+    for operation in operations:
+        given = references[operation.input, "validation"]
+        item = paths[f"/api/{operation.name}"]
+        shared = _shared(operation, references[operation.output, "serialization"])
+        example = example_of(given, definitions)
+        item["post"] = _post(operation, given, example, shared)
+        if operation.effect is Effect.READ:
+            item["get"] = _get(operation, _properties(given, definitions), shared)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Pharos",
+            "version": version,
+            "summary": "Operations of this city, and the protocols it speaks.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": noun} for noun in sorted({operation.noun for operation in operations})],
+        "paths": dict(sorted(paths.items())),
+        "security": [{"bearer": []}, {"apiKey": []}],
+        "components": {
+            "schemas": definitions,
+            "responses": {"Fault": _fault("A fault.", references[FaultDocument, "serialization"])},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "A key's secret."},
+                "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "A key's secret."},
+            },
+        },
+    }
+
+
+def _shared(operation: AnyOperation, output: Schema) -> Schema:
+    """What the POST and the GET of an operation have in common."""
+    described: Schema = {
+        "tags": [operation.noun],
+        "summary": operation.summary,
+        "responses": {**_success(operation, output), **_failures(operation)},
+        "x-pharos": {
+            "operation": operation.name,
+            "permission": operation.permission,
+            "effect": operation.effect.value,
+            "reversibility": operation.reversibility.value,
+            "inverse": operation.inverse,
+            "costClass": operation.cost.value,
+            "typicalMs": operation.typical_ms,
+        },
+    }
+    if operation.description:
+        described["description"] = operation.description
+    if operation.public:
+        described["security"] = []
+    return described
+
+
+def _post(operation: AnyOperation, given: Schema, example: Any, shared: Schema) -> Schema:
+    content: Schema = {"schema": given, "example": example}
+    post = {
+        **shared,
+        "operationId": operation.name,
+        "requestBody": {"required": bool(example), "content": {"application/json": content}},
+    }
+    if operation.effect is not Effect.READ:
+        post["parameters"] = [_DRY_RUN, _IDEMPOTENCY_KEY]
+    return post
+
+
+def _get(operation: AnyOperation, properties: Iterable[tuple[str, Schema, bool]], shared: Schema) -> Schema:
+    parameters = [_query(name, schema, required) for name, schema, required in properties]
+    if operation.streaming:
+        parameters.append(_LAST_EVENT_ID)
+    return {**shared, "operationId": f"{operation.name}.get", "parameters": parameters}
+
+
+def _query(name: str, schema: Schema, required: bool) -> Schema:
+    parameter: Schema = {"name": name, "in": "query", "required": required}
+    if "description" in schema:
+        parameter["description"] = schema["description"]
+    if schema.get("type") == "object":
+        return {**parameter, "style": "deepObject", "explode": True, "schema": schema}
+    return {**parameter, "schema": schema}
+
+
+def _properties(given: Schema, definitions: Schema) -> Iterable[tuple[str, Schema, bool]]:
+    schema: Schema = definitions[given["$ref"].rpartition("/")[2]] if "$ref" in given else given
+    required = schema.get("required", ())
+    for name, value in schema.get("properties", {}).items():
+        yield name, value, name in required
+
+
+def _success(operation: AnyOperation, output: Schema) -> Schema:
+    if operation.streaming:
+        text = "Server-sent events; the data of each is one item, its id a position to continue from."
+        # OpenAPI 3.1 has no word for the schema of one event; 3.2's `itemSchema` is an extension here.
+        return {"200": {"description": text, "content": {"text/event-stream": {"x-itemSchema": output}}}}
+    return {"200": {"description": "The operation's output.", "content": {"application/json": {"schema": output}}}}
+
+
+def _failures(operation: AnyOperation) -> Schema:
+    codes: dict[int, list[FaultCode]] = defaultdict(list)
+    permission = (FORBIDDEN,) if operation.permission is not None else ()
+    for code in dict.fromkeys((*_ALWAYS, *permission, *operation.faults)):
+        if not (operation.public and code is UNAUTHENTICATED):
+            codes[code.status].append(code)
+    faults = {
+        str(status): _fault(". ".join(f"{code.code}: {code.title}" for code in of_status) + ".")
+        for status, of_status in sorted(codes.items())
+    }
+    return {**faults, "default": {"$ref": "#/components/responses/Fault"}}
+
+
+def _fault(description: str, schema: Schema | None = None) -> Schema:
+    reference = schema or {"$ref": f"#/components/schemas/{FaultDocument.__name__}"}
+    return {"description": description, "content": {HTTP_PROBLEM: {"schema": reference}}}
+
+
+def _route(route: Route) -> Schema:
+    name = "_".join(part for part in route.path.strip("/").replace(".", "_").split("/") if part) or "index"
+    described: Schema = {
+        "tags": ["protocols"],
+        "operationId": f"{route.method.lower()}_{name}",
+        "summary": route.summary,
+        "responses": {"default": {"description": "As the protocol defines it."}},
+    }
+    if route.method == "POST":
+        described["requestBody"] = {"content": {"application/json": {"schema": {"type": "object"}}}}
+    return described
+
+
+def fault_pages(codes: Iterable[FaultCode]) -> dict[str, Schema]:
+    """The catalogue page of each code: what ``GET /faults/CODE`` answers."""
+    return {
+        code.code: {
+            "code": code.code,
+            "title": code.title,
+            "status": code.status,
+            "category": code.category.value,
+            "meaning": code.meaning,
+            "retry": code.retry.value,
+        }
+        for code in (*COMMON, *codes)
+    }
+
+
+_DRY_RUN: Schema = {
+    "name": "dryRun",
+    "in": "query",
+    "description": "Plan only: answer what would happen, and change nothing.",
+    "schema": {"type": "boolean", "default": False},
+}
+_IDEMPOTENCY_KEY: Schema = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "Makes repeating the call safe: the same key with the same input answers what the first call did.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
+_LAST_EVENT_ID: Schema = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "description": "Continue after this event.",
+    "schema": {"type": "string"},
+}
