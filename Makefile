@@ -68,8 +68,8 @@ unit: setup ## the test suite alone; PYTEST_ARGS="tests/core -x" narrows it
 	$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) $(PYTEST_ARGS)
 
 docs: setup ## write the generated code and pages again: typed client, docs/reference
-	$(BIN)/python scripts/generate_client.py
-	$(BIN)/python scripts/generate_docs.py
+	$(BIN)/python -m scripts.generate_client
+	$(BIN)/python -m scripts.generate_docs
 
 bench: setup ## benchmarks against named peers (minutes; installs the peers into .bench)
 	$(BIN)/python benchmarks/log.py

@@ -1,0 +1,201 @@
+"""Write the typed client and the description of the operations from the registry.
+
+``python -m scripts.generate_client`` writes ``src/pharos/client/generated/`` (one module per noun, each with a blocking
+and an asynchronous namespace) and ``src/pharos/client/operations.json``. With ``--check`` it writes nothing and exits 1
+where a file is stale.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import keyword
+import sys
+import textwrap
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from pathlib import Path
+
+from pydantic.fields import FieldInfo
+
+from pharos.client.description import Parameter
+from pharos.core.operation import AnyOperation, Effect
+from pharos.core.resource import AnyKind
+from pharos.core.wire import Page
+from scripts.annotations import Imports, model_source, parameter, source
+from scripts.output import finish, formatted
+
+CLIENT = Path(__file__).parents[1] / "src" / "pharos" / "client"
+
+SLOW_MS = 200
+"""From this typical duration on a person is shown that something goes on."""
+
+_OPTIONS = {"dry_run", "idempotency_key"}
+_HEADER = '"""{summary}\n\nGenerated from the operation registry by `make docs`; edits are overwritten.\n"""\n\n'
+
+
+def files(operations: Iterable[AnyOperation], kinds: Iterable[AnyKind]) -> dict[Path, str]:
+    """Every generated file with its content."""
+    ordered = sorted(operations, key=lambda operation: operation.name)
+    by_noun: dict[str, list[AnyOperation]] = {}
+    for operation in ordered:
+        by_noun.setdefault(operation.noun, []).append(operation)
+    written = {CLIENT / "generated" / f"{noun}.py": _module(noun, group) for noun, group in by_noun.items()}
+    written[CLIENT / "generated" / "__init__.py"] = _index(by_noun)
+    written = {path: formatted(path, text) for path, text in written.items()}
+    written[CLIENT / "operations.json"] = _description(ordered, kinds)
+    return written
+
+
+# Python
+
+
+def _module(noun: str, operations: list[AnyOperation]) -> str:
+    imports = Imports()
+    classes = [_class(noun, operations, imports, awaited) for awaited in (False, True)]
+    text = _HEADER.format(summary=f"The operations of the noun ``{noun}``.")
+    text += "from __future__ import annotations\n\n"
+    imports.need("typing", "TYPE_CHECKING")
+    # What only annotations need is imported for the type checker alone; outputs are imported by the method that
+    # returns them, so that a client loads no more of the city than it uses.
+    always = Imports({"pharos.client.namespace": {"AsyncNamespace", "Namespace"}, "typing": {"TYPE_CHECKING"}})
+    imports.names["typing"].discard("TYPE_CHECKING")
+    if not imports.names["typing"]:
+        del imports.names["typing"]
+    text += "\n".join(always.lines()) + "\n\nif TYPE_CHECKING:\n"
+    text += textwrap.indent("\n".join(imports.lines()), "    ") + "\n\n\n"
+    return text + "\n\n".join(classes)
+
+
+def _class(noun: str, operations: list[AnyOperation], imports: Imports, awaited: bool) -> str:
+    name, base = (f"Async{noun.capitalize()}", "AsyncNamespace") if awaited else (noun.capitalize(), "Namespace")
+    text = f'class {name}({base}):\n    """Operations on ``{noun}``."""\n\n'
+    return text + "\n".join(_method(operation, imports, awaited) for operation in operations)
+
+
+def _method(operation: AnyOperation, imports: Imports, awaited: bool) -> str:
+    fields: Mapping[str, FieldInfo] = operation.input.model_fields
+    if clash := _OPTIONS & set(fields):
+        raise ValueError(f"{operation.name}: an input may not be called {', '.join(clash)}")
+    required = [
+        f"{_safe(name)}: {source(info.annotation, imports)}" for name, info in fields.items() if info.is_required()
+    ]
+    optional = [_optional(name, info, imports) for name, info in fields.items() if not info.is_required()]
+    is_write = operation.effect is not Effect.READ
+    if is_write:
+        optional += ["dry_run: bool = False", "idempotency_key: str | None = None"]
+    parameters = ["self", *(["*"] if required or optional else []), *required, *optional]
+
+    local = Imports()
+    output = model_source(operation.output, local)
+    model_source(operation.output, imports)
+    arguments = ", ".join(f'"{info.alias or name}": {_safe(name)}' for name, info in fields.items())
+    call = f'"{operation.name}", {{{arguments}}}, {output}'
+    if operation.streaming:
+        generator = imports.need("collections.abc", "AsyncGenerator" if awaited else "Generator")
+        returns = f"{generator}[{output}, None]" if awaited else f"{generator}[{output}, None, None]"
+        head, result = "def", f"return self._caller.typed_stream({call})"
+    else:
+        returns = output
+        head = "async def" if awaited else "def"
+        options = ", write=True, dry_run=dry_run, idempotency_key=idempotency_key" if is_write else ""
+        result = f"return {'await ' if awaited else ''}self._caller.typed({call}{options})"
+    body = [*local.lines(), "", result]
+    text = f"{head} {_safe(operation.verb)}({', '.join(parameters)}) -> {returns}:\n"
+    text += textwrap.indent(_docstring(operation, fields), "    ") + textwrap.indent("\n".join(body), "    ") + "\n"
+    return textwrap.indent(text, "    ")
+
+
+def _optional(name: str, info: FieldInfo, imports: Imports) -> str:
+    """A parameter that may be left out. ``None`` always means that it is."""
+    written = source(info.annotation, imports)
+    default = info.default.value if isinstance(info.default, Enum) else info.default
+    if info.default_factory is not None or not isinstance(default, str | int | float | bool | None):
+        default = None
+    if default is None:
+        written = written if "None" in written.split(" | ") else f"{written} | None"
+    elif "None" in written.split(" | "):
+        raise ValueError(f"{name}: null differs from its default {default!r}, which no call could say")
+    literal = json.dumps(default) if isinstance(default, str) else repr(default)
+    return f"{_safe(name)}: {written} = {literal}"
+
+
+def _docstring(operation: AnyOperation, fields: Mapping[str, FieldInfo]) -> str:
+    paragraphs = [operation.summary]
+    if operation.description:
+        paragraphs.append(operation.description)
+    helps = {name: parameter(name, info).help for name, info in fields.items()}
+    lines = [f"{_safe(name)}: {text}" for name, text in helps.items() if text]
+    wrapped = [textwrap.fill(line, 108, subsequent_indent="    ") for line in lines]
+    if wrapped:
+        paragraphs.append("Args:\n" + textwrap.indent("\n".join(wrapped), "    "))
+    facts = []
+    if operation.permission:
+        facts.append(f"Needs the permission ``{operation.permission}``.")
+    if operation.effect is not Effect.READ:
+        facts.append(f"Reversibility: {operation.reversibility.value}.")
+    if operation.faults:
+        facts.append("Raises a fault with code " + ", ".join(fault.code for fault in operation.faults) + ".")
+    if facts:
+        paragraphs.append(textwrap.fill(" ".join(facts), 108))
+    text = "\n\n".join(paragraphs).replace("\\", "\\\\").replace('"""', "'''")
+    return f'"""{text}"""\n' if len(paragraphs) == 1 else f'"""{text}\n"""\n'
+
+
+def _index(nouns: Iterable[str]) -> str:
+    nouns = sorted(nouns)
+    if clash := {"call", "stream", "close", "base_url", "with_options"} & set(nouns):
+        raise ValueError(f"a noun may not be called {', '.join(clash)}")
+    text = _HEADER.format(summary="All namespaces of a client.") + "from __future__ import annotations\n\n"
+    text += "from pharos.client.callers import AsyncCaller, Caller\n"
+    for noun in nouns:
+        text += f"from pharos.client.generated.{noun} import Async{noun.capitalize()}, {noun.capitalize()}\n"
+    for prefix, what in (("", "blocking"), ("Async", "awaited")):
+        text += f'\n\nclass {prefix}Operations:\n    """Every operation of the city by noun and verb, {what}."""\n\n'
+        text += f"    def __init__(self, caller: {prefix}Caller) -> None:\n        self._caller = caller\n"
+        text += "".join(f"        self.{noun} = {prefix}{noun.capitalize()}(caller)\n" for noun in nouns)
+    return text
+
+
+def _safe(name: str) -> str:
+    return f"{name}_" if keyword.iskeyword(name) else name
+
+
+# JSON
+
+
+def _description(operations: list[AnyOperation], kinds: Iterable[AnyKind]) -> str:
+    document = {
+        "operations": [_entry(operation) for operation in operations],
+        "kinds": [{"name": kind.name, "plural": kind.plural, "summary": kind.summary} for kind in kinds],
+    }
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def _entry(operation: AnyOperation) -> dict[str, object]:
+    parameters = [parameter(name, info) for name, info in operation.input.model_fields.items()]
+    return {
+        "name": operation.name,
+        "summary": operation.summary,
+        "description": operation.description,
+        "effect": operation.effect.value,
+        "reversibility": operation.reversibility.value,
+        "permission": operation.permission,
+        "streaming": operation.streaming,
+        "page": issubclass(operation.output, Page),
+        "slow": operation.typical_ms >= SLOW_MS,
+        "parameters": [_sparse(item) for item in parameters],
+    }
+
+
+def _sparse(item: Parameter) -> dict[str, object]:
+    """A parameter without the members that have their default."""
+    defaults = {f.name: f.default for f in dataclasses.fields(Parameter)}
+    return {name: value for name, value in dataclasses.asdict(item).items() if value != defaults[name]}
+
+
+if __name__ == "__main__":
+    from scripts.survey import survey
+
+    city = survey()
+    sys.exit(finish(files(city.operations, city.kinds), [CLIENT / "generated"], check="--check" in sys.argv))

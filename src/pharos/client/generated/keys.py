@@ -1,0 +1,196 @@
+"""The operations of the noun ``keys``.
+
+Generated from the operation registry by `make docs`; edits are overwritten.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pharos.client.namespace import AsyncNamespace, Namespace
+
+if TYPE_CHECKING:
+    from pharos.core.wire import Page
+    from pharos.trust.keys import Issued, KeyItem, Revoked
+
+
+class Keys(Namespace):
+    """Operations on ``keys``."""
+
+    def issue(
+        self,
+        *,
+        key: str,
+        namespace: str = "default",
+        expires_in_seconds: int | None = None,
+        dry_run: bool = False,
+        idempotency_key: str | None = None,
+    ) -> Issued:
+        """Issue a secret for a key.
+
+        The secret is shown once. A key may have several, so that one can be replaced without a gap: issue the new one,
+        move to it, revoke the old one. A key that may do more than the caller cannot be issued by them.
+
+        Args:
+            key: Name of the key.
+            namespace: Namespace.
+            expires_in_seconds: How long the secret is good for; left out: as long as the key.
+
+        Needs the permission ``keys.issue``. Reversibility: compensating. Raises a fault with code NOT_FOUND,
+        RIGHTS_EXCEEDED, CREDENTIAL_LIMIT.
+        """
+        from pharos.trust.keys import Issued
+
+        return self._caller.typed(
+            "keys.issue",
+            {"key": key, "namespace": namespace, "expiresInSeconds": expires_in_seconds},
+            Issued,
+            write=True,
+            dry_run=dry_run,
+            idempotency_key=idempotency_key,
+        )
+
+    def list(
+        self, *, key: str | None = None, namespace: str | None = None, limit: int = 100, cursor: str | None = None
+    ) -> Page[KeyItem]:
+        """List keys with their credentials: who was given what, when, and whether it is still good.
+
+        Secrets and their digests are not part of it; nobody can read them.
+
+        Args:
+            key: Only this key.
+            namespace: Namespace.
+            limit: Most items of the page.
+            cursor: Where to continue: `next` of the page before.
+
+        Needs the permission ``keys.read``.
+        """
+        from pharos.core.wire import Page
+        from pharos.trust.keys import KeyItem
+
+        return self._caller.typed(
+            "keys.list", {"key": key, "namespace": namespace, "limit": limit, "cursor": cursor}, Page[KeyItem]
+        )
+
+    def revoke(
+        self,
+        *,
+        key: str,
+        namespace: str = "default",
+        credential: str | None = None,
+        dry_run: bool = False,
+        idempotency_key: str | None = None,
+    ) -> Revoked:
+        """Revoke one credential of a key, or all of them.
+
+        When the call returns, the secret opens nothing any more. It cannot be undone: issue a new secret instead.
+        Revoking what is revoked already is no error.
+
+        Args:
+            key: Name of the key.
+            namespace: Namespace.
+            credential: Which one; left out: all of the key's credentials.
+
+        Needs the permission ``keys.revoke``. Reversibility: none. Raises a fault with code NOT_FOUND.
+        """
+        from pharos.trust.keys import Revoked
+
+        return self._caller.typed(
+            "keys.revoke",
+            {"key": key, "namespace": namespace, "credential": credential},
+            Revoked,
+            write=True,
+            dry_run=dry_run,
+            idempotency_key=idempotency_key,
+        )
+
+
+class AsyncKeys(AsyncNamespace):
+    """Operations on ``keys``."""
+
+    async def issue(
+        self,
+        *,
+        key: str,
+        namespace: str = "default",
+        expires_in_seconds: int | None = None,
+        dry_run: bool = False,
+        idempotency_key: str | None = None,
+    ) -> Issued:
+        """Issue a secret for a key.
+
+        The secret is shown once. A key may have several, so that one can be replaced without a gap: issue the new one,
+        move to it, revoke the old one. A key that may do more than the caller cannot be issued by them.
+
+        Args:
+            key: Name of the key.
+            namespace: Namespace.
+            expires_in_seconds: How long the secret is good for; left out: as long as the key.
+
+        Needs the permission ``keys.issue``. Reversibility: compensating. Raises a fault with code NOT_FOUND,
+        RIGHTS_EXCEEDED, CREDENTIAL_LIMIT.
+        """
+        from pharos.trust.keys import Issued
+
+        return await self._caller.typed(
+            "keys.issue",
+            {"key": key, "namespace": namespace, "expiresInSeconds": expires_in_seconds},
+            Issued,
+            write=True,
+            dry_run=dry_run,
+            idempotency_key=idempotency_key,
+        )
+
+    async def list(
+        self, *, key: str | None = None, namespace: str | None = None, limit: int = 100, cursor: str | None = None
+    ) -> Page[KeyItem]:
+        """List keys with their credentials: who was given what, when, and whether it is still good.
+
+        Secrets and their digests are not part of it; nobody can read them.
+
+        Args:
+            key: Only this key.
+            namespace: Namespace.
+            limit: Most items of the page.
+            cursor: Where to continue: `next` of the page before.
+
+        Needs the permission ``keys.read``.
+        """
+        from pharos.core.wire import Page
+        from pharos.trust.keys import KeyItem
+
+        return await self._caller.typed(
+            "keys.list", {"key": key, "namespace": namespace, "limit": limit, "cursor": cursor}, Page[KeyItem]
+        )
+
+    async def revoke(
+        self,
+        *,
+        key: str,
+        namespace: str = "default",
+        credential: str | None = None,
+        dry_run: bool = False,
+        idempotency_key: str | None = None,
+    ) -> Revoked:
+        """Revoke one credential of a key, or all of them.
+
+        When the call returns, the secret opens nothing any more. It cannot be undone: issue a new secret instead.
+        Revoking what is revoked already is no error.
+
+        Args:
+            key: Name of the key.
+            namespace: Namespace.
+            credential: Which one; left out: all of the key's credentials.
+
+        Needs the permission ``keys.revoke``. Reversibility: none. Raises a fault with code NOT_FOUND.
+        """
+        from pharos.trust.keys import Revoked
+
+        return await self._caller.typed(
+            "keys.revoke",
+            {"key": key, "namespace": namespace, "credential": credential},
+            Revoked,
+            write=True,
+            dry_run=dry_run,
+            idempotency_key=idempotency_key,
+        )
