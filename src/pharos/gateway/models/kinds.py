@@ -1,0 +1,202 @@
+"""The kinds of the model gateway: where models are served, how they are named, what they may cost.
+
+Every field has a default that is right for a hosted provider, so that the smallest useful manifest is three lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, model_validator
+
+from pharos.core.resource import Kind, Ref, Spec
+from pharos.core.wire import Wire
+
+DialectName = Literal["openai-chat", "anthropic"]
+
+Money = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=9, allow_inf_nan=False)]
+"""An amount of a currency: a decimal string with at most nine places."""
+
+Rate = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=9, allow_inf_nan=False)]
+"""A price for a million tokens."""
+
+Milliseconds = Annotated[int, Field(ge=1, le=86_400_000)]
+
+
+class SecretSource(Wire):
+    """Where a secret is read from. The catalog never holds the secret itself."""
+
+    env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    """Name of an environment variable of the process."""
+    file: Annotated[str, Field(min_length=1)] | None = None
+    """Path of a file whose trimmed content is the secret; read again when it changes."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> SecretSource:
+        if (self.env is None) == (self.file is None):
+            raise ValueError("give exactly one of env and file")
+        return self
+
+
+class Timeouts(Wire):
+    """How long one attempt may take, by phase, in milliseconds."""
+
+    connect_ms: Milliseconds = 5_000
+    """Name resolution, TCP and TLS."""
+    first_byte_ms: Milliseconds = 300_000
+    """From sending the request to the first byte of the answer's body. Reasoning models are silent for minutes."""
+    idle_ms: Milliseconds = 120_000
+    """Between two reads of the body. A client that reads slowly does not count as the provider's silence."""
+    total_ms: Milliseconds = 900_000
+    """The whole attempt."""
+
+
+class Retries(Wire):
+    """How often, and after which pause, one target is asked again before the next one is tried."""
+
+    attempts: Annotated[int, Field(ge=1, le=10)] = 2
+    """Attempts per target, the first included."""
+    backoff_ms: Milliseconds = 250
+    """Pause before the second attempt; doubles with each further one, with full jitter."""
+    max_backoff_ms: Milliseconds = 8_000
+
+
+class Breaker(Wire):
+    """When a provider is left alone for a while."""
+
+    consecutive: Annotated[int, Field(ge=1)] = 5
+    """Failures in a row that open the breaker."""
+    ratio: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Share of failures in the last ``windowMs`` that opens it, once ``minimum`` calls were made."""
+    minimum: Annotated[int, Field(ge=1)] = 20
+    window_ms: Milliseconds = 30_000
+    open_ms: Milliseconds = 10_000
+    """How long it stays open before one probe is let through. Doubles with each failed probe, up to eightfold."""
+
+
+class ProviderSpec(Spec):
+    """A place where models are served, and how to behave towards it."""
+
+    dialect: DialectName
+    base_url: Annotated[str, Field(min_length=1, max_length=2048)]
+    """Root of its API, such as ``https://api.openai.com/v1`` or ``https://api.anthropic.com``."""
+    api_key: SecretSource | None = None
+    """Our credential with it; absent for servers that ask for none."""
+    timeouts: Timeouts = Field(default_factory=Timeouts)
+    retries: Retries = Field(default_factory=Retries)
+    breaker: Breaker = Field(default_factory=Breaker)
+    on_disconnect: Literal["cancel", "drain"] = "cancel"
+    """What to do with a request whose client has left: stop it, or read it to its end to learn the exact usage (right
+    where the provider bills the whole answer anyway)."""
+    concurrency: Annotated[int, Field(ge=1)] | None = None
+    """Most requests under way at once."""
+    price_list: Annotated[str, Field(min_length=1)] | None = None
+    """Whose public prices apply, by its id in ``genai-prices`` (``openai``, ``anthropic`` …), where the base URL does
+    not tell."""
+
+
+class Target(Wire):
+    """One way to serve a model."""
+
+    provider: Annotated[str, Ref("Provider")]
+    model: Annotated[str, Field(min_length=1, max_length=256)]
+    """The model's name at the provider."""
+    weight: Annotated[int, Field(ge=0, le=1_000_000)] = 1
+    """Share of the calls; 0 takes none, except as a failover."""
+
+
+class ModelSpec(Spec):
+    """A name clients use for a model, and who serves it."""
+
+    targets: Annotated[list[Target], Field(min_length=1, max_length=64)]
+    fallbacks: Annotated[list[Annotated[str, Ref("Model")]], Field(max_length=16)] = Field(default_factory=list)
+    """Models to turn to, in this order, when no target can answer."""
+    max_output_tokens: Annotated[int, Field(ge=1)] | None = None
+    """Output limit of calls that set none themselves (4096 where a money limit needs one and this is absent)."""
+    unpriced: Literal["refuse", "allow"] = "refuse"
+    """Whether a call whose price is unknown may be made under a budget. It is recorded as unpriced either way."""
+    attachment_tokens: Annotated[int, Field(ge=1)] = 65_536
+    """Input tokens reserved for each image, file or other part whose tokens its bytes do not bound."""
+    deadline_ms: Milliseconds = 900_000
+    """The whole call, all attempts and pauses included."""
+
+
+Window = Literal["minute", "hour", "day", "week", "month", "total"]
+
+
+class BudgetSpec(Spec):
+    """A hard limit on money. Calls reserve what they may cost at most; the limit is never passed."""
+
+    limit: Money
+    currency: Literal["USD"] = "USD"
+    window: Window = "month"
+    """Calendar window in UTC; ``total`` never starts anew."""
+
+
+def _utc(value: datetime) -> datetime:
+    return value if value.tzinfo is not None else value.replace(tzinfo=UTC)
+
+
+class PriceSpec(Spec):
+    """A price of our own. It comes before the public price list."""
+
+    provider: Annotated[str, Ref("Provider")] | None = None
+    """Only at this provider; absent: wherever the model is served."""
+    model: Annotated[str, Field(min_length=1, max_length=256)]
+    """Exact name of the model at the provider."""
+    currency: Literal["USD"] = "USD"
+    input_per_million: Rate
+    output_per_million: Rate
+    cache_read_per_million: Rate | None = None
+    """Absent: as input."""
+    cache_write5m_per_million: Annotated[Rate | None, Field(alias="cacheWrite5mPerMillion")] = None
+    """Prompt cache writes that live five minutes; absent: as input."""
+    cache_write1h_per_million: Annotated[Rate | None, Field(alias="cacheWrite1hPerMillion")] = None
+    """Prompt cache writes that live an hour; absent: as those of five minutes."""
+    reasoning_per_million: Rate | None = None
+    """Absent: as output."""
+    per_request: Money | None = None
+    effective_from: Annotated[datetime, AfterValidator(_utc)] | None = None
+    """When it begins to apply (UTC where no zone is given); of several that apply, the latest does. Absent: always."""
+
+
+def _check_provider(spec: ProviderSpec) -> Sequence[tuple[str, str]]:
+    try:
+        url = urlsplit(spec.base_url)
+        port = url.port
+    except ValueError:
+        return (("/baseUrl", "not a URL"),)
+    problems = []
+    if url.scheme not in ("http", "https") or not url.hostname:
+        problems.append(("/baseUrl", "must be an absolute http or https URL"))
+    if port == 0:
+        problems.append(("/baseUrl", "port 0 cannot be connected to"))
+    if url.username or url.password:
+        problems.append(("/baseUrl", "must not carry credentials; use apiKey"))
+    if url.query or url.fragment:
+        problems.append(("/baseUrl", "must not have a query or fragment"))
+    return problems
+
+
+def _check_model(spec: ModelSpec) -> Sequence[tuple[str, str]]:
+    problems = []
+    seen: set[tuple[str, str]] = set()
+    for index, target in enumerate(spec.targets):
+        if (target.provider, target.model) in seen:
+            problems.append((f"/targets/{index}", "the same provider and model stand twice; add their weights instead"))
+        seen.add((target.provider, target.model))
+    if len(set(spec.fallbacks)) < len(spec.fallbacks):
+        problems.append(("/fallbacks", "a model stands twice"))
+    return problems
+
+
+PROVIDER = Kind("Provider", ProviderSpec, "A place where models are served.", check=_check_provider)
+MODEL = Kind("Model", ModelSpec, "A name clients use for a model, and who serves it.", check=_check_model)
+BUDGET = Kind("Budget", BudgetSpec, "A hard limit on money in a window of time.")
+PRICE = Kind("Price", PriceSpec, "A price of our own, before the public price list.")
+
+KINDS = (PROVIDER, MODEL, BUDGET, PRICE)
