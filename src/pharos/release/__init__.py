@@ -1,0 +1,1 @@
+"""How the city changes safely: simulation now; versions, rollouts and experiments later."""
