@@ -1,7 +1,7 @@
 """The one ASGI application of the city: finds who answers a request, and answers where no one else does.
 
-Exact paths first, in one dictionary look-up, so that a model call pays for no framework; then the trees (``/api/…``),
-found by their first segment. What a route raises becomes an answer here: problem details, or OpenAI's error shape under
+Exact paths first, in one dictionary look-up, so that a model call pays for no framework; then the trees
+(``/api/*``). What a route raises becomes an answer here: problem details, or OpenAI's error shape under
 ``/v1/``, where clients understand nothing else. Every answer carries the request's correlation id.
 """
 
@@ -31,23 +31,21 @@ WriteFault = Callable[[FaultDocument], JsonObject]
 
 
 class App:
-    """The city's front door.
+    """The city's front door. ``protocol_fault`` writes the body of a fault under ``/v1/``."""
 
-    ``trees`` are applications by the first segment of the paths they answer. ``protocol_fault`` writes the body of a
-    fault under ``/v1/``.
-    """
-
-    def __init__(self, routes: Iterable[Route], trees: Mapping[str, ASGIApp], protocol_fault: WriteFault) -> None:
-        self._paths: dict[str, dict[str, ASGIApp]] = {}
+    def __init__(self, routes: Iterable[Route], protocol_fault: WriteFault) -> None:
+        paths: dict[str, dict[str, ASGIApp]] = {}
         for route in routes:
-            methods = self._paths.setdefault(route.path, {})
+            methods = paths.setdefault(route.path, {})
             if route.method in methods:
                 raise ValueError(f"route {route.method} {route.path} is declared twice")
             methods[route.method] = route.app
-        for methods in self._paths.values():
+        for methods in paths.values():
             if "GET" in methods:
                 methods.setdefault("HEAD", methods["GET"])
-        self._trees = dict(trees)
+        self._paths: dict[str, Methods] = {path: methods for path, methods in paths.items() if not path.endswith("/*")}
+        trees = [(path[:-1], methods) for path, methods in paths.items() if path.endswith("/*")]
+        self._trees = sorted(trees, key=lambda tree: -len(tree[0]))  # the most specific first
         self._protocol_fault = protocol_fault
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,9 +67,11 @@ class App:
 
         try:
             methods = self._paths.get(scope["path"])
-            app = methods.get(scope["method"]) if methods is not None else None
+            if methods is None:
+                methods = self._tree(scope["path"])
+            app = methods.get(scope["method"])
             if app is None:
-                app = self._other(scope, methods)
+                app = _wrong_method(methods)
             await app(scope, receive, answer)
         except Disconnected:
             return
@@ -91,14 +91,11 @@ class App:
             if not started:
                 await self._refuse(scope, answer, INTERNAL())
 
-    def _other(self, scope: Scope, methods: Methods | None) -> ASGIApp:
-        path: str = scope["path"]
-        if methods is not None:
-            return _wrong_method(methods)
-        tree = self._trees.get(path.split("/", 2)[1] if path.startswith("/") else "")
-        if tree is None:
-            raise NOT_FOUND("There is nothing at this path.", facts={"index": "/", "openapi": "/openapi.json"})
-        return tree
+    def _tree(self, path: str) -> Methods:
+        for prefix, methods in self._trees:
+            if path.startswith(prefix):
+                return methods
+        raise NOT_FOUND("There is nothing at this path.", facts={"index": "/", "openapi": "/openapi.json"})
 
     async def _refuse(self, scope: Scope, send: Send, fault: Fault) -> None:
         document = with_correlation(fault.document, scope[CORRELATION])

@@ -1,4 +1,4 @@
-"""Operations over HTTP: ``POST /api/{operation}`` with the input as a JSON object, ``GET /api/{operation}?…`` for reads.
+"""Operations over HTTP: ``POST /api/NAME`` with the input as a JSON object, and ``GET /api/NAME?…`` for reads.
 
 The face is generated from the registry; it adds what HTTP has words for: ``Idempotency-Key``, ``If-Match``,
 ``Last-Event-ID``, ``traceparent``, ``?dryRun=true``, status codes and ``Retry-After``. It decides nothing.
@@ -97,12 +97,8 @@ class HttpFace:
         """Answer one request. Raises its fault, for the application to send."""
         operation, principal = self._admit(scope)
         method: str = scope["method"]
-        allowed = ["POST"] if operation.effect is not Effect.READ else ["GET", "HEAD", "POST"]
-        if method == "OPTIONS":
-            await send_json(send, None, 204, [(b"allow", ", ".join([*allowed, "OPTIONS"]).encode())])
-            return
-        if method not in allowed:
-            raise wrong_method(method, [*allowed, "OPTIONS"])
+        if method != "POST" and operation.effect is not Effect.READ:
+            raise wrong_method(method, ["OPTIONS", "POST"])
         call = await self._read(scope, receive, operation, principal)
         if operation.streaming:
             await self._stream(call, method, receive, send)
@@ -185,7 +181,7 @@ class HttpFace:
 
 
 def _object(scope: Scope, body: bytes) -> JsonObject:
-    """The body as a JSON object; no body is an empty one. The content type is not asked for: everything here is JSON."""
+    """The body as a JSON object; no body is an empty one. Its content type is not asked for: all here is JSON."""
     if (header(scope, b"content-encoding") or "identity") != "identity":
         raise UNSUPPORTED_ENCODING()
     if not body.strip():

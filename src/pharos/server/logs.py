@@ -84,7 +84,7 @@ class _Bounded(QueueHandler):
 
     def enqueue(self, record: logging.LogRecord) -> None:
         try:
-            self.queue.put_nowait(record)  # type: ignore[union-attr]
+            self.queue.put_nowait(record)
         except queue.Full:
             self.dropped += 1
 

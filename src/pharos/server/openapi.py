@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
@@ -23,7 +24,7 @@ def openapi(registry: Registry, routes: Iterable[Route], version: str) -> Schema
     references, definitions = components([*dict.fromkeys(models), (FaultDocument, "serialization")])  # type: ignore[list-item]
     paths: dict[str, Schema] = defaultdict(dict)
     for route in routes:
-        paths[route.path][route.method.lower()] = _route(route)
+        paths[route.path.replace("*", "{rest}")][route.method.lower()] = _route(route)
     for operation in operations:
         given = references[operation.input, "validation"]
         item = paths[f"/api/{operation.name}"]
@@ -140,13 +141,15 @@ def _fault(description: str, schema: Schema | None = None) -> Schema:
 
 
 def _route(route: Route) -> Schema:
-    name = "_".join(part for part in route.path.strip("/").replace(".", "_").split("/") if part) or "index"
+    name = "_".join(part for part in re.split(r"[^A-Za-z0-9]+", route.path.replace("*", "rest")) if part) or "index"
     described: Schema = {
         "tags": ["protocols"],
         "operationId": f"{route.method.lower()}_{name}",
         "summary": route.summary,
         "responses": {"default": {"description": "As the protocol defines it."}},
     }
+    if route.path.endswith("*"):
+        described["parameters"] = [{"name": "rest", "in": "path", "required": True, "schema": {"type": "string"}}]
     if route.method == "POST":
         described["requestBody"] = {"content": {"application/json": {"schema": {"type": "object"}}}}
     return described

@@ -1,9 +1,39 @@
-"""``pharos up``: run a city until it is told to stop."""
+"""``pharos up``: run a city until it is told to stop.
+
+One process, one event loop (uvloop), one port. The first SIGTERM or SIGINT stops new work and lets what is under way
+end, up to the drain limit; the second cuts it off. Either way the city closes in order and the process exits with 0.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import contextlib
+import gc
+import ipaddress
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+
+import uvicorn
+import uvloop
+
+from pharos.core.fault import Fault
+from pharos.server.city import City, open_city
+from pharos.server.faults import ADDRESS_UNAVAILABLE
+from pharos.server.logs import logging_to
+from pharos.server.protocol import BoundedProtocol, watch
+from pharos.server.terminal import fault_text, greeting
+
+logger = logging.getLogger(__name__)
+
+KEEP_ALIVE = 75
+"""Seconds an idle connection is kept: longer than the pools of common clients keep theirs, so that they close first."""
+
+SETTLING = 5.0
+"""Seconds that calls which were cut off have to settle what they owe before the store closes."""
 
 
 def up(
@@ -19,6 +49,159 @@ def up(
 ) -> int:
     """Serve the city of ``home`` until SIGTERM or SIGINT; return the process's exit code (0: stopped as asked).
 
-    A fault at start (port or home in use, a manifest that does not apply) is printed to stderr and gives exit code 1.
+    ``files`` are manifests to apply at start; port 0 takes any free port. A fault at start (port or home in use, a
+    manifest that does not apply) is written to stderr and gives exit code 1.
     """
-    raise NotImplementedError
+    try:
+        with logging_to(level=log_level), _listening(host, port) as sockets:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(_run(home, host, sockets, files, full_sync, drain_seconds, access_log))
+    except Fault as fault:
+        sys.stderr.write(fault_text(fault.document))
+        return 1
+    return 0
+
+
+async def _run(
+    home: Path,
+    host: str,
+    sockets: list[socket.socket],
+    files: Sequence[Path],
+    full_sync: bool,
+    drain_seconds: float,
+    access_log: bool,
+) -> None:
+    orders = _Orders()
+    with orders.obeyed():
+        async with open_city(home, files=files, full_sync=full_sync, loopback=is_loopback(host)) as city:
+            if orders.stop.is_set():
+                return
+
+            def greet() -> None:
+                gc.collect()
+                gc.freeze()  # What exists now stays: collections need not look at it again.
+                city.ready.set()
+                address = sockets[0].getsockname()
+                sys.stdout.write(greeting(city.home, host, address[1], loopback=is_loopback(host)))
+                sys.stdout.flush()
+
+            server = _Server(_config(city, access_log), greet)
+            await _serve_until(orders, city, server, sockets, drain_seconds)
+
+
+async def _serve_until(
+    orders: _Orders, city: City, server: _Server, sockets: list[socket.socket], drain_seconds: float
+) -> None:
+    """Serve until told to stop; then drain, within the limit, and cut off what is left."""
+    serving = asyncio.create_task(server.serve(sockets=sockets))
+    stop = asyncio.create_task(orders.stop.wait())
+    watching = asyncio.create_task(watch(server.server_state.connections))
+    try:
+        await asyncio.wait({serving, stop, watching}, return_when=asyncio.FIRST_COMPLETED)
+        city.draining.set()
+        server.should_exit = True
+        now = asyncio.create_task(orders.now.wait())
+        await asyncio.wait({serving, now}, timeout=drain_seconds, return_when=asyncio.FIRST_COMPLETED)
+        now.cancel()
+        calls = set(server.server_state.tasks)
+        if not serving.done():
+            logger.warning("the drain limit is over: %d calls are cut off", len(calls))
+            server.force_exit = True
+            for call in calls:
+                call.cancel()
+        if calls:
+            await asyncio.wait(calls, timeout=SETTLING)
+        await asyncio.wait({serving}, timeout=SETTLING)
+        if serving.done():
+            serving.result()
+    finally:
+        for task in (serving, stop, watching):
+            task.cancel()
+        await asyncio.gather(serving, stop, watching, return_exceptions=True)
+
+
+class _Orders:
+    """What the signals said: ``stop`` with the first, ``now`` with the second."""
+
+    def __init__(self) -> None:
+        self.stop = asyncio.Event()
+        self.now = asyncio.Event()
+
+    def _receive(self) -> None:
+        (self.now if self.stop.is_set() else self.stop).set()
+
+    @contextlib.contextmanager
+    def obeyed(self) -> Iterator[None]:
+        """Handle SIGTERM and SIGINT while the context is open."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._receive)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which leaves the signals to us and says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # uvicorn would raise the signal again once it has ended, and the process would die of it instead of exiting.
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+
+def _config(city: City, access_log: bool) -> uvicorn.Config:
+    return uvicorn.Config(
+        city.app,
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        loop="none",
+        log_config=None,
+        access_log=access_log,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE,
+    )
+
+
+@contextlib.contextmanager
+def _listening(host: str, port: int) -> Iterator[list[socket.socket]]:
+    """Sockets bound to every address of ``host``. Raises ``ADDRESS_UNAVAILABLE``."""
+    sockets: list[socket.socket] = []
+    with contextlib.ExitStack() as closing:
+        try:
+            for family, kind, protocol, _, address in socket.getaddrinfo(
+                host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            ):
+                bound = closing.enter_context(contextlib.closing(socket.socket(family, kind, protocol)))
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                bound.bind((address[0], sockets[0].getsockname()[1] if sockets else port, *address[2:]))
+                bound.listen(2048)
+                sockets.append(bound)
+        except OSError as error:
+            raise ADDRESS_UNAVAILABLE(
+                f"Cannot listen on {host}:{port}: {error.strerror or error}.", facts={"host": host, "port": port}
+            ) from error
+        yield sockets
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server that is bound to ``host``."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
