@@ -37,7 +37,8 @@ class Hold:
     """An amount held on a counter for a while: part of a :class:`Reserve`.
 
     ``settled + reserved`` of (``counter``, ``window``) never passes ``limit``. Amounts are integers in the counter's
-    own unit (money: billionths of the currency unit). A ``window`` names a stretch of time, such as ``2026-11``.
+    own unit (money: billionths of the currency unit), from 0 to 2^63 - 1; others are ``INVALID``. A ``window`` names a
+    stretch of time, such as ``2026-11``.
     """
 
     counter: str
@@ -50,8 +51,9 @@ class Hold:
 class Reserve:
     """Hold amounts on several counters, all or none. Result: ``None``.
 
-    Raises ``COUNTER_EXHAUSTED`` with the facts ``counter, window, limit, settled, reserved, requested``; then nothing
-    is held. ``note`` is kept with the reservation, so that what a crash leaves open can be explained and settled.
+    Raises ``COUNTER_EXHAUSTED`` with the facts ``counter, window, limit, settled, reserved, requested``, and
+    ``CONFLICT`` where a reservation with this id is open; then nothing is held. ``note`` is kept with the reservation,
+    so that what a crash leaves open can be explained and settled.
     """
 
     id: str
@@ -64,7 +66,8 @@ class Settle:
     """End a reservation: release its holds and add ``actual`` (by counter) to what is settled, in the held windows.
 
     Result: whether the reservation was open. Settling again changes nothing: a reservation settles exactly once.
-    Counters not named in ``actual`` settle at 0. ``actual`` may be above what was held: the truth is recorded.
+    Counters not named in ``actual`` settle at 0; naming one that was not held is ``INVALID``. ``actual`` may be above
+    what was held: the truth is recorded.
     """
 
     id: str
@@ -88,7 +91,19 @@ class Remember:
 
 
 Command = Append | Reserve | Settle | Remember | Put | Delete | SetStatus
-Result = Recorded | bool | None
+Result = Recorded | int | bool | None
+"""What a command answers: see each command. A change to the catalog answers as follows.
+
+``Put`` and ``Delete`` answer the revision they made. The engine numbers revisions: one more than the last in the
+resource's history, deletions included, so a resource that is created again continues the numbers and none ever means
+two things. Without a deletion in between that is ``expected + 1``. The number is written into the stored document's
+``metadata.revision``; what the given resource says there does not matter. Where the expected revision is not the
+present one, the ``CONFLICT``'s facts carry the present one as ``revision`` (0: there is no such resource).
+
+The status is not desired state: ``Put`` takes it from the given resource only where it creates, and keeps the stored
+one where it replaces, so that a change decided on an old reading never brings an old status back. The history has no
+status. ``SetStatus`` answers ``None`` and raises ``NOT_FOUND`` where there is no such resource.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +188,10 @@ class Log(Protocol):
 
     async def head(self) -> Position:
         """The position of the newest event (``START`` in an empty log)."""
+
+    async def grown(self, after: Position) -> Position:
+        """Wait until the log's head is past ``after``, then return the head. Cheaper than a tail for who only needs
+        to know that there is something new. Raises ``STORAGE_FAILED`` when the store is closed meanwhile."""
 
 
 class Blobs(Protocol):

@@ -1,0 +1,149 @@
+"""The writer's half of the log: gives every event its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+import apsw
+
+from pharos.core.event import Recorded
+from pharos.store.faults import POSITION_CONFLICT
+from pharos.store.ports import Append
+from pharos.store.sqlite.codec import dump, dump_event, load_event, to_position
+from pharos.store.sqlite.journal import Journal
+from pharos.store.sqlite.refusal import Refusal
+from pharos.store.sqlite.rows import integer, select
+from pharos.store.sqlite.stage import Origin
+from pharos.store.sqlite.statements import Statement, insert
+
+_CACHED_TOPICS = 50_000
+
+_NEW = (0, 0)
+
+
+def prepare_append(command: Append) -> str:
+    """The stored form of the event. Raises ``INVALID`` for data that has no JSON form."""
+    event = command.event
+    if not event.topic.isascii() or not event.type.isascii():
+        dump((event.topic, event.type))
+    if command.idempotency_key is not None:
+        dump(command.idempotency_key)
+    return dump_event(event)
+
+
+class LogStage:
+    """Decides appends: knows the end of the log and of the topics lately written to."""
+
+    def __init__(self, connection: apsw.Connection, journal: Journal) -> None:
+        self._connection = connection
+        self._journal = journal
+        self._last = {
+            "position": integer(connection, "SELECT max(position) FROM events"),
+            "topic": integer(connection, "SELECT max(id) FROM topics"),
+        }
+        self._ends: dict[str, tuple[int, int]] = {}
+        """Topic name -> (its row id, its last sequence)."""
+        self._topics: dict[str, tuple[int, str, int, int]] = {}
+        self._events: list[tuple[int, int, int, str, str]] = []
+        self._keys: dict[tuple[int, str], int] = {}
+        self.recorded: list[Recorded] = []
+        """The events staged since the last transaction, for those who follow the log."""
+
+    @property
+    def sizes(self) -> list[int]:
+        """The stored sizes of :attr:`recorded`, in characters."""
+        return [len(row[4]) for row in self._events]
+
+    @property
+    def head(self) -> int:
+        """The position of the newest event."""
+        return self._last["position"]
+
+    def foresee(self, names: Iterable[str]) -> None:
+        """Look up the ends of all topics that a group of commits will write to, in one query."""
+        unknown = {name for name in names if name not in self._ends}
+        if len(unknown) < 2:
+            return
+        self._ends.update(dict.fromkeys(unknown, _NEW))
+        found = select(
+            self._connection,
+            "SELECT name, id, sequence FROM json_each(?) AS wanted CROSS JOIN topics ON topics.name = wanted.value",
+            (dump(list(unknown)),),
+        )
+        for name, id, sequence in found:
+            self._ends[name] = id, sequence
+
+    def append(self, command: Append, body: str, origin: Origin) -> Recorded:
+        """Give the event the next place in its topic and in the log."""
+        event = command.event
+        name = event.topic
+        topic, sequence = self._ends.get(name) or self._end(name)
+        key = command.idempotency_key
+        if key is not None and topic and (earlier := self._earlier(topic, name, key)) is not None:
+            return earlier
+        if command.expected_sequence is not None and command.expected_sequence != sequence:
+            raise Refusal(
+                POSITION_CONFLICT,
+                f"Topic {name!r} is at sequence {sequence}, not {command.expected_sequence}.",
+                subject=name,
+                facts={"topic": name, "expected": command.expected_sequence, "sequence": sequence},
+            )
+        journal = self._journal
+        last = self._last
+        if not topic:
+            topic = last["topic"] + 1
+            journal.put(last, "topic", topic)
+        sequence += 1
+        position = last["position"] + 1
+        recorded = Recorded(event, to_position(position), sequence)
+        journal.put(last, "position", position)
+        journal.put(self._ends, name, (topic, sequence))
+        journal.put(self._topics, name, (topic, name, sequence, position))
+        journal.add(self._events, (position, topic, sequence, event.type, body))
+        journal.add(self.recorded, recorded)
+        if key is not None:
+            journal.put(self._keys, (topic, key), position)
+        return recorded
+
+    def _end(self, name: str) -> tuple[int, int]:
+        found = select(self._connection, "SELECT id, sequence FROM topics WHERE name = ?", (name,))
+        id, sequence = self._ends[name] = found[0] if found else _NEW
+        return id, sequence
+
+    def _earlier(self, topic: int, name: str, key: str) -> Recorded | None:
+        """What the first append with this key recorded."""
+        if (position := self._keys.get((topic, key))) is not None:
+            return self.recorded[position - self._events[0][0]]
+        found = select(
+            self._connection,
+            "SELECT position, sequence, type, body FROM append_keys JOIN events USING (position) "
+            "WHERE append_keys.topic = ? AND key = ?",
+            (topic, key),
+        )
+        for at, sequence, type, body in found:
+            return load_event(at, name, sequence, type, body)
+        return None
+
+    def statements(self) -> Iterator[Statement]:
+        """Topics with their new ends, events, and the keys of those that had one."""
+        if not self._events:
+            return
+        yield from insert(
+            "INSERT INTO topics",
+            list(self._topics.values()),
+            "ON CONFLICT (id) DO UPDATE SET sequence = excluded.sequence, last = excluded.last",
+        )
+        yield from insert("INSERT INTO events", self._events)
+        if self._keys:
+            yield from insert("INSERT INTO append_keys", [(*key, at) for key, at in self._keys.items()])
+
+    def committed(self) -> None:
+        """Keep the memory bounded."""
+        self._topics.clear()
+        self._events.clear()
+        self._keys.clear()
+        self.recorded = []
+        if len(self._ends) > _CACHED_TOPICS:
+            for name in list(islice(self._ends, _CACHED_TOPICS // 2)):
+                del self._ends[name]

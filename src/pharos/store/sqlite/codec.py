@@ -1,0 +1,86 @@
+"""Events and positions in the form in which the log keeps them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import orjson
+
+from pharos.core.event import START, Event, Position, Recorded
+from pharos.core.fault import INVALID
+from pharos.core.wire import Json
+
+MAX_INTEGER = 2**63 - 1
+"""The largest integer a table holds."""
+
+_WIDTH = 16
+
+
+def to_position(number: int) -> Position:
+    """The text form of a row number of the log: fixed width, so that it sorts as text."""
+    return f"{number:016x}" if number else START
+
+
+def from_position(position: Position) -> int:
+    """The row number behind a position. Raises ``INVALID`` for text that never was one."""
+    if position == START:
+        return 0
+    if len(position) == _WIDTH and position.isascii() and position.isalnum():
+        try:
+            number = int(position, 16)
+        except ValueError:
+            number = MAX_INTEGER + 1
+        if number <= MAX_INTEGER:
+            return number
+    raise INVALID(f"{position!r} is not a position of the log.", facts={"position": position})
+
+
+def dump(value: object) -> str:
+    """JSON text. Raises ``INVALID`` for what has no JSON form."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_NAIVE_UTC).decode()
+    except orjson.JSONEncodeError as error:
+        raise INVALID(f"The value has no JSON form: {error}.") from error
+
+
+def load(text: str) -> Json:
+    """The value of JSON text."""
+    value: Json = orjson.loads(text)
+    return value
+
+
+def dump_event(event: Event) -> str:
+    """Everything of an event that has no column of its own."""
+    data = event.data
+    return dump(
+        (
+            event.id,
+            event.time,
+            event.source,
+            event.subject,
+            event.principal,
+            event.causation,
+            event.correlation,
+            event.traceparent,
+            data if type(data) is dict else dict(data),
+        )
+    )
+
+
+def load_event(position: int, topic: str, sequence: int, type: str, body: str) -> Recorded:
+    """The inverse of :func:`dump_event`, with the columns."""
+    id, time, source, subject, principal, causation, correlation, traceparent, data = orjson.loads(body)
+    event = Event(
+        topic=topic,
+        type=type,
+        data=data,
+        principal=principal,
+        subject=subject,
+        causation=causation,
+        correlation=correlation,
+        traceparent=traceparent,
+        source=source,
+        id=id,
+        time=datetime.fromisoformat(time),
+    )
+    return Recorded(event, to_position(position), sequence)

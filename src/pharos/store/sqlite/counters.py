@@ -1,0 +1,211 @@
+"""Counters with hard limits: the writer's half, which decides, and the readers' half."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import cast
+
+import apsw
+
+from pharos.core.fault import CONFLICT, INVALID, OVERLOADED
+from pharos.store.faults import COUNTER_EXHAUSTED
+from pharos.store.ports import Count, Hold, Reservation, Reserve, Settle
+from pharos.store.sqlite.clock import from_microseconds, to_microseconds
+from pharos.store.sqlite.codec import MAX_INTEGER, dump, load
+from pharos.store.sqlite.journal import Journal
+from pharos.store.sqlite.readers import Readers
+from pharos.store.sqlite.refusal import Refusal
+from pharos.store.sqlite.rows import integer, select
+from pharos.store.sqlite.stage import Origin
+from pharos.store.sqlite.statements import Statement, insert
+
+Key = tuple[str, str]
+"""(counter, window)"""
+
+MAX_OPEN = 100_000
+"""Reservations open at once; more are refused as ``OVERLOADED``."""
+
+_CACHED_TOTALS = 20_000
+
+
+def prepare_reserve(command: Reserve) -> tuple[str, str]:
+    """The stored forms of holds and note. Raises ``INVALID`` for amounts that are no counts."""
+    for hold in command.holds:
+        _check_amount(hold.counter, hold.amount)
+        _check_amount(hold.counter, hold.limit)
+    return dump([(h.counter, h.window, h.amount, h.limit) for h in command.holds]), dump(dict(command.note))
+
+
+def prepare_settle(command: Settle) -> None:
+    """Raises ``INVALID`` for amounts that are no counts."""
+    for counter, amount in command.actual.items():
+        _check_amount(counter, amount)
+
+
+def _check_amount(counter: str, amount: int) -> None:
+    if type(amount) is not int or not 0 <= amount <= MAX_INTEGER:
+        raise INVALID(f"{amount!r} is no amount for counter {counter!r}: an integer from 0 to 2^63 - 1 is.")
+
+
+class CounterStage:
+    """Decides reservations.
+
+    Keeps the open reservations and what they hold in memory: both are bounded by ``MAX_OPEN`` and every admission
+    needs them. Settled totals are a cache.
+    """
+
+    def __init__(self, connection: apsw.Connection, journal: Journal) -> None:
+        self._connection = connection
+        self._journal = journal
+        self._settled: dict[Key, int] = {}
+        self._reserved: dict[Key, int] = {}
+        self._open: dict[str, tuple[Hold, ...]] = {}
+        self._made: dict[str, tuple[str, int, str, str]] = {}
+        self._ended: list[str] = []
+        self._changed: dict[Key, int] = {}
+        for id, holds in select(connection, "SELECT id, holds FROM reservations"):
+            self._open[id] = held = _holds(holds)
+            for hold in held:
+                key = hold.counter, hold.window
+                self._reserved[key] = self._reserved.get(key, 0) + hold.amount
+
+    def reserve(self, command: Reserve, payload: tuple[str, str], origin: Origin) -> None:
+        """Hold every amount or none."""
+        if command.id in self._open:
+            raise Refusal(CONFLICT, f"The reservation {command.id!r} is open already.", subject=command.id)
+        if len(self._open) >= MAX_OPEN:
+            raise Refusal(OVERLOADED, f"{MAX_OPEN} reservations are open; none is settled.")
+        reserved: dict[Key, int] = {}
+        for hold in command.holds:
+            key = hold.counter, hold.window
+            held = reserved[key] if key in reserved else self._reserved.get(key, 0)
+            settled = self._total(key)
+            if settled + held + hold.amount > hold.limit:
+                # The caller's own earlier holds are not counted as reserved: they come undone.
+                raise _exhausted(hold, settled, self._reserved.get(key, 0))
+            reserved[key] = held + hold.amount
+        journal = self._journal
+        for key, held in reserved.items():
+            journal.put(self._reserved, key, held)
+        journal.put(self._open, command.id, command.holds)
+        journal.put(self._made, command.id, (command.id, origin.time, *payload))
+
+    def settle(self, command: Settle, payload: None, origin: Origin) -> bool:
+        """Release the holds and add what was used."""
+        holds = self._open.get(command.id)
+        if holds is None:
+            return False
+        actual = command.actual
+        keys = {(hold.counter, hold.window) for hold in holds}
+        if not actual.keys() <= {counter for counter, _ in keys}:
+            raise Refusal(INVALID, f"The reservation {command.id!r} does not hold every counter of {sorted(actual)}.")
+        totals = {key: self._total(key) + actual.get(key[0], 0) for key in keys}
+        for (counter, window), total in totals.items():
+            if total > MAX_INTEGER:
+                raise Refusal(INVALID, f"Counter {counter!r} would pass 2^63 - 1 in {window!r}.")
+        journal = self._journal
+        for hold in holds:
+            key = hold.counter, hold.window
+            if left := self._reserved.get(key, 0) - hold.amount:
+                journal.put(self._reserved, key, left)
+            elif key in self._reserved:
+                journal.drop(self._reserved, key)
+        for key, total in totals.items():
+            if actual.get(key[0]):
+                journal.put(self._settled, key, total)
+                journal.put(self._changed, key, total)
+        journal.drop(self._open, command.id)
+        if command.id in self._made:
+            journal.drop(self._made, command.id)
+        else:
+            journal.add(self._ended, command.id)
+        return True
+
+    def _total(self, key: Key) -> int:
+        total = self._settled.get(key)
+        if total is None:
+            sql = "SELECT settled FROM counters WHERE counter = ? AND period = ?"
+            total = self._settled[key] = integer(self._connection, sql, key)
+        return total
+
+    def statements(self) -> Iterator[Statement]:
+        """Ended reservations go first: their ids may be taken again in the same transaction."""
+        for id in self._ended:
+            yield "DELETE FROM reservations WHERE id = ?", (id,)
+        if self._made:
+            yield from insert("INSERT INTO reservations", list(self._made.values()))
+        if self._changed:
+            rows = [(*key, total) for key, total in self._changed.items()]
+            yield from insert("INSERT INTO counters", rows, "ON CONFLICT DO UPDATE SET settled = excluded.settled")
+
+    def committed(self) -> None:
+        """Keep the memory bounded."""
+        self._made.clear()
+        self._ended.clear()
+        self._changed.clear()
+        if len(self._settled) > _CACHED_TOTALS:
+            for key in list(islice(self._settled, _CACHED_TOTALS // 2)):
+                del self._settled[key]
+
+
+def _exhausted(hold: Hold, settled: int, reserved: int) -> Refusal:
+    return Refusal(
+        COUNTER_EXHAUSTED,
+        f"Counter {hold.counter!r} has {max(hold.limit - settled - reserved, 0)} left in {hold.window!r}; "
+        f"{hold.amount} was requested.",
+        subject=hold.counter,
+        facts={
+            "counter": hold.counter,
+            "window": hold.window,
+            "limit": hold.limit,
+            "settled": settled,
+            "reserved": reserved,
+            "requested": hold.amount,
+        },
+    )
+
+
+def _holds(text: str) -> tuple[Hold, ...]:
+    return tuple(Hold(*row) for row in cast("list[tuple[str, str, int, int]]", load(text)))
+
+
+class SqliteCounters:
+    """The port ``Counters``."""
+
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+
+    async def read(self, counters: Sequence[tuple[str, str]]) -> Sequence[Count]:
+        """The named counters, all at the same moment."""
+        wanted = list(counters)
+
+        def query(connection: apsw.Connection) -> list[Count]:
+            sql = """
+                WITH wanted (number, counter, period) AS (
+                SELECT key, value ->> 0, value ->> 1 FROM json_each(:names)
+                ), held (counter, period, amount) AS (
+                SELECT hold.value ->> 0, hold.value ->> 1, sum(hold.value ->> 2)
+                FROM reservations, json_each(holds) AS hold GROUP BY 1, 2
+                )
+                SELECT wanted.counter, wanted.period, coalesce(settled, 0), coalesce(amount, 0)
+                FROM wanted LEFT JOIN counters USING (counter, period) LEFT JOIN held USING (counter, period)
+                ORDER BY number
+                """
+            return [Count(*row) for row in select(connection, sql, {"names": dump(wanted)})]
+
+        return await self._readers.run(query)
+
+    async def open_reservations(self, before: datetime | None = None, limit: int = 1000) -> Sequence[Reservation]:
+        """Open reservations, oldest first."""
+        until = MAX_INTEGER if before is None else to_microseconds(before)
+
+        def query(connection: apsw.Connection) -> list[Reservation]:
+            sql = "SELECT id, holds, note, made_at FROM reservations WHERE made_at < ? ORDER BY made_at, id LIMIT ?"
+            return [
+                Reservation(id, _holds(holds), cast("dict[str, str]", load(note)), from_microseconds(made_at))
+                for id, holds, note, made_at in select(connection, sql, (until, max(limit, 0)))
+            ]
+
+        return await self._readers.run(query)

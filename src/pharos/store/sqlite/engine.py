@@ -1,0 +1,128 @@
+"""The embedded engine: a home directory opened as a :class:`~pharos.store.ports.Store`.
+
+Writing: ``writer.py`` decides commits in memory with the help of ``appends``, ``counters``, ``changes`` and
+``remembering``, and stores a group of them in one transaction of ``city.db``. Reading: ``readers.py`` lends read-only
+connections to ``log``, ``catalog``, ``counters`` and ``remembering``. ``hub.py`` tells followers of the log. Views live
+in ``views.db``, blobs in files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pharos.core.operation import Delete, Put, SetStatus
+from pharos.store.ports import Append, Command, Remember, Remembered, Reserve, Result, Settle
+from pharos.store.sqlite import schema
+from pharos.store.sqlite.appends import LogStage, prepare_append
+from pharos.store.sqlite.blobs import FileBlobs
+from pharos.store.sqlite.catalog import SqliteCatalog
+from pharos.store.sqlite.changes import CatalogStage, prepare_put, prepare_status
+from pharos.store.sqlite.codec import to_position
+from pharos.store.sqlite.counters import CounterStage, SqliteCounters, prepare_reserve, prepare_settle
+from pharos.store.sqlite.home import Home
+from pharos.store.sqlite.hub import Hub
+from pharos.store.sqlite.journal import Journal
+from pharos.store.sqlite.log import SqliteLog
+from pharos.store.sqlite.readers import Readers
+from pharos.store.sqlite.remembering import RememberStage, find_remembered, prepare_remember
+from pharos.store.sqlite.stage import Origin
+from pharos.store.sqlite.views import SqliteViews
+from pharos.store.sqlite.writer import Handle, Prepare, Writer
+
+
+def open_store(home: Path, *, full_sync: bool = False) -> SqliteStore:
+    """Open a home directory, creating it if it is not there. Blocks: call it at start-up, not while serving.
+
+    A commit that has returned survives the death of the process. With ``full_sync`` it also survives a loss of power;
+    without, power may take the last moments (never the consistency) with it.
+
+    Raises ``HOME_IN_USE``, ``SCHEMA_TOO_NEW`` and ``STORAGE_FAILED``.
+    """
+    owned = Home(home)
+    try:
+        return SqliteStore(owned, full_sync=full_sync)
+    except BaseException:
+        owned.release()
+        raise
+
+
+def _nothing(command: object) -> None:
+    return None
+
+
+class SqliteStore:
+    """An open home."""
+
+    def __init__(self, home: Home, *, full_sync: bool) -> None:
+        self._home = home
+        connection = schema.open_writer(home.city, schema.CITY, full_sync=full_sync)
+        # A view can always be folded again, so its transactions need not wait for the disk.
+        views_connection = schema.open_writer(home.views, schema.VIEWS)
+        journal = Journal()
+        appends = LogStage(connection, journal)
+        counters = CounterStage(connection, journal)
+        changes = CatalogStage(connection, journal)
+        remembering = RememberStage(connection, journal)
+        handlers: dict[type, tuple[Prepare, Handle]] = {
+            Append: (prepare_append, appends.append),
+            Reserve: (prepare_reserve, counters.reserve),
+            Settle: (prepare_settle, counters.settle),
+            Remember: (prepare_remember, remembering.remember),
+            Put: (prepare_put, changes.put),
+            Delete: (_nothing, changes.delete),
+            SetStatus: (prepare_status, changes.set_status),
+        }
+        self._hub = Hub(to_position(appends.head))
+        stages = (appends, counters, changes, remembering)
+        self._readers = Readers(home.city, threads=3)
+        self._view_readers = Readers(home.views, threads=2)
+        self._log = SqliteLog(self._readers, self._hub)
+        self._catalog = SqliteCatalog(self._readers)
+        self._counters = SqliteCounters(self._readers)
+        self._blobs = FileBlobs(home.blobs)
+        self._views = SqliteViews(views_connection, self._view_readers, self._readers, self._hub)
+        self._writer = Writer(connection, journal, appends, stages, handlers, self._hub)
+
+    @property
+    def catalog(self) -> SqliteCatalog:
+        """Desired state."""
+        return self._catalog
+
+    @property
+    def log(self) -> SqliteLog:
+        """What happened."""
+        return self._log
+
+    @property
+    def blobs(self) -> FileBlobs:
+        """Immutable bytes."""
+        return self._blobs
+
+    @property
+    def counters(self) -> SqliteCounters:
+        """Amounts with hard limits."""
+        return self._counters
+
+    @property
+    def views(self) -> SqliteViews:
+        """The tables of projections."""
+        return self._views
+
+    async def commit(self, *commands: Command, operation_id: str = "", principal: str = "") -> Sequence[Result]:
+        """All commands or none, in a transaction shared with other callers."""
+        return await self._writer.commit(commands, Origin(operation_id, principal))
+
+    async def remembered(self, scope: str, key: str) -> Remembered | None:
+        """The live record of an idempotency key."""
+        return await self._readers.run(lambda connection: find_remembered(connection, scope, key))
+
+    async def close(self) -> None:
+        """Finish what was taken, end all followers of the log, and give the home up. Idempotent."""
+        await self._writer.close()
+        self._hub.close()
+        await self._views.close()
+        await self._view_readers.close()
+        await self._readers.close()
+        await self._blobs.close()
+        self._home.release()

@@ -1,0 +1,146 @@
+"""The readers' half of the log."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+
+import apsw
+
+from pharos.core.event import START, Position, Recorded
+from pharos.store.ports import Topic
+from pharos.store.sqlite.codec import dump, from_position, load_event, to_position
+from pharos.store.sqlite.hub import Hub
+from pharos.store.sqlite.readers import Readers
+from pharos.store.sqlite.rows import select
+
+_PAGE = 128
+"""Events a tail reads from the tables at once."""
+
+_COLUMNS = "SELECT position, topics.name, events.sequence, type, body FROM events JOIN topics ON topics.id = topic"
+
+_WANTED = "type IN (SELECT value FROM json_each(?))"
+
+
+class SqliteLog:
+    """The port ``Log``."""
+
+    def __init__(self, readers: Readers, hub: Hub) -> None:
+        self._readers = readers
+        self._hub = hub
+
+    async def read(self, topic: str, after: Position = START, limit: int = 100) -> Sequence[Recorded]:
+        """Events of one topic: a seek in the index (topic, position), then in order."""
+        start = from_position(after)
+        return await self._readers.run(lambda connection: read_topic(connection, topic, start, limit))
+
+    async def read_all(
+        self, after: Position = START, limit: int = 100, types: frozenset[str] | None = None
+    ) -> Sequence[Recorded]:
+        """Events of all topics. With ``types``, events of other types are passed over without being decoded."""
+        start = from_position(after)
+        return await self._readers.run(lambda connection: read_all(connection, start, limit, types))
+
+    async def tail(self, topic: str | None = None, after: Position = START) -> AsyncGenerator[Recorded, None]:
+        """First the tables, then memory; the tables again whenever memory did not hold it all.
+
+        The follower buffers from before the tables are read, so nothing falls between; what comes twice, once from
+        the tables and once from memory, is recognised by its position.
+        """
+        from_position(after)
+        follower = self._hub.follow(topic)
+        try:
+            while not follower.closed:
+                if follower.lagging:
+                    follower.begin_reading()
+                    full = True
+                    while full and not follower.closed:
+                        page = await self._page(topic, after)
+                        full = len(page) == _PAGE
+                        for recorded in page:
+                            after = recorded.position
+                            yield recorded
+                for recorded in follower.take():
+                    if recorded.position > after:
+                        after = recorded.position
+                        yield recorded
+                if not follower.lagging:
+                    await follower.wait()
+        finally:
+            self._hub.leave(topic, follower)
+
+    async def _page(self, topic: str | None, after: Position) -> Sequence[Recorded]:
+        return await (self.read_all(after, _PAGE) if topic is None else self.read(topic, after, _PAGE))
+
+    async def grown(self, after: Position) -> Position:
+        """Woken by the commit that makes it true."""
+        return await self._hub.grown(after)
+
+    async def topics(
+        self, prefix: str = "", after: str | None = None, limit: int = 100
+    ) -> tuple[Sequence[Topic], str | None]:
+        """A range of the unique index on the names."""
+        rows = await self._readers.run(lambda connection: list_topics(connection, prefix, after, limit + 1))
+        page = rows[:limit]
+        return page, page[-1].name if len(rows) > limit and page else None
+
+    async def topic(self, name: str) -> Topic | None:
+        """One row of the topics."""
+        return await self._readers.run(lambda connection: find_topic(connection, name))
+
+    async def head(self) -> Position:
+        """Known without reading: every commit says it."""
+        return self._hub.head
+
+
+def read_topic(connection: apsw.Connection, topic: str, after: int, limit: int) -> list[Recorded]:
+    """Events of one topic after a row number."""
+    sql = f"{_COLUMNS} WHERE topics.name = ? AND position > ? ORDER BY position LIMIT ?"
+    rows = select(connection, sql, (topic, after, max(limit, 0)))
+    return [load_event(*row) for row in rows]
+
+
+def read_all(connection: apsw.Connection, after: int, limit: int, types: frozenset[str] | None) -> list[Recorded]:
+    """Events of all topics after a row number."""
+    if types is None:
+        sql = f"{_COLUMNS} WHERE position > ? ORDER BY position LIMIT ?"
+        rows = select(connection, sql, (after, max(limit, 0)))
+    else:
+        sql = f"{_COLUMNS} WHERE position > ? AND {_WANTED} ORDER BY position LIMIT ?"
+        rows = select(connection, sql, (after, dump(sorted(types)), max(limit, 0)))
+    return [load_event(*row) for row in rows]
+
+
+def read_span(connection: apsw.Connection, after: int, until: int, types: frozenset[str]) -> list[Recorded]:
+    """Events of some types after one row number, up to and including another."""
+    sql = f"{_COLUMNS} WHERE position > ? AND position <= ? AND {_WANTED} ORDER BY position"
+    rows = select(connection, sql, (after, until, dump(sorted(types))))
+    return [load_event(*row) for row in rows]
+
+
+def list_topics(connection: apsw.Connection, prefix: str, after: str | None, limit: int) -> list[Topic]:
+    """Topics whose names begin with ``prefix``, after a name."""
+    condition, bindings = "name >= ?", [prefix]
+    if (end := _end_of_prefix(prefix)) is not None:
+        condition, bindings = f"{condition} AND name < ?", [*bindings, end]
+    if after is not None:
+        condition, bindings = f"{condition} AND name > ?", [*bindings, after]
+    sql = f"SELECT name, sequence, last FROM topics WHERE {condition} ORDER BY name LIMIT ?"  # noqa: S608
+    rows = select(connection, sql, (*bindings, max(limit, 0)))
+    return [Topic(name, sequence, to_position(last)) for name, sequence, last in rows]
+
+
+def find_topic(connection: apsw.Connection, name: str) -> Topic | None:
+    """One topic."""
+    for sequence, last in select(connection, "SELECT sequence, last FROM topics WHERE name = ?", (name,)):
+        return Topic(name, sequence, to_position(last))
+    return None
+
+
+def _end_of_prefix(prefix: str) -> str | None:
+    """The first text after all those that begin with ``prefix``, if there is one."""
+    for index in range(len(prefix) - 1, -1, -1):
+        following = ord(prefix[index]) + 1
+        if following <= 0x10FFFF:
+            # Surrogates are no characters: the next one after U+D7FF is U+E000.
+            return prefix[:index] + chr(0xE000 if following == 0xD800 else following)
+    return None

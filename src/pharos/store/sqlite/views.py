@@ -1,0 +1,188 @@
+"""The tables of projections: a database of their own, so that folding never keeps a commit waiting.
+
+A view and its position are in one transaction of that database; the log is in the other one and only read. That is
+all that exactly-once needs. A view that is ahead of the log (power failed, and the log's last commits were not yet on
+the medium while the view's were) is recognised when it is registered, and folded again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar, cast
+
+import apsw
+
+from pharos.core.event import Position, Recorded
+from pharos.core.fault import NOT_FOUND
+from pharos.core.projection import Projection, Row, Scalar
+from pharos.store.faults import STORAGE_FAILED
+from pharos.store.sqlite.codec import dump, from_position, load, to_position
+from pharos.store.sqlite.failures import storage_failures
+from pharos.store.sqlite.hub import Hub
+from pharos.store.sqlite.log import read_span
+from pharos.store.sqlite.readers import Readers
+from pharos.store.sqlite.rows import select
+
+T = TypeVar("T")
+
+_NOTHING: Mapping[str, Scalar] = {}
+
+_RESERVED = frozenset({"projections", "schema_version"})
+
+
+class SqliteView:
+    """The port ``View``: a cursor that is good for one fold."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._cursor = connection.cursor()
+
+    def execute(self, sql: str, parameters: Mapping[str, Scalar] = _NOTHING) -> None:
+        """Run one statement."""
+        self._cursor.execute(sql, parameters).fetchall()
+
+    def execute_many(self, sql: str, parameters: Sequence[Mapping[str, Scalar]]) -> None:
+        """Run one statement for each set of parameters."""
+        self._cursor.executemany(sql, parameters).fetchall()
+
+    def query(self, sql: str, parameters: Mapping[str, Scalar] = _NOTHING) -> list[Row]:
+        """Run a query."""
+        return self._cursor.execute(sql, parameters).fetchall()
+
+
+@dataclass
+class _Registered:
+    projection: Projection
+    position: int
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """One change at a time: who advances knows from where."""
+
+
+class SqliteViews:
+    """The port ``Views``."""
+
+    def __init__(self, connection: apsw.Connection, readers: Readers, log_readers: Readers, hub: Hub) -> None:
+        self._connection = connection
+        self._readers = readers
+        self._log_readers = log_readers
+        self._hub = hub
+        self._registered: dict[str, _Registered] = {}
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="pharos-views")
+        self._closed = False
+
+    async def register(self, projection: Projection) -> None:
+        """Create what is missing; drop and create what another version left, or what is ahead of the log."""
+        head = from_position(self._hub.head)
+        position = await self._run(self._register, projection, head)
+        self._registered[projection.name] = _Registered(projection, position)
+
+    async def advance(self, name: str, limit: int = 1000) -> int:
+        """Fold events from memory if they are still there, otherwise from the tables."""
+        entry = self._entry(name)
+        async with entry.turn:
+            start = entry.position
+            passed = min(limit, from_position(self._hub.head) - start)
+            if passed <= 0:
+                return 0
+            end = start + passed
+            types = entry.projection.types
+            recent = self._hub.recent(to_position(start), passed)
+            if recent is not None:
+                events = [recorded for recorded in recent if recorded.event.type in types]
+            else:
+                events = await self._log_readers.run(lambda connection: read_span(connection, start, end, types))
+            if events:
+                await self._run(self._fold, entry.projection, events, end)
+            else:
+                await self._run(self._pass, name, end)
+            entry.position = end
+            return passed
+
+    async def position(self, name: str) -> Position:
+        """How far the projection has folded."""
+        return to_position(self._entry(name).position)
+
+    async def reset(self, name: str) -> None:
+        """Create the tables anew."""
+        entry = self._entry(name)
+        async with entry.turn:
+            await self._run(self._create, entry.projection)
+            entry.position = 0
+
+    async def query(self, sql: str, parameters: Mapping[str, Scalar] | None = None) -> Sequence[Row]:
+        """Read on a read-only connection that sees the views and nothing else."""
+        bindings = parameters or _NOTHING
+        return await self._readers.run(lambda connection: select(connection, sql, bindings))
+
+    async def close(self) -> None:
+        """Finish the fold under way. Idempotent."""
+        if not self._closed:
+            self._closed = True
+            await asyncio.to_thread(self._thread.shutdown)
+            self._connection.close()
+
+    def _entry(self, name: str) -> _Registered:
+        try:
+            return self._registered[name]
+        except KeyError:
+            raise NOT_FOUND(f"There is no projection {name!r}.", subject=name) from None
+
+    async def _run(self, work: Callable[..., T], *arguments: object) -> T:
+        """Run ``work`` in a transaction on the views' thread. What was begun ends, also if the caller goes away."""
+        if self._closed:
+            raise STORAGE_FAILED("The store is closed.")
+        future = asyncio.get_running_loop().run_in_executor(self._thread, self._transact, work, *arguments)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future])
+            raise
+
+    # On the views' thread.
+
+    def _transact(self, work: Callable[..., T], *arguments: object) -> T:
+        with storage_failures("Writing a view failed"), self._connection:
+            done = work(*arguments)
+        return done  # noqa: RET504 - mypy holds that a connection's context may swallow
+
+    def _register(self, projection: Projection, head: int) -> int:
+        _check_names(projection, select(self._connection, "SELECT name, tables FROM projections"))
+        sql = "SELECT version, position FROM projections WHERE name = ?"
+        for version, position in select(self._connection, sql, (projection.name,)):
+            if version == projection.version and position <= head:
+                return cast("int", position)
+        self._create(projection)
+        return 0
+
+    def _create(self, projection: Projection) -> None:
+        tables = dict.fromkeys(projection.tables)
+        sql = "SELECT tables FROM projections WHERE name = ?"
+        for (earlier,) in select(self._connection, sql, (projection.name,)):
+            tables |= dict.fromkeys(cast("list[str]", load(earlier)))
+        for table in tables:
+            self._connection.execute(f'DROP TABLE IF EXISTS "{table}"')
+        for statement in projection.schema:
+            self._connection.execute(statement)
+        self._connection.execute(
+            "INSERT OR REPLACE INTO projections VALUES (?, ?, 0, ?)",
+            (projection.name, projection.version, dump(list(projection.tables))),
+        )
+
+    def _fold(self, projection: Projection, events: Sequence[Recorded], end: int) -> None:
+        projection.fold(SqliteView(self._connection), events)
+        self._pass(projection.name, end)
+
+    def _pass(self, name: str, end: int) -> None:
+        self._connection.execute("UPDATE projections SET position = ? WHERE name = ?", (end, name))
+
+
+def _check_names(projection: Projection, others: Iterable[tuple[object, ...]]) -> None:
+    taken = dict.fromkeys(_RESERVED, "the engine")
+    for name, tables in others:
+        if name != projection.name:
+            taken |= dict.fromkeys(cast("list[str]", load(str(tables))), f"projection {name}")
+    for table in projection.tables:
+        if '"' in table or table.lower() in taken:
+            raise ValueError(f"projection {projection.name}: {table!r} belongs to {taken.get(table.lower(), 'nobody')}")

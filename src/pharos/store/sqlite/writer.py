@@ -1,0 +1,239 @@
+"""The one thread that writes: takes commits in groups, decides each on its own, and stores them in one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import apsw
+
+from pharos.core.fault import INTERNAL, OVERLOADED, State
+from pharos.store.faults import STORAGE_FAILED
+from pharos.store.ports import Append, Command, Result
+from pharos.store.sqlite.appends import LogStage
+from pharos.store.sqlite.clock import now
+from pharos.store.sqlite.failures import STORAGE_ERRORS, storage_refusal
+from pharos.store.sqlite.hub import Hub, Published
+from pharos.store.sqlite.journal import Journal
+from pharos.store.sqlite.refusal import Refusal
+from pharos.store.sqlite.stage import Origin, Stage
+from pharos.store.sqlite.statements import Statement
+
+MAX_WAITING = 8192
+"""Commits that may wait for the writer. Further callers wait for room, at most ``ROOM_DEADLINE`` seconds."""
+
+ROOM_DEADLINE = 10.0
+
+MAX_GROUP = 512
+"""Commits in one transaction."""
+
+Prepare = Callable[[Any], object]
+Handle = Callable[[Any, Any, Origin], Result]
+Step = tuple[Handle, Command, object]
+
+Outcome = Sequence[Result] | Refusal
+
+
+class Request:
+    """One caller's commit."""
+
+    __slots__ = ("future", "origin", "steps")
+
+    def __init__(self, future: asyncio.Future[Sequence[Result]], steps: list[Step], origin: Origin) -> None:
+        self.future = future
+        self.steps = steps
+        self.origin = origin
+
+
+class Writer:
+    """Owns the writing connection and its thread.
+
+    ``handlers`` says for each type of command how its caller prepares it (on the event loop) and how the writer
+    decides it (on the thread). A commit is decided in memory, on top of those before it in the group; what the group
+    has staged is then brought to the database in as few statements as possible.
+    """
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        journal: Journal,
+        log: LogStage,
+        stages: Sequence[Stage],
+        handlers: Mapping[type, tuple[Prepare, Handle]],
+        hub: Hub,
+    ) -> None:
+        self._connection = connection
+        self._cursor = connection.cursor()
+        self._journal = journal
+        self._log = log
+        self._stages = stages
+        self._handlers = handlers
+        self._hub = hub
+        self._queue: SimpleQueue[Request | None] = SimpleQueue()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._waiting = 0
+        self._room: deque[asyncio.Future[None]] = deque()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="pharos-writer", daemon=True)
+        self._thread.start()
+
+    # On the event loop.
+
+    async def commit(self, commands: Sequence[Command], origin: Origin) -> Sequence[Result]:
+        """Hand the commands to the writer and wait for what becomes of them."""
+        handlers = self._handlers
+        steps: list[Step] = []
+        for command in commands:
+            prepare, handle = handlers[type(command)]
+            steps.append((handle, command, prepare(command)))
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._bind(loop)
+        if self._waiting >= MAX_WAITING:
+            await self._wait_for_room(loop)
+        if self._closing:
+            raise STORAGE_FAILED("The store is closed.")
+        future: asyncio.Future[Sequence[Result]] = loop.create_future()
+        self._waiting += 1
+        self._queue.put(Request(future, steps, origin))
+        return await future
+
+    async def close(self) -> None:
+        """Finish what was taken, then close the connection. Idempotent."""
+        if not self._closing:
+            self._closing = True
+            self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _bind(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            raise RuntimeError("a store belongs to the event loop that used it first")
+        self._loop = loop
+        self._waiting = 0
+
+    async def _wait_for_room(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            async with asyncio.timeout(ROOM_DEADLINE):
+                while self._waiting >= MAX_WAITING:
+                    room = loop.create_future()
+                    self._room.append(room)
+                    await room
+        except TimeoutError as error:
+            raise OVERLOADED(f"{MAX_WAITING} commits are waiting for the disk.") from error
+
+    def _deliver(self, outcomes: Sequence[tuple[Request, Outcome]], events: Sequence[Published]) -> None:
+        """Followers hear of events before their writers do: who waited for a commit finds it everywhere."""
+        self._hub.publish(events)
+        self._waiting -= len(outcomes)
+        for request, outcome in outcomes:
+            future = request.future
+            if future.done():
+                continue
+            if isinstance(outcome, Refusal):
+                future.set_exception(outcome.fault())
+            else:
+                future.set_result(outcome)
+        room = self._room
+        for _ in range(min(len(room), MAX_WAITING - self._waiting)):
+            waiter = room.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+
+    # On the writer's thread.
+
+    def _run(self) -> None:
+        take = self._queue.get
+        take_more = self._queue.get_nowait
+        closing = False
+        while not closing:
+            group: list[Request] = []
+            request = take()
+            try:
+                while request is not None:
+                    group.append(request)
+                    if len(group) == MAX_GROUP:
+                        break
+                    request = take_more()
+                else:
+                    closing = True
+            except Empty:
+                pass
+            if group:
+                events: list[Published] = []
+                self._answer(self._transact(group, events), events)
+        self._connection.close()
+
+    def _answer(self, outcomes: Sequence[tuple[Request, Outcome]], events: Sequence[Published]) -> None:
+        """One wake-up of the event loop for the whole group."""
+        loop = self._loop
+        assert loop is not None
+        # A closed loop has no one waiting any more; what was taken is stored all the same.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(self._deliver, outcomes, events)
+
+    def _transact(self, group: Sequence[Request], events: list[Published]) -> list[tuple[Request, Outcome]]:
+        journal = self._journal
+        outcomes: list[tuple[Request, Outcome]] = []
+        try:
+            self._foresee(group)
+            time = now()
+            for request in group:
+                mark = journal.mark()
+                origin = request.origin
+                origin.time = time
+                try:
+                    results = [handle(command, payload, origin) for handle, command, payload in request.steps]
+                except Refusal as refusal:
+                    journal.undo(mark)
+                    outcomes.append((request, refusal))
+                else:
+                    outcomes.append((request, results))
+            self._store()
+        except STORAGE_ERRORS as error:
+            self._roll_back()
+            failure = storage_refusal(error, State.ROLLED_BACK)
+            return [(request, failure) for request in group]
+        except Exception as error:  # noqa: BLE001 - a defect; it reaches the caller whose commit has it, and only that one
+            self._roll_back()
+            if len(group) == 1:
+                defect = Refusal(INTERNAL, f"The commit failed: {error!r}.", state=State.ROLLED_BACK)
+                return [(group[0], defect)]
+            return [outcome for request in group for outcome in self._transact([request], events)]
+        events.extend(zip(self._log.recorded, self._log.sizes, strict=True))
+        for stage in self._stages:
+            stage.committed()
+        journal.forget()
+        return outcomes
+
+    def _foresee(self, group: Sequence[Request]) -> None:
+        if len(group) > 1:
+            self._log.foresee(
+                command.event.topic
+                for request in group
+                for _, command, _ in request.steps
+                if isinstance(command, Append)
+            )
+
+    def _store(self) -> None:
+        statements: list[Statement] = []
+        for stage in self._stages:
+            statements.extend(stage.statements())
+        execute = self._cursor.execute
+        if len(statements) == 1:
+            # A statement is its own transaction.
+            execute(*statements[0])
+        elif statements:
+            execute("BEGIN IMMEDIATE")
+            for sql, bindings in statements:
+                execute(sql, bindings)
+            execute("COMMIT")
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+        self._journal.undo()
