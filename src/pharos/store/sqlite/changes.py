@@ -37,11 +37,11 @@ def prepare_put(command: Put) -> JsonObject:
     return document
 
 
-def prepare_status(command: SetStatus) -> JsonObject:
-    """The JSON form of the status."""
+def prepare_status(command: SetStatus) -> tuple[JsonObject, JsonObject | None]:
+    """The JSON forms of the status and of the one that is expected, if one is."""
     status = command.status.to_json()
     dump(status)
-    return status
+    return status, None if command.expected is None else command.expected.to_json()
 
 
 class CatalogStage:
@@ -77,12 +77,15 @@ class CatalogStage:
         self._record(id, _Now(None, revision), None, origin)
         return revision
 
-    def set_status(self, command: SetStatus, status: JsonObject, origin: Origin) -> None:
+    def set_status(self, command: SetStatus, payload: tuple[JsonObject, JsonObject | None], origin: Origin) -> None:
         """Replace the status."""
+        status, expected = payload
         id = ResourceId(*command.id)
         now = self._now(id)
         if now.document is None:
             raise Refusal(NOT_FOUND, f"There is no {id}.", subject=str(id))
+        if expected is not None and expected != now.document.get("status", {}):
+            raise Refusal(CONFLICT, f"The status of {id} is not the expected one.", subject=str(id))
         self._journal.put(self._staged, id, _Now({**now.document, "status": status}, now.last))
 
     def _expect(self, id: ResourceId, expected: int) -> _Now:
