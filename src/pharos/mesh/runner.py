@@ -151,7 +151,7 @@ class ProjectionRunner:
             entry.wake.clear()
             try:
                 passed = await views.advance(name, BATCH)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever a fold raises is noted, logged, and tried again
                 self._failed(entry, error)
                 delay = min(self._first_retry * 2 ** min(entry.failures - 1, 30), LAST_RETRY)
                 entry.retry.clear()

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import NamedTuple, cast
 
 import apsw
+from pydantic import ValidationError
 
 from pharos.core.fault import CONFLICT, NOT_FOUND
 from pharos.core.operation import Delete, Put, SetStatus
-from pharos.core.resource import ResourceId
-from pharos.core.wire import JsonObject
+from pharos.core.resource import ResourceId, Status
+from pharos.core.wire import Json, JsonObject
 from pharos.store.sqlite.codec import dump, load
 from pharos.store.sqlite.journal import Journal
 from pharos.store.sqlite.refusal import Refusal
@@ -37,11 +38,19 @@ def prepare_put(command: Put) -> JsonObject:
     return document
 
 
-def prepare_status(command: SetStatus) -> tuple[JsonObject, JsonObject | None]:
-    """The JSON forms of the status and of the one that is expected, if one is."""
+def prepare_status(command: SetStatus) -> JsonObject:
+    """The JSON form of the status. Raises ``INVALID`` for one that has none."""
     status = command.status.to_json()
     dump(status)
-    return status, None if command.expected is None else command.expected.to_json()
+    return status
+
+
+def _is_now(expected: Status, stored: Json) -> bool:
+    """Whether a stored status, read as what the caller expects, is that. What a type adds by default is no change."""
+    try:
+        return expected.to_json() == stored or type(expected).model_validate(stored) == expected
+    except ValidationError:
+        return False
 
 
 class CatalogStage:
@@ -77,15 +86,15 @@ class CatalogStage:
         self._record(id, _Now(None, revision), None, origin)
         return revision
 
-    def set_status(self, command: SetStatus, payload: tuple[JsonObject, JsonObject | None], origin: Origin) -> None:
+    def set_status(self, command: SetStatus, status: JsonObject, origin: Origin) -> None:
         """Replace the status."""
-        status, expected = payload
         id = ResourceId(*command.id)
         now = self._now(id)
         if now.document is None:
             raise Refusal(NOT_FOUND, f"There is no {id}.", subject=str(id))
-        if expected is not None and expected != now.document.get("status", {}):
-            raise Refusal(CONFLICT, f"The status of {id} is not the expected one.", subject=str(id))
+        if command.expected is not None and not _is_now(command.expected, now.document.get("status")):
+            facts: JsonObject = {"revision": now.revision}
+            raise Refusal(CONFLICT, f"The status of {id} is not the expected one.", subject=str(id), facts=facts)
         self._journal.put(self._staged, id, _Now({**now.document, "status": status}, now.last))
 
     def _expect(self, id: ResourceId, expected: int) -> _Now:
