@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import JsonValue
 from pydantic.fields import FieldInfo
@@ -79,7 +79,7 @@ def source(annotation: Any, imports: Imports) -> str:
         return f"{name} | {imports.need('typing', 'Literal')}[{values}]"
     if isinstance(annotation, type) and issubclass(annotation, Wire):
         return model_source(annotation, imports)
-    _refuse(annotation)
+    raise TypeError(f"no way to write the type {annotation!r} in generated code")
 
 
 def model_source(model: type[Wire], imports: Imports) -> str:
@@ -165,7 +165,3 @@ def _marks(annotation: Any) -> Iterator[object]:
 
 def _quoted(value: object) -> str:
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' if isinstance(value, str) else repr(value)
-
-
-def _refuse(annotation: Any) -> NoReturn:
-    raise TypeError(f"no way to write the type {annotation!r} in generated code")

@@ -19,6 +19,7 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 
 from pharos.client.description import Parameter
+from pharos.control.plan import Plan
 from pharos.core.operation import AnyOperation, Effect
 from pharos.core.resource import AnyKind
 from pharos.core.wire import Page
@@ -55,14 +56,14 @@ def _module(noun: str, operations: list[AnyOperation]) -> str:
     classes = [_class(noun, operations, imports, awaited) for awaited in (False, True)]
     text = _HEADER.format(summary=f"The operations of the noun ``{noun}``.")
     text += "from __future__ import annotations\n\n"
-    imports.need("typing", "TYPE_CHECKING")
     # What only annotations need is imported for the type checker alone; outputs are imported by the method that
     # returns them, so that a client loads no more of the city than it uses.
     always = Imports({"pharos.client.namespace": {"AsyncNamespace", "Namespace"}, "typing": {"TYPE_CHECKING"}})
-    imports.names["typing"].discard("TYPE_CHECKING")
-    if not imports.names["typing"]:
-        del imports.names["typing"]
+    if overloads := imports.names.get("typing", set()) & {"overload"}:
+        always.names["typing"] |= overloads
+        imports.names["typing"] -= overloads
     text += "\n".join(always.lines()) + "\n\nif TYPE_CHECKING:\n"
+    imports.names = {module: names for module, names in imports.names.items() if names}
     text += textwrap.indent("\n".join(imports.lines()), "    ") + "\n\n\n"
     return text + "\n\n".join(classes)
 
@@ -74,36 +75,51 @@ def _class(noun: str, operations: list[AnyOperation], imports: Imports, awaited:
 
 
 def _method(operation: AnyOperation, imports: Imports, awaited: bool) -> str:
+    """One method. A write has two signatures: called, it answers its output; with ``dry_run``, the plan of it."""
     fields: Mapping[str, FieldInfo] = operation.input.model_fields
     if clash := _OPTIONS & set(fields):
         raise ValueError(f"{operation.name}: an input may not be called {', '.join(clash)}")
-    required = [
-        f"{_safe(name)}: {source(info.annotation, imports)}" for name, info in fields.items() if info.is_required()
+    parameters = [
+        *(f"{_safe(name)}: {source(info.annotation, imports)}" for name, info in fields.items() if info.is_required()),
+        *(_optional(name, info, imports) for name, info in fields.items() if not info.is_required()),
     ]
-    optional = [_optional(name, info, imports) for name, info in fields.items() if not info.is_required()]
-    is_write = operation.effect is not Effect.READ
-    if is_write:
-        optional += ["dry_run: bool = False", "idempotency_key: str | None = None"]
-    parameters = ["self", *(["*"] if required or optional else []), *required, *optional]
-
     local = Imports()
     output = model_source(operation.output, local)
     model_source(operation.output, imports)
     arguments = ", ".join(f'"{info.alias or name}": {_safe(name)}' for name, info in fields.items())
-    call = f'"{operation.name}", {{{arguments}}}, {output}'
-    if operation.streaming:
+    call = f'"{operation.name}", {{{arguments}}}'
+    caller = f"{'await ' if awaited else ''}self._caller"
+    head = "async def" if awaited else "def"
+    name = _safe(operation.verb)
+
+    if operation.effect is not Effect.READ:
+        overload, literal = imports.need("typing", "overload"), imports.need("typing", "Literal")
+        plan = model_source(Plan, imports)
+        key = "idempotency_key: str | None = None"
+        called = _head(head, name, [*parameters, f"dry_run: {literal}[False] = False", key], output)
+        planned = _head(head, name, [*parameters, f"dry_run: {literal}[True]", key], plan)
+        text = f"@{overload}\n{called} ...\n@{overload}\n{planned} ...\n"
+        text += _head(head, name, [*parameters, "dry_run: bool = False", key], f"{output} | {plan}")
+        # Named once, because the plan and the call itself take the same.
+        body = [
+            f"arguments: dict[str, object] = {{{arguments}}}",
+            f'if dry_run:\n    return {caller}.plan("{operation.name}", arguments)',
+            f'return {caller}.typed("{operation.name}", arguments, {output}, write=True, '
+            "idempotency_key=idempotency_key)",
+        ]
+    elif operation.streaming:
         generator = imports.need("collections.abc", "AsyncGenerator" if awaited else "Generator")
         returns = f"{generator}[{output}, None]" if awaited else f"{generator}[{output}, None, None]"
-        head, result = "def", f"return self._caller.typed_stream({call})"
+        text, body = _head("def", name, parameters, returns), [f"return self._caller.typed_stream({call}, {output})"]
     else:
-        returns = output
-        head = "async def" if awaited else "def"
-        options = ", write=True, dry_run=dry_run, idempotency_key=idempotency_key" if is_write else ""
-        result = f"return {'await ' if awaited else ''}self._caller.typed({call}{options})"
-    body = [*local.lines(), "", result]
-    text = f"{head} {_safe(operation.verb)}({', '.join(parameters)}) -> {returns}:\n"
-    text += textwrap.indent(_docstring(operation, fields), "    ") + textwrap.indent("\n".join(body), "    ") + "\n"
-    return textwrap.indent(text, "    ")
+        text, body = _head(head, name, parameters, output), [f"return {caller}.typed({call}, {output})"]
+    body = [*local.lines(), "", *body]
+    text += "\n" + textwrap.indent(_docstring(operation, fields), "    ")
+    return textwrap.indent(text + textwrap.indent("\n".join(body), "    ") + "\n", "    ")
+
+
+def _head(keyword_: str, name: str, parameters: list[str], returns: str) -> str:
+    return f"{keyword_} {name}({', '.join(['self', *(['*'] if parameters else []), *parameters])}) -> {returns}:"
 
 
 def _optional(name: str, info: FieldInfo, imports: Imports) -> str:
@@ -133,7 +149,7 @@ def _docstring(operation: AnyOperation, fields: Mapping[str, FieldInfo]) -> str:
     if operation.permission:
         facts.append(f"Needs the permission ``{operation.permission}``.")
     if operation.effect is not Effect.READ:
-        facts.append(f"Reversibility: {operation.reversibility.value}.")
+        facts.append(f"Reversibility: {operation.reversibility.value}. With ``dry_run`` nothing changes.")
     if operation.faults:
         facts.append("Raises a fault with code " + ", ".join(fault.code for fault in operation.faults) + ".")
     if facts:

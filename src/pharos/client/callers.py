@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Generator, Mapping
 from dataclasses import replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import httpx2
 import orjson
@@ -30,6 +30,9 @@ from pharos.client.retries import Attempts
 from pharos.client.target import Target
 from pharos.core.fault import Fault, State
 from pharos.core.wire import JsonObject, Wire
+
+if TYPE_CHECKING:
+    from pharos.control.plan import Plan
 
 O = TypeVar("O", bound=Wire)  # noqa: E741
 
@@ -147,12 +150,17 @@ class Caller:
         output: type[O],
         *,
         write: bool = False,
-        dry_run: bool = False,
         idempotency_key: str | None = None,
     ) -> O:
         """Call an operation and return its output as ``output``. Raises :class:`Fault`."""
-        value = self.plain(operation, arguments, write=write, dry_run=dry_run, idempotency_key=idempotency_key)
+        value = self.plain(operation, arguments, write=write, idempotency_key=idempotency_key)
         return output.model_validate(value, extra="ignore")
+
+    def plan(self, operation: str, arguments: Arguments) -> Plan:
+        """What a write would do. Raises :class:`Fault` where it would."""
+        from pharos.control.plan import Plan
+
+        return Plan.model_validate(self.plain(operation, arguments, write=True, dry_run=True), extra="ignore")
 
     def plain_stream(self, operation: str, arguments: Arguments) -> Generator[JsonObject, None, None]:
         """Yield a streaming operation's items, continuing after a lost connection. Raises :class:`Fault`."""
@@ -255,12 +263,17 @@ class AsyncCaller:
         output: type[O],
         *,
         write: bool = False,
-        dry_run: bool = False,
         idempotency_key: str | None = None,
     ) -> O:
         """Call an operation and return its output as ``output``. Raises :class:`Fault`."""
-        value = await self.plain(operation, arguments, write=write, dry_run=dry_run, idempotency_key=idempotency_key)
+        value = await self.plain(operation, arguments, write=write, idempotency_key=idempotency_key)
         return output.model_validate(value, extra="ignore")
+
+    async def plan(self, operation: str, arguments: Arguments) -> Plan:
+        """What a write would do. Raises :class:`Fault` where it would."""
+        from pharos.control.plan import Plan
+
+        return Plan.model_validate(await self.plain(operation, arguments, write=True, dry_run=True), extra="ignore")
 
     async def plain_stream(self, operation: str, arguments: Arguments) -> AsyncGenerator[JsonObject, None]:
         """Yield a streaming operation's items, continuing after a lost connection. Raises :class:`Fault`."""

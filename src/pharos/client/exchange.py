@@ -122,10 +122,10 @@ def transport_fault(error: httpx2.TransportError, target: Target, call: Outgoing
     Where the connection was never made nothing happened; where it broke later, a write's state is unknown.
     """
     if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.ProxyError | httpx2.UnsupportedProtocol):
-        return UNREACHABLE(
-            f"Nothing answers at {target.url}. Start a city there with `pharos up`, or set PHAROS_URL to the one you mean.",
-            facts={"url": target.url, "reason": str(error)},
+        detail = (
+            f"Nothing answers at {target.url}. Start a city there with `pharos up`, or set PHAROS_URL to another one."
         )
+        return UNREACHABLE(detail, facts={"url": target.url, "reason": str(error)})
     state = State.UNKNOWN if call.write else State.UNCHANGED
     facts: JsonObject = {"url": target.url, "operation": call.operation}
     if call.idempotency_key is not None:

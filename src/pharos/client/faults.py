@@ -1,4 +1,4 @@
-"""The faults that arise on the caller's side of the wire: the city could not be reached, or did not answer as a city."""
+"""The faults that arise on the caller's side of the wire: the city was not reached, or did not answer as a city."""
 
 from __future__ import annotations
 

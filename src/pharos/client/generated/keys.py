@@ -5,11 +5,14 @@ Generated from the operation registry by `make docs`; edits are overwritten.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from pharos.client.namespace import AsyncNamespace, Namespace
 
 if TYPE_CHECKING:
+    from typing import Literal
+
+    from pharos.control.plan import Plan
     from pharos.core.wire import Page
     from pharos.trust.keys import Issued, KeyItem, Revoked
 
@@ -17,6 +20,26 @@ if TYPE_CHECKING:
 class Keys(Namespace):
     """Operations on ``keys``."""
 
+    @overload
+    def issue(
+        self,
+        *,
+        key: str,
+        namespace: str = "default",
+        expires_in_seconds: int | None = None,
+        dry_run: Literal[False] = False,
+        idempotency_key: str | None = None,
+    ) -> Issued: ...
+    @overload
+    def issue(
+        self,
+        *,
+        key: str,
+        namespace: str = "default",
+        expires_in_seconds: int | None = None,
+        dry_run: Literal[True],
+        idempotency_key: str | None = None,
+    ) -> Plan: ...
     def issue(
         self,
         *,
@@ -25,7 +48,7 @@ class Keys(Namespace):
         expires_in_seconds: int | None = None,
         dry_run: bool = False,
         idempotency_key: str | None = None,
-    ) -> Issued:
+    ) -> Issued | Plan:
         """Issue a secret for a key.
 
         The secret is shown once. A key may have several, so that one can be replaced without a gap: issue the new one,
@@ -36,19 +59,15 @@ class Keys(Namespace):
             namespace: Namespace.
             expires_in_seconds: How long the secret is good for; left out: as long as the key.
 
-        Needs the permission ``keys.issue``. Reversibility: compensating. Raises a fault with code NOT_FOUND,
-        RIGHTS_EXCEEDED, CREDENTIAL_LIMIT.
+        Needs the permission ``keys.issue``. Reversibility: compensating. With ``dry_run`` nothing changes. Raises a
+        fault with code NOT_FOUND, RIGHTS_EXCEEDED, CREDENTIAL_LIMIT.
         """
         from pharos.trust.keys import Issued
 
-        return self._caller.typed(
-            "keys.issue",
-            {"key": key, "namespace": namespace, "expiresInSeconds": expires_in_seconds},
-            Issued,
-            write=True,
-            dry_run=dry_run,
-            idempotency_key=idempotency_key,
-        )
+        arguments: dict[str, object] = {"key": key, "namespace": namespace, "expiresInSeconds": expires_in_seconds}
+        if dry_run:
+            return self._caller.plan("keys.issue", arguments)
+        return self._caller.typed("keys.issue", arguments, Issued, write=True, idempotency_key=idempotency_key)
 
     def list(
         self, *, key: str | None = None, namespace: str | None = None, limit: int = 100, cursor: str | None = None
@@ -72,6 +91,26 @@ class Keys(Namespace):
             "keys.list", {"key": key, "namespace": namespace, "limit": limit, "cursor": cursor}, Page[KeyItem]
         )
 
+    @overload
+    def revoke(
+        self,
+        *,
+        key: str,
+        namespace: str = "default",
+        credential: str | None = None,
+        dry_run: Literal[False] = False,
+        idempotency_key: str | None = None,
+    ) -> Revoked: ...
+    @overload
+    def revoke(
+        self,
+        *,
+        key: str,
+        namespace: str = "default",
+        credential: str | None = None,
+        dry_run: Literal[True],
+        idempotency_key: str | None = None,
+    ) -> Plan: ...
     def revoke(
         self,
         *,
@@ -80,7 +119,7 @@ class Keys(Namespace):
         credential: str | None = None,
         dry_run: bool = False,
         idempotency_key: str | None = None,
-    ) -> Revoked:
+    ) -> Revoked | Plan:
         """Revoke one credential of a key, or all of them.
 
         When the call returns, the secret opens nothing any more. It cannot be undone: issue a new secret instead.
@@ -91,23 +130,40 @@ class Keys(Namespace):
             namespace: Namespace.
             credential: Which one; left out: all of the key's credentials.
 
-        Needs the permission ``keys.revoke``. Reversibility: none. Raises a fault with code NOT_FOUND.
+        Needs the permission ``keys.revoke``. Reversibility: none. With ``dry_run`` nothing changes. Raises a fault
+        with code NOT_FOUND.
         """
         from pharos.trust.keys import Revoked
 
-        return self._caller.typed(
-            "keys.revoke",
-            {"key": key, "namespace": namespace, "credential": credential},
-            Revoked,
-            write=True,
-            dry_run=dry_run,
-            idempotency_key=idempotency_key,
-        )
+        arguments: dict[str, object] = {"key": key, "namespace": namespace, "credential": credential}
+        if dry_run:
+            return self._caller.plan("keys.revoke", arguments)
+        return self._caller.typed("keys.revoke", arguments, Revoked, write=True, idempotency_key=idempotency_key)
 
 
 class AsyncKeys(AsyncNamespace):
     """Operations on ``keys``."""
 
+    @overload
+    async def issue(
+        self,
+        *,
+        key: str,
+        namespace: str = "default",
+        expires_in_seconds: int | None = None,
+        dry_run: Literal[False] = False,
+        idempotency_key: str | None = None,
+    ) -> Issued: ...
+    @overload
+    async def issue(
+        self,
+        *,
+        key: str,
+        namespace: str = "default",
+        expires_in_seconds: int | None = None,
+        dry_run: Literal[True],
+        idempotency_key: str | None = None,
+    ) -> Plan: ...
     async def issue(
         self,
         *,
@@ -116,7 +172,7 @@ class AsyncKeys(AsyncNamespace):
         expires_in_seconds: int | None = None,
         dry_run: bool = False,
         idempotency_key: str | None = None,
-    ) -> Issued:
+    ) -> Issued | Plan:
         """Issue a secret for a key.
 
         The secret is shown once. A key may have several, so that one can be replaced without a gap: issue the new one,
@@ -127,19 +183,15 @@ class AsyncKeys(AsyncNamespace):
             namespace: Namespace.
             expires_in_seconds: How long the secret is good for; left out: as long as the key.
 
-        Needs the permission ``keys.issue``. Reversibility: compensating. Raises a fault with code NOT_FOUND,
-        RIGHTS_EXCEEDED, CREDENTIAL_LIMIT.
+        Needs the permission ``keys.issue``. Reversibility: compensating. With ``dry_run`` nothing changes. Raises a
+        fault with code NOT_FOUND, RIGHTS_EXCEEDED, CREDENTIAL_LIMIT.
         """
         from pharos.trust.keys import Issued
 
-        return await self._caller.typed(
-            "keys.issue",
-            {"key": key, "namespace": namespace, "expiresInSeconds": expires_in_seconds},
-            Issued,
-            write=True,
-            dry_run=dry_run,
-            idempotency_key=idempotency_key,
-        )
+        arguments: dict[str, object] = {"key": key, "namespace": namespace, "expiresInSeconds": expires_in_seconds}
+        if dry_run:
+            return await self._caller.plan("keys.issue", arguments)
+        return await self._caller.typed("keys.issue", arguments, Issued, write=True, idempotency_key=idempotency_key)
 
     async def list(
         self, *, key: str | None = None, namespace: str | None = None, limit: int = 100, cursor: str | None = None
@@ -163,6 +215,26 @@ class AsyncKeys(AsyncNamespace):
             "keys.list", {"key": key, "namespace": namespace, "limit": limit, "cursor": cursor}, Page[KeyItem]
         )
 
+    @overload
+    async def revoke(
+        self,
+        *,
+        key: str,
+        namespace: str = "default",
+        credential: str | None = None,
+        dry_run: Literal[False] = False,
+        idempotency_key: str | None = None,
+    ) -> Revoked: ...
+    @overload
+    async def revoke(
+        self,
+        *,
+        key: str,
+        namespace: str = "default",
+        credential: str | None = None,
+        dry_run: Literal[True],
+        idempotency_key: str | None = None,
+    ) -> Plan: ...
     async def revoke(
         self,
         *,
@@ -171,7 +243,7 @@ class AsyncKeys(AsyncNamespace):
         credential: str | None = None,
         dry_run: bool = False,
         idempotency_key: str | None = None,
-    ) -> Revoked:
+    ) -> Revoked | Plan:
         """Revoke one credential of a key, or all of them.
 
         When the call returns, the secret opens nothing any more. It cannot be undone: issue a new secret instead.
@@ -182,15 +254,12 @@ class AsyncKeys(AsyncNamespace):
             namespace: Namespace.
             credential: Which one; left out: all of the key's credentials.
 
-        Needs the permission ``keys.revoke``. Reversibility: none. Raises a fault with code NOT_FOUND.
+        Needs the permission ``keys.revoke``. Reversibility: none. With ``dry_run`` nothing changes. Raises a fault
+        with code NOT_FOUND.
         """
         from pharos.trust.keys import Revoked
 
-        return await self._caller.typed(
-            "keys.revoke",
-            {"key": key, "namespace": namespace, "credential": credential},
-            Revoked,
-            write=True,
-            dry_run=dry_run,
-            idempotency_key=idempotency_key,
-        )
+        arguments: dict[str, object] = {"key": key, "namespace": namespace, "credential": credential}
+        if dry_run:
+            return await self._caller.plan("keys.revoke", arguments)
+        return await self._caller.typed("keys.revoke", arguments, Revoked, write=True, idempotency_key=idempotency_key)

@@ -1,0 +1,77 @@
+"""Shell completion: the script for each shell, and the names of resources, asked of the city.
+
+Completion must never make a shell wait or print an error: the city gets half a second, and silence means no offers.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import CompletionItem, get_completion_class
+
+from pharos.server.cli.session import Session, pass_session, with_common_options
+
+if TYPE_CHECKING:
+    from pharos.core.wire import JsonObject
+
+PATIENCE = 0.5
+"""Seconds the city has to answer."""
+
+_INSTALL = {
+    "bash": 'eval "$(pharos completion bash)"        # in ~/.bashrc',
+    "zsh": 'eval "$(pharos completion zsh)"         # in ~/.zshrc, after compinit',
+    "fish": "pharos completion fish | source         # in ~/.config/fish/config.fish",
+}
+
+
+@click.command(help="Print the completion script of a shell.\n\n\b\n" + "\n".join(_INSTALL.values()))
+@with_common_options
+@click.argument("shell", type=click.Choice(sorted(_INSTALL)))
+@pass_session
+def completion(session: Session, shell: str) -> None:
+    from pharos.server.cli.app import root
+
+    kind = get_completion_class(shell)
+    assert kind is not None, shell
+    script = _script(kind, root)
+    click.echo(json.dumps({"shell": shell, "script": script}) if session.form == "json" else script)
+
+
+def _script(kind: type[click.shell_completion.ShellComplete], root: click.Command) -> str:
+    # click's bash class starts a bash to check its version; the script of a shell that is not here can be wanted, too.
+    complete = kind(root, {}, "pharos", "_PHAROS_COMPLETE")
+    return complete.source_template % complete.source_vars()
+
+
+def resource_names(kind: str, incomplete: str) -> list[CompletionItem]:
+    """Names of resources that begin with ``incomplete``, from the city; none if it does not answer at once."""
+    return [CompletionItem(name) for name in sorted(_names(kind)) if name.startswith(incomplete)]
+
+
+def _names(kind: str) -> set[str]:
+    from pharos.client.callers import Caller
+    from pharos.client.target import find_target
+    from pharos.core.fault import Fault
+
+    try:
+        city = Caller(find_target(), timeout=PATIENCE, retries=0)
+        try:
+            page = city.plain("catalog.list", {"kind": kind, "limit": 1000})
+        finally:
+            city.close()
+    except Fault:
+        return set()
+    return {name for item in _items(page) if (name := _name(item))}
+
+
+def _items(page: JsonObject) -> list[JsonObject]:
+    items = page.get("items")
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+
+
+def _name(item: JsonObject) -> str:
+    metadata = item.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    return name if isinstance(name, str) else ""

@@ -1,0 +1,76 @@
+"""A fault on stderr: for people with its fixes as commands to paste, for programs as the problem document."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from pharos.server.cli.exits import Exit
+from pharos.server.cli.output import console, text
+from pharos.server.cli.values import command_line
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from pharos.core.fault import Fault, FaultDocument, Fix
+    from pharos.server.cli.session import Form
+
+
+def exit_code(fault: Fault) -> Exit:
+    """``UNREACHABLE`` where no city answered, ``FAULT`` otherwise."""
+    from pharos.client.faults import CONNECTION_LOST, NO_ANSWER_IN_TIME, UNREACHABLE
+
+    silent = {code.code for code in (CONNECTION_LOST, NO_ANSWER_IN_TIME, UNREACHABLE)}
+    return Exit.UNREACHABLE if fault.code in silent else Exit.FAULT
+
+
+def show_fault(fault: Fault, form: Form) -> Exit:
+    """Print ``fault`` on stderr and return the exit code it means."""
+    if form == "table":
+        for line in _lines(fault.document):
+            console(stderr=True).print(line)
+    else:
+        sys.stderr.write(text(fault.document.to_json(), form))
+    return exit_code(fault)
+
+
+def _lines(document: FaultDocument) -> list[Text]:
+    from rich.text import Text
+
+    lines = [Text.assemble((f"{document.code}: ", "bold red"), document.detail)]
+    for problem in document.problems:
+        hint = f" Did you mean {problem.suggestion!r}?" if problem.suggestion else ""
+        lines.append(Text.assemble("  ", (problem.pointer or "/", "cyan"), f": {problem.message}{hint}"))
+    lines += [Text(f"  because {cause.message}") for cause in document.causes]
+    if document.rule:
+        lines.append(Text(f"  rule: {document.rule}"))
+    if document.required_permission:
+        lines.append(Text(f"  needs the permission {document.required_permission}"))
+    if document.state.value != "unchanged":
+        lines.append(Text.assemble("  state: ", (document.state.value.replace("_", " "), "bold yellow")))
+    if document.retry.after_seconds is not None:
+        lines.append(Text(f"  try again in {document.retry.after_seconds:g} s"))
+    for fix in document.fixes:
+        lines += _fix_lines(fix)
+    if document.code == "UNAUTHENTICATED":
+        lines.append(Text("  set PHAROS_KEY, or run in the directory of a city (its key is in .pharos/admin.key)"))
+    if document.status >= 500 and document.correlation:
+        lines.append(Text(f"  correlation id {document.correlation}", style="dim"))
+    return lines
+
+
+def _fix_lines(fix: Fix) -> list[Text]:
+    from rich.text import Text
+
+    call = fix.call
+    grade = fix.applicability.value
+    if fix.permitted.value == "needs_approval":
+        grade, call = f"{grade}, needs approval", fix.request or fix.call
+    elif fix.permitted.value == "no":
+        grade, call = f"{grade}, not yours to run", None
+    lines = [Text.assemble(("fix", "bold green"), f" ({grade}): {fix.title}")]
+    if call is not None:
+        lines.append(Text.assemble("  ", (command_line(call.operation, call.arguments), "bold")))
+    if fix.effect:
+        lines.append(Text(f"  {fix.effect}", style="dim"))
+    return lines

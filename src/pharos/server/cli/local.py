@@ -1,0 +1,132 @@
+"""Commands that need no city: run one, run a simulated provider, print the version."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+import click
+
+from pharos import __version__
+from pharos.server.cli.session import Session, pass_session, with_common_options
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.option(
+    "--home",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".pharos"),
+    envvar="PHAROS_HOME",
+    show_default=True,
+    help="Directory that holds everything the city keeps. Created where it is missing.",
+)
+@click.option("--host", default="127.0.0.1", envvar="PHAROS_HOST", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=7700,
+    envvar="PHAROS_PORT",
+    show_default=True,
+    help="Port to listen on; 0 takes a free one.",
+)
+@click.option(
+    "-f", "--file", "files", type=_FILE, multiple=True, help="Manifest file or directory to apply at start. Repeatable."
+)
+@click.option(
+    "--full-sync", is_flag=True, help="Sync the disk at every commit: also a power failure loses nothing acknowledged."
+)
+@click.option(
+    "--drain",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long streams may go on after SIGTERM.",
+)
+@click.option("--access-log", is_flag=True, help="Log each request (never its content).")
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
+)
+@with_common_options
+def up(
+    home: Path,
+    host: str,
+    port: int,
+    files: tuple[Path, ...],
+    full_sync: bool,
+    drain: float,
+    access_log: bool,
+    log_level: str,
+) -> int:
+    """Run a city until it is told to stop.
+
+    The first start creates HOME and writes an admin key to HOME/admin.key, readable by you alone; it is never printed.
+    SIGTERM and Ctrl-C let calls under way end, then stop with exit code 0. The log on stderr is JSON, line by line.
+
+    \b
+    Examples:
+      pharos up
+      pharos up --home /var/lib/pharos --host 0.0.0.0 -f manifests/
+    """
+    from pharos.server.serve import up as serve
+
+    return serve(
+        home,
+        host,
+        port,
+        _manifests(files),
+        full_sync=full_sync,
+        drain_seconds=drain,
+        access_log=access_log,
+        log_level=log_level,
+    )
+
+
+def _manifests(paths: tuple[Path, ...]) -> list[Path]:
+    from pharos.server.cli.manifests import files_in
+
+    return [file for path in paths for file in (files_in(path) if path.is_dir() else [path])]
+
+
+@click.command()
+@click.option("--script", type=_FILE, help="What to answer, as YAML. Without one a built-in script answers.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=9000, show_default=True, help="Port to listen on; 0 takes any."
+)
+@click.option("--quiet", is_flag=True, help="Print no line per request.")
+@with_common_options
+@pass_session
+def simulate(session: Session, script: Path | None, host: str, port: int, quiet: bool) -> int:
+    """Serve a scripted model over the wire protocols of OpenAI and Anthropic, until Ctrl-C.
+
+    It is not a model: it answers, delays and fails as the script says, so that what depends on models can be tested.
+
+    \b
+    Examples:
+      pharos simulate --port 9000
+      pharos simulate --script examples/scripts/failures.yaml
+    """
+    from pharos.release.simulator import run
+
+    if session.form == "json":
+        import json
+
+        return run(script, host, port, quiet=quiet, say=lambda line: click.echo(json.dumps({"message": line})))
+    return run(script, host, port, quiet=quiet)
+
+
+@click.command()
+@with_common_options
+@pass_session
+def version(session: Session) -> None:
+    """Print the version of this command."""
+    if session.form == "table":
+        click.echo(f"pharos {__version__}")
+        return
+    from pharos.server.cli.output import text
+
+    found = {"version": __version__, "python": platform.python_version(), "platform": platform.platform()}
+    click.echo(text(found, session.form), nl=False)

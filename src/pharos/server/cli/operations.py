@@ -1,0 +1,159 @@
+"""Commands made from the description of operations: ``pharos <noun> <verb>``."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from pharos.client.description import Description, descriptions
+from pharos.server.cli.session import Session, common_options
+from pharos.server.cli.values import arguments, click_parameter
+
+
+def operation_command(operation: Description, name: str | None = None, shown: str | None = None) -> click.Command:
+    """The command of one operation. ``shown``: how it is called, where that is not ``noun verb``."""
+    params = [click_parameter(parameter, operation.noun) for parameter in operation.parameters]
+    if operation.effect != "read":
+        params += write_options(confirm=must_confirm(operation))
+    return click.Command(
+        name=name or operation.verb,
+        params=[*params, *common_options()],
+        callback=_run(operation),
+        help=help_text(operation, shown or f"{operation.noun} {operation.verb}"),
+        short_help=operation.summary,
+    )
+
+
+def write_options(*, confirm: bool = False) -> list[click.Parameter]:
+    """The options of every write."""
+    options: list[click.Parameter] = [
+        click.Option(["--dry-run"], is_flag=True, help="Say what would happen; change nothing."),
+        click.Option(
+            ["--idempotency-key"],
+            metavar="TEXT",
+            help="Makes a repetition answer with what the first call did. One is made up for each run otherwise.",
+        ),
+    ]
+    if confirm:
+        options.append(click.Option(["-y", "--yes"], is_flag=True, help="Do not ask."))
+    return options
+
+
+def must_confirm(operation: Description) -> bool:
+    """Whether a person is asked first: what it destroys cannot be brought back."""
+    return operation.effect == "destroy" and operation.reversibility == "none"
+
+
+def help_text(operation: Description, shown: str) -> str:
+    """Summary, description, what the operation needs and how it can be undone."""
+    facts = []
+    if operation.permission:
+        facts.append(f"Needs the permission {operation.permission}.")
+    if operation.effect != "read":
+        undo = {"none": "It cannot be undone.", "compensating": "Undo balances it with another operation."}
+        facts.append(undo.get(operation.reversibility, "It can be undone: pharos undo OPERATION."))
+    if operation.streaming:
+        facts.append("Runs until Ctrl-C.")
+    paragraphs = [operation.summary, operation.description, " ".join(facts), example(operation, shown)]
+    return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
+
+
+def example(operation: Description, shown: str) -> str:
+    """A line to start from, for the help text."""
+    words = [f"pharos {shown}"]
+    for parameter in click_parameters(operation):
+        if isinstance(parameter, click.Argument):
+            words.append(parameter.make_metavar(click.Context(click.Command("pharos"))))
+        elif parameter.required:
+            words.append(f"{parameter.opts[0]} …")
+    if operation.effect != "read":
+        words.append("--dry-run")
+    elif operation.page:
+        words.append("--json")
+    return "\b\nExample:\n  " + " ".join(words)
+
+
+def click_parameters(operation: Description) -> list[click.Parameter]:
+    """What click reads of an operation's input."""
+    return [click_parameter(parameter, operation.noun) for parameter in operation.parameters]
+
+
+def _run(operation: Description) -> Any:
+    @click.pass_context
+    def run(ctx: click.Context, /, **values: Any) -> None:
+        session = ctx.ensure_object(Session)
+        given = arguments(operation, values)
+        perform(
+            session,
+            operation,
+            given,
+            dry_run=values.get("dry_run", False),
+            idempotency_key=values.get("idempotency_key"),
+            yes=values.get("yes", True),
+        )
+
+    return run
+
+
+def perform(
+    session: Session,
+    operation: Description,
+    given: dict[str, Any],
+    *,
+    dry_run: bool = False,
+    idempotency_key: str | None = None,
+    yes: bool = True,
+) -> None:
+    """Call an operation and print its output, or its items as they come."""
+    if operation.streaming:
+        from pharos.server.cli.output import show_item
+
+        for item in session.stream(operation.name, given):
+            show_item(item, session.form, operation.name)
+        return
+    if not yes and not dry_run:
+        _confirm(operation)
+    output = session.call(
+        operation.name,
+        given,
+        write=operation.effect != "read",
+        dry_run=dry_run,
+        idempotency_key=idempotency_key,
+        waiting=f"{operation.noun} {operation.verb}" if operation.slow else "",
+    )
+    session.show(output, operation.name)
+
+
+def _confirm(operation: Description) -> None:
+    if sys.stdin.isatty():
+        click.confirm(f"{operation.summary} This cannot be undone. Go on?", abort=True, err=True)
+
+
+class NounGroup(click.Group):
+    """The operations of one noun. Without a verb it means ``list``, where there is one."""
+
+    def __init__(self, noun: str) -> None:
+        self._operations = {item.verb: item for item in descriptions().values() if item.noun == noun}
+        has_list = "list" in self._operations
+        super().__init__(
+            name=noun,
+            help=f"Operations on {noun}." + (" Without a command: list." if has_list else ""),
+            no_args_is_help=not has_list,
+            params=[],
+        )
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click, after putting the verb ``list`` in front of options that come without one."""
+        implied = not args or (args[0].startswith("-") and args[0] not in ("--help", "-h"))
+        if implied and "list" in self._operations:
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(self._operations)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        operation = self._operations.get(cmd_name)
+        return None if operation is None else operation_command(operation)

@@ -1,0 +1,47 @@
+"""Outputs as people read them. What has no view of its own is shown by its form alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+View = Callable[["Console", Mapping[str, Any]], None]
+
+# Views by operation; imported when used.
+_VIEWS: dict[str, str] = {}
+
+# Views of one item of a streaming operation.
+_ITEMS: dict[str, str] = {}
+
+
+def render(output: Mapping[str, Any], view: str, console: Console) -> None:
+    """Show an output of the operation (or view) ``view``."""
+    from pharos.server.cli.views.columns import COLUMNS
+    from pharos.server.cli.views.generic import show_object, show_page
+
+    if (found := _VIEWS.get(view)) is not None:
+        _load(found)(console, output)
+    elif isinstance(items := output.get("items"), list) and set(output) <= {"items", "next"}:
+        show_page(console, items, output.get("next"), COLUMNS.get(view, ()))
+    else:
+        show_object(console, output)
+
+
+def render_item(item: Mapping[str, Any], view: str, console: Console) -> None:
+    """Show one item of a stream, on a line of its own."""
+    if (found := _ITEMS.get(view)) is not None:
+        _load(found)(console, item)
+        return
+    from pharos.server.cli.views.cells import plain
+
+    console.print(plain(dict(item)))
+
+
+def _load(name: str) -> View:
+    module, _, attribute = name.partition(":")
+    view: View = getattr(import_module(f"pharos.server.cli.views.{module}"), attribute)
+    return view
