@@ -85,7 +85,7 @@ def _yaml_reason(error: Exception) -> str:
 
 def _problems(error: ValidationError, document: Json) -> Iterator[Problem]:
     for detail in error.errors(include_url=False, include_input=False):
-        pointer = _pointer(detail["loc"], document)
+        pointer = _pointer(detail["loc"], document, missing=detail["type"] == "missing")
         name = str(detail["loc"][-1]) if detail["loc"] else ""
         unknown = detail["type"] == "extra_forbidden"
         near = difflib.get_close_matches(name, _VOCABULARY, n=1) if unknown else []
@@ -99,7 +99,7 @@ def _plain(message: str) -> str:
     return message.replace("a valid dictionary", "a mapping").replace("using 'kind' ", "")
 
 
-def _pointer(location: Sequence[int | str], document: Json) -> str:
+def _pointer(location: Sequence[int | str], document: Json, *, missing: bool) -> str:
     """The JSON pointer of an error. Pydantic's locations also name union members, which the document does not have."""
     here = document
     parts: list[str] = []
@@ -109,7 +109,7 @@ def _pointer(location: Sequence[int | str], document: Json) -> str:
                 here = here[part]
             case list(), int() if part < len(here):
                 here = here[part]
-            case dict(), _ if index == len(location) - 1:
+            case dict(), _ if missing and index == len(location) - 1:
                 pass
             case _:
                 continue
