@@ -1,0 +1,1 @@
+"""What it meant and cost: the ledger, journeys, metrics, and the views they are read from."""

@@ -1,0 +1,293 @@
+"""Journeys: model calls stitched into the conversations they were part of.
+
+Two things say that calls belong together. The caller's own conversation id, where it sends one: that is certain.
+Otherwise the messages: each call comes with digests ("marks") of its message list up to each of its last turns, and
+leaves the last of them, its whole list, behind. A call whose list begins with a list that was left behind continues
+that journey; the longest such beginning wins. That is an inference, and the journey says so. Its limits: two
+conversations that begin with the same words under the same key, at the same time, cannot be told apart; and marks are
+forgotten after :data:`HORIZON`.
+
+A call that repeats a whole list and adds nothing is a new try, if the earlier one failed and it comes soon
+(:data:`REPEAT`). If the earlier one was answered, it is judged by what its list begins with: in the middle of a
+conversation it asks for another answer; a first message that comes again begins a new journey, for many programs begin
+all their conversations with the same words.
+
+Nobody joins a journey of another key, whatever id or messages they send. A journey is named after its first call, so a
+rebuild gives it the same name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from pharos.core.event import Recorded
+from pharos.core.projection import Scalar, View
+from pharos.insight.fields import (
+    Malformed,
+    items,
+    mapping,
+    microseconds,
+    names,
+    nanos,
+    note_skipped,
+    since_1970,
+    skipped_schema,
+    skipped_table,
+    text,
+    texts,
+)
+from pharos.insight.ledger import OUTCOMES
+from pharos.mesh.facts import MODEL_CALLED
+
+JOURNEYS = "journeys"
+
+DAY = 24 * 3600 * 1_000_000
+HORIZON = 7 * DAY
+"""How long a conversation can rest and still be recognised by its messages, in microseconds."""
+REPEAT = 15 * 60 * 1_000_000
+"""How soon a repeated message list counts as a new try, in microseconds."""
+MOST_MARKS = 16
+"""How many of a call's marks are looked up, the longest first."""
+_FOREVER = 2**62
+"""``seen`` of a conversation id: it is never forgotten."""
+
+_STEP: dict[str, str] = {
+    "position": "TEXT PRIMARY KEY",
+    "journey": "TEXT NOT NULL",
+    "at": "BIGINT NOT NULL",
+    "call": "TEXT NOT NULL",
+    "continues": "TEXT NOT NULL",
+    "dialect": "TEXT NOT NULL",
+    "model": "TEXT NOT NULL",
+    "stream": "SMALLINT NOT NULL",
+    "outcome": "TEXT NOT NULL",
+    "fault": "TEXT NOT NULL",
+    "attempts": "BIGINT NOT NULL",
+    "unpriced": "BIGINT NOT NULL",
+    "cost": "BIGINT NOT NULL",
+    "currency": "TEXT NOT NULL",
+    "latency": "BIGINT",
+    "first_token": "BIGINT",
+    "tools": "TEXT NOT NULL",
+    "route": "TEXT NOT NULL",
+}
+_JOURNEY: dict[str, str] = {
+    "id": "TEXT PRIMARY KEY",
+    "started": "BIGINT NOT NULL",
+    "namespace": "TEXT NOT NULL",
+    "key_name": "TEXT NOT NULL",
+    "team": "TEXT NOT NULL",
+    "conversation": "TEXT NOT NULL",
+}
+_MARK: dict[str, str] = {
+    "mark": "TEXT PRIMARY KEY",
+    "journey": "TEXT NOT NULL",
+    "call": "TEXT NOT NULL",
+    "answered": "SMALLINT NOT NULL",
+    "seen": "BIGINT NOT NULL",
+}
+
+
+def _create(table: str, columns: dict[str, str]) -> str:
+    return f"CREATE TABLE {table} ({', '.join(f'{name} {type}' for name, type in columns.items())})"
+
+
+def _insert(table: str, columns: dict[str, str]) -> str:
+    values = ", ".join(f":{name}" for name in columns)
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({values})"  # noqa: S608 (our own names)
+
+
+_INSERT_STEP = _insert("journey_steps", _STEP)
+# Two calls of one id (there should be none) are steps of one journey.
+_INSERT_JOURNEY = _insert("journeys", _JOURNEY) + " ON CONFLICT (id) DO NOTHING"
+_LEAVE_MARK = (
+    _insert("journey_marks", _MARK) + " ON CONFLICT (mark) DO UPDATE SET journey = excluded.journey, "
+    "call = excluded.call, answered = excluded.answered, seen = excluded.seen"
+)
+_NAMES = tuple(f"m{number}" for number in range(MOST_MARKS))
+_FIND_MARKS = tuple(  # by the number of marks
+    "SELECT mark, journey, call, answered, seen FROM journey_marks WHERE mark IN ("  # noqa: S608
+    + ", ".join(f":{name}" for name in _NAMES[:number])
+    + ")"
+    for number in range(MOST_MARKS + 1)
+)
+_FORGET = "DELETE FROM journey_marks WHERE seen < :before"
+
+
+class Mark(NamedTuple):
+    """What a call left behind: where a continuation of it belongs."""
+
+    journey: str
+    call: str
+    answered: bool
+    seen: int
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Rows that wait to be written, and the marks among them that the tables do not have yet."""
+
+    steps: list[dict[str, Scalar]] = field(default_factory=list)
+    journeys: list[dict[str, Scalar]] = field(default_factory=list)
+    marks: dict[str, Mark] = field(default_factory=dict)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    def write(self, view: View) -> None:
+        if self.journeys:
+            view.execute_many(_INSERT_JOURNEY, self.journeys)
+        if self.steps:
+            view.execute_many(_INSERT_STEP, self.steps)
+        if self.marks:
+            view.execute_many(
+                _LEAVE_MARK,
+                [
+                    {"mark": m, "journey": k.journey, "call": k.call, "answered": int(k.answered), "seen": k.seen}
+                    for m, k in self.marks.items()
+                ],
+            )
+        if self.skipped:
+            note_skipped(view, JOURNEYS, self.skipped)
+
+
+class JourneysProjection:
+    """Folds ``model.called`` into ``journeys`` (one row each, never altered) and ``journey_steps`` (one per call)."""
+
+    name = JOURNEYS
+    version = 1
+    types = frozenset({MODEL_CALLED})
+    tables: Sequence[str] = ("journeys", "journey_steps", "journey_marks", skipped_table(JOURNEYS))
+    schema: Sequence[str] = (
+        _create("journeys", _JOURNEY),
+        "CREATE INDEX journeys_started ON journeys (started, id)",
+        _create("journey_steps", _STEP),
+        "CREATE INDEX journey_steps_journey ON journey_steps (journey, position)",
+        _create("journey_marks", _MARK),
+        "CREATE INDEX journey_marks_seen ON journey_marks (seen)",
+        skipped_schema(JOURNEYS),
+    )
+
+    def fold(self, view: View, events: Sequence[Recorded]) -> None:
+        """Give every call its journey, in the order of the log."""
+        batch = _Batch()
+        for recorded in events:
+            try:
+                step, marks = _read(recorded)
+            except Malformed as problem:
+                batch.skipped.append((str(problem), recorded.event.id))
+                continue
+            if recorded.event.id.endswith("00"):
+                # Forgetting happens at events, not at batches, so that any split of the log leads to the same tables.
+                batch.write(view)
+                batch = _Batch()
+                view.execute(_FORGET, {"before": marks.seen - HORIZON})
+            _stitch(view, batch, step, marks)
+        batch.write(view)
+
+
+class _Marks(NamedTuple):
+    """How a call may be recognised. ``shown`` are the keys to look up, the most telling first."""
+
+    namespace: str
+    key: str
+    team: str
+    conversation: str
+    shown: tuple[str, ...]
+    seen: int
+
+    def belongs(self, found: Mark, place: int) -> bool:
+        """Whether this call continues the one that left ``found``, which matches ``shown[place]``."""
+        if self.conversation:
+            return True
+        rest = self.seen - found.seen
+        return rest <= HORIZON if place > 0 else rest <= REPEAT and not found.answered
+
+
+def _stitch(view: View, batch: _Batch, step: dict[str, Scalar], marks: _Marks) -> None:
+    call = str(step["call"])
+    before = _earlier(view, batch, marks) if marks.shown else None
+    if before is not None:
+        journey = before.journey
+        step["continues"] = before.call
+    else:
+        journey = f"j-{call}"
+        batch.journeys.append(
+            {
+                "id": journey,
+                "started": step["at"],
+                "namespace": marks.namespace,
+                "key_name": marks.key,
+                "team": marks.team,
+                "conversation": marks.conversation,
+            }
+        )
+    step["journey"] = journey
+    batch.steps.append(step)
+    if marks.shown:
+        seen = _FOREVER if marks.conversation else marks.seen
+        batch.marks[marks.shown[0]] = Mark(journey, call, step["outcome"] == "ok", seen)
+
+
+def _earlier(view: View, batch: _Batch, marks: _Marks) -> Mark | None:
+    shown = marks.shown
+    rows = view.query(_FIND_MARKS[len(shown)], dict(zip(_NAMES, shown, strict=False)))
+    known = {row[0]: row for row in rows}
+    for place, mark in enumerate(shown):
+        found = batch.marks.get(mark)
+        if found is None and (row := known.get(mark)) is not None:
+            found = Mark(str(row[1]), str(row[2]), bool(row[3]), int(row[4] or 0))
+        if found is not None and marks.belongs(found, place):
+            return found
+    return None
+
+
+def _read(recorded: Recorded) -> tuple[dict[str, Scalar], _Marks]:
+    """The step of one ``model.called``, its journey still open, and its marks. Raises :class:`Malformed`."""
+    event = recorded.event
+    data = event.data
+    outcome = text(data, "outcome")
+    if outcome not in OUTCOMES:
+        raise Malformed("outcome is unknown")
+    attempts = items(data, "attempts")
+    unpriced = 0
+    for attempt in attempts:
+        if not isinstance(attempt, dict):
+            raise Malformed("an attempt is not an object")
+        if attempt.get("cost") is None:
+            unpriced += 1
+    ended = since_1970(event.time)
+    latency = microseconds(data, "latencyMs")
+    step: dict[str, Scalar] = {
+        "position": recorded.position,
+        "journey": "",
+        "at": ended - (latency or 0),
+        "call": text(data, "call"),
+        "continues": "",
+        "dialect": text(data, "dialect"),
+        "model": text(data, "model"),
+        "stream": 1 if data.get("stream") is True else 0,
+        "outcome": outcome,
+        "fault": text(data, "fault"),
+        "attempts": len(attempts),
+        "unpriced": unpriced,
+        "cost": nanos(data, "cost") or 0,
+        "currency": text(data, "currency"),
+        "latency": latency,
+        "first_token": microseconds(data, "firstTokenMs"),
+        "tools": texts(data, "tools"),
+        "route": names(data, "route"),
+    }
+    namespace = text(data, "namespace")
+    key = text(data, "key")
+    conversation = mapping(data, "conversation")
+    id = text(conversation, "id") if conversation else ""
+    # The scope stands before the mark: names have neither "#" nor "=", so no key can name a mark of another.
+    if id:
+        shown: tuple[str, ...] = (f"{namespace}/{key}={id}",)
+    else:
+        marks = items(conversation, "marks")[-MOST_MARKS:]
+        if not all(isinstance(mark, str) and mark.isascii() for mark in marks):
+            raise Malformed("marks are not text")
+        shown = tuple(f"{namespace}/{key}#{mark}" for mark in reversed(marks))
+    return step, _Marks(namespace, key, text(data, "team"), id, shown, ended)

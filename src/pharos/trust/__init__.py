@@ -1,0 +1,1 @@
+"""Who may do what: keys and their credentials, and approvals for what a caller may not do alone."""
