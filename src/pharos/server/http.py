@@ -14,7 +14,7 @@ from typing import Protocol
 
 import orjson
 
-from pharos.core.fault import INVALID, NOT_FOUND, UNAUTHENTICATED, FaultDocument, Problem
+from pharos.core.fault import INVALID, UNAUTHENTICATED, FaultDocument, Problem
 from pharos.core.operation import AnyOperation, Effect, Registry
 from pharos.core.plane import CORRELATION, Receive, Scope, Send
 from pharos.core.principal import Principal
@@ -95,7 +95,12 @@ class HttpFace:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Raises its fault, for the application to send."""
-        operation, principal = self._admit(scope)
+        name: str = scope["path"].removeprefix(PREFIX)
+        operation, principal = self._admit(name, scope)
+        if operation is None:
+            # The invoker refuses it, and knows which name is near.
+            await self._invoker.invoke(name, {}, principal, correlation=scope[CORRELATION])
+            return
         method: str = scope["method"]
         if method != "POST" and operation.effect is not Effect.READ:
             raise wrong_method(method, ["OPTIONS", "POST"])
@@ -105,19 +110,15 @@ class HttpFace:
         else:
             await self._answer(call, send)
 
-    def _admit(self, scope: Scope) -> tuple[AnyOperation, Principal | None]:
+    def _admit(self, name: str, scope: Scope) -> tuple[AnyOperation | None, Principal | None]:
         """The operation and who calls it. Who has no credential does not learn which operations there are."""
-        name: str = scope["path"].removeprefix(PREFIX)
         operation = self._registry.get(name)
         secret = secret_of(scope)
-        if secret is None:
-            if operation is None or not operation.public:
-                raise UNAUTHENTICATED()
-            return operation, None
-        principal = self._authenticate(secret)
-        if operation is None:
-            raise NOT_FOUND(f"There is no operation {name!r}.", subject=name)
-        return operation, principal
+        if secret is not None:
+            return operation, self._authenticate(secret)
+        if operation is None or not operation.public:
+            raise UNAUTHENTICATED()
+        return operation, None
 
     async def _read(
         self, scope: Scope, receive: Receive, operation: AnyOperation, principal: Principal | None

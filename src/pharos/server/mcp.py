@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from asyncio import FIRST_COMPLETED
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -26,7 +27,7 @@ from pharos.core.fault import INTERNAL, INVALID, UNAUTHENTICATED, Fault, FaultDo
 from pharos.core.operation import AnyOperation, Effect, Registry
 from pharos.core.plane import CORRELATION, Message, Receive, Scope, Send
 from pharos.core.principal import Principal
-from pharos.core.wire import JsonObject
+from pharos.core.wire import Json, JsonObject
 from pharos.server.credentials import secret_of
 from pharos.server.http import BODY_LIMIT, Authenticate, Invokes
 from pharos.server.replies import with_correlation
@@ -46,6 +47,8 @@ _PRINCIPAL = "pharos.principal"
 _STREAM_ITEMS = 100
 _STREAM_SECONDS = 5.0
 _STREAM_SECONDS_MOST = 50.0
+_SHORTEST = 0.1
+"""Seconds in which what is there already can be read."""
 
 
 class McpFace:
@@ -85,9 +88,26 @@ class McpFace:
 
     @asynccontextmanager
     async def service(self) -> AsyncIterator[None]:
-        """Own the tasks of requests in flight."""
-        async with self._manager.run():
+        """Own the tasks of requests in flight.
+
+        The package's task group must be left by the task that entered it. One of our own does both, so that whoever
+        uses this context need not.
+        """
+        ready, over = asyncio.Event(), asyncio.Event()
+
+        async def run() -> None:
+            async with self._manager.run():
+                ready.set()
+                await over.wait()
+
+        task = asyncio.create_task(run())
+        try:
+            await asyncio.wait({task, waiting := asyncio.create_task(ready.wait())}, return_when=FIRST_COMPLETED)
+            waiting.cancel()
             yield
+        finally:
+            over.set()
+            await task
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Raises ``UNAUTHENTICATED`` before anything of the protocol is read."""
@@ -147,7 +167,7 @@ class McpFace:
             items = self._invoker.stream(
                 operation.name, arguments, principal, correlation=correlation, traceparent=trace
             )
-            return await _collect(items, int(most), seconds, self._draining)
+            return await _collect(items, int(most), seconds, arguments.get("after"), self._draining)
         dry_run, key = False, None
         if operation.effect is not Effect.READ:
             dry_run, key = _dry_run(arguments), _idempotency_key(arguments)
@@ -247,7 +267,9 @@ def _page_of(item: Schema) -> Schema:
     return {**page, "$defs": definitions} if definitions else page
 
 
-async def _collect(items: AsyncIterator[JsonObject], most: int, seconds: float, draining: asyncio.Event) -> JsonObject:
+async def _collect(
+    items: AsyncIterator[JsonObject], most: int, seconds: float, after: Json, draining: asyncio.Event
+) -> JsonObject:
     """What a stream yields within bounds, as a page: a tool call has one answer."""
     found: list[JsonObject] = []
 
@@ -259,7 +281,7 @@ async def _collect(items: AsyncIterator[JsonObject], most: int, seconds: float, 
 
     work, drain = asyncio.create_task(gather()), asyncio.create_task(draining.wait())
     try:
-        await asyncio.wait({work, drain}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({work, drain}, timeout=max(seconds, _SHORTEST), return_when=asyncio.FIRST_COMPLETED)
         if work.done():
             work.result()
     finally:
@@ -268,8 +290,7 @@ async def _collect(items: AsyncIterator[JsonObject], most: int, seconds: float, 
         await asyncio.gather(work, drain, return_exceptions=True)
         if (close := getattr(items, "aclose", None)) is not None:
             await close()
-    last = found[-1].get("position") if found else None
-    return {"items": [*found], "next": last}
+    return {"items": [*found], "next": found[-1].get("position") if found else after}
 
 
 def _dry_run(arguments: JsonObject) -> bool:

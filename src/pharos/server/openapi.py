@@ -7,11 +7,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
+from pharos.control.plan import Plan
 from pharos.core.fault import COMMON, FORBIDDEN, HTTP_PROBLEM, INVALID, UNAUTHENTICATED, FaultCode, FaultDocument
 from pharos.core.operation import AnyOperation, Effect, Registry
 from pharos.core.plane import Route
 from pharos.server.examples import example_of
-from pharos.server.schema import Schema, components
+from pharos.server.schema import Components, Schema
 
 _ALWAYS = (INVALID, UNAUTHENTICATED)
 
@@ -19,20 +20,22 @@ _ALWAYS = (INVALID, UNAUTHENTICATED)
 def openapi(registry: Registry, routes: Iterable[Route], version: str) -> Schema:
     """The document. Every operation has a POST, and a GET where it reads; protocol routes appear with their summary."""
     operations = [registry[name] for name in registry]
-    models = [(operation.input, "validation") for operation in operations]
-    models += [(operation.output, "serialization") for operation in operations]
-    references, definitions = components([*dict.fromkeys(models), (FaultDocument, "serialization")])  # type: ignore[list-item]
+    outputs = [operation.output for operation in operations]
+    schemas = Components((operation.input for operation in operations), (*outputs, Plan, FaultDocument))
+    fault = schemas.output(FaultDocument)
     paths: dict[str, Schema] = defaultdict(dict)
     for route in routes:
         paths[route.path.replace("*", "{rest}")][route.method.lower()] = _route(route)
     for operation in operations:
-        given = references[operation.input, "validation"]
+        given = schemas.input(operation.input)
+        answer = schemas.output(operation.output)
+        if operation.effect is not Effect.READ:
+            answer = {"anyOf": [answer, schemas.output(Plan)]}
         item = paths[f"/api/{operation.name}"]
-        shared = _shared(operation, references[operation.output, "serialization"])
-        example = example_of(given, definitions)
-        item["post"] = _post(operation, given, example, shared)
+        shared = _shared(operation, answer, fault)
+        item["post"] = _post(operation, given, example_of(given, schemas.definitions), shared)
         if operation.effect is Effect.READ:
-            item["get"] = _get(operation, _properties(given, definitions), shared)
+            item["get"] = _get(operation, _properties(given, schemas.definitions), shared)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -46,8 +49,8 @@ def openapi(registry: Registry, routes: Iterable[Route], version: str) -> Schema
         "paths": dict(sorted(paths.items())),
         "security": [{"bearer": []}, {"apiKey": []}],
         "components": {
-            "schemas": definitions,
-            "responses": {"Fault": _fault("A fault.", references[FaultDocument, "serialization"])},
+            "schemas": schemas.definitions,
+            "responses": {"Fault": _fault("A fault.", fault)},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "A key's secret."},
                 "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "A key's secret."},
@@ -56,12 +59,12 @@ def openapi(registry: Registry, routes: Iterable[Route], version: str) -> Schema
     }
 
 
-def _shared(operation: AnyOperation, output: Schema) -> Schema:
+def _shared(operation: AnyOperation, output: Schema, fault: Schema) -> Schema:
     """What the POST and the GET of an operation have in common."""
     described: Schema = {
         "tags": [operation.noun],
         "summary": operation.summary,
-        "responses": {**_success(operation, output), **_failures(operation)},
+        "responses": {**_success(operation, output), **_failures(operation, fault)},
         "x-pharos": {
             "operation": operation.name,
             "permission": operation.permission,
@@ -122,22 +125,21 @@ def _success(operation: AnyOperation, output: Schema) -> Schema:
     return {"200": {"description": "The operation's output.", "content": {"application/json": {"schema": output}}}}
 
 
-def _failures(operation: AnyOperation) -> Schema:
+def _failures(operation: AnyOperation, fault: Schema) -> Schema:
     codes: dict[int, list[FaultCode]] = defaultdict(list)
     permission = (FORBIDDEN,) if operation.permission is not None else ()
     for code in dict.fromkeys((*_ALWAYS, *permission, *operation.faults)):
         if not (operation.public and code is UNAUTHENTICATED):
             codes[code.status].append(code)
     faults = {
-        str(status): _fault(". ".join(f"{code.code}: {code.title}" for code in of_status) + ".")
+        str(status): _fault(". ".join(f"{code.code}: {code.title}" for code in of_status) + ".", fault)
         for status, of_status in sorted(codes.items())
     }
     return {**faults, "default": {"$ref": "#/components/responses/Fault"}}
 
 
-def _fault(description: str, schema: Schema | None = None) -> Schema:
-    reference = schema or {"$ref": f"#/components/schemas/{FaultDocument.__name__}"}
-    return {"description": description, "content": {HTTP_PROBLEM: {"schema": reference}}}
+def _fault(description: str, schema: Schema) -> Schema:
+    return {"description": description, "content": {HTTP_PROBLEM: {"schema": schema}}}
 
 
 def _route(route: Route) -> Schema:

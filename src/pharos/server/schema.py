@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue, models_json_schema
 
-from pharos.core.operation import AnyOperation
+from pharos.control.plan import Plan
+from pharos.core.operation import AnyOperation, Effect
 from pharos.core.wire import Wire
 
 Schema = dict[str, Any]
@@ -45,11 +46,19 @@ def input_schema(operation: AnyOperation) -> Schema:
 
 
 def output_schema(operation: AnyOperation) -> Schema:
-    """Schema of the operation's output (of each of its outputs, where it streams)."""
-    return _schema(operation.output, "serialization")
+    """Schema of what a call answers: an object, complete in itself.
+
+    A write answers a dry run with its plan; a stream, which has no one answer, yields such objects.
+    """
+    if operation.effect is Effect.READ:
+        return _schema(operation.output, "serialization")
+    references, shared = models_json_schema(
+        [(operation.output, "serialization"), (Plan, "serialization")], by_alias=True, schema_generator=WireSchema
+    )
+    return {"type": "object", "anyOf": [*references.values()], "$defs": shared["$defs"]}
 
 
-def _schema(model: type[Wire], mode: Literal["validation", "serialization"]) -> Schema:
+def _schema(model: type[Wire], mode: JsonSchemaMode) -> Schema:
     schema = model.model_json_schema(by_alias=True, mode=mode, schema_generator=WireSchema)
     if "$ref" in schema:
         # A model that contains itself stands among the definitions; the root must still be an object for every reader.
@@ -58,11 +67,23 @@ def _schema(model: type[Wire], mode: Literal["validation", "serialization"]) -> 
     return schema
 
 
-def components(
-    models: Iterable[tuple[type[Wire], JsonSchemaMode]],
-) -> tuple[dict[tuple[type[Wire], str], Schema], Schema]:
-    """References to many models' schemas, by model and mode, and the shared definitions they refer to."""
-    references, shared = models_json_schema(
-        [*models], by_alias=True, schema_generator=WireSchema, ref_template="#/components/schemas/{model}"
-    )
-    return {(model, mode): schema for (model, mode), schema in references.items()}, shared.get("$defs", {})  # type: ignore[misc]
+class Components:
+    """The schemas of many models as OpenAPI components: shared definitions, and references to them."""
+
+    def __init__(self, inputs: Iterable[type[Wire]], outputs: Iterable[type[Wire]]) -> None:
+        models: list[tuple[type[Wire], JsonSchemaMode]] = [
+            *((model, "validation") for model in dict.fromkeys(inputs)),
+            *((model, "serialization") for model in dict.fromkeys(outputs)),
+        ]
+        self._references, shared = models_json_schema(
+            models, by_alias=True, schema_generator=WireSchema, ref_template="#/components/schemas/{model}"
+        )
+        self.definitions: Schema = shared.get("$defs", {})
+
+    def input(self, model: type[Wire]) -> Schema:
+        """Reference to the schema of an input."""
+        return self._references[model, "validation"]
+
+    def output(self, model: type[Wire]) -> Schema:
+        """Reference to the schema of an output."""
+        return self._references[model, "serialization"]

@@ -53,9 +53,12 @@ def up(
     manifest that does not apply) is written to stderr and gives exit code 1.
     """
     try:
-        with logging_to(level=log_level), _listening(host, port) as sockets:
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(_run(home, host, sockets, files, full_sync, drain_seconds, access_log))
+        with (
+            logging_to(level=log_level),
+            _listening(host, port) as sockets,
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
+            runner.run(_run(home, host, sockets, files, full_sync, drain_seconds, access_log))
     except Fault as fault:
         sys.stderr.write(fault_text(fault.document))
         return 1

@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 HEARTBEAT = 15.0
 """Seconds of silence after which a comment is sent, so that proxies and clients know the connection lives."""
 
+REFUSAL = 0.25
+"""Seconds within which a stream's first item, or its refusal, is awaited before the answer begins."""
+
 WRITE_DEADLINE = 60.0
 """Seconds a client may leave a piece unread before it is taken for gone."""
 
@@ -51,7 +54,7 @@ async def send_stream(
     drain = asyncio.create_task(draining.wait())
     try:
         # Refusals (validation, permission) come without waiting; a stream that waits for events says nothing yet.
-        await asyncio.wait({pending, gone, drain}, timeout=0.05, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({pending, gone, drain}, timeout=REFUSAL, return_when=asyncio.FIRST_COMPLETED)
         if pending.done() and pending.exception() is not None:
             pending.result()
         await send({"type": "http.response.start", "status": 200, "headers": _HEAD})

@@ -32,7 +32,9 @@ def greeting(home: Path, host: str, port: int, *, loopback: bool) -> str:
 def fault_text(document: FaultDocument) -> str:
     """A fault for a person who has only a terminal: what, where, and what to do."""
     lines = [f"{document.code}: {document.detail}"]
-    lines += [f"  {problem.pointer or '/'}: {problem.message}{_hint(problem.suggestion)}" for problem in document.problems]
+    lines += [
+        f"  {problem.pointer or '/'}: {problem.message}{_hint(problem.suggestion)}" for problem in document.problems
+    ]
     lines += [f"  because {cause.message}" for cause in document.causes]
     lines += [f"  fix: {fix.title}" for fix in document.fixes]
     return "\n".join(lines) + "\n"

@@ -1,0 +1,234 @@
+"""The checks behind ``system.doctor``: each looks at one thing and says how to mend it.
+
+A check never changes anything that lasts, and never takes longer than :data:`DEADLINE`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource as limits
+import shutil
+import stat
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel
+
+from pharos.control.index import Index
+from pharos.core.call import Call
+from pharos.core.fault import Applicability, Fault, Fix
+from pharos.core.ids import uuid7
+from pharos.gateway.models.kinds import SecretSource
+from pharos.store.ports import Settle, Store
+
+State = Literal["ok", "warning", "error"]
+
+DEADLINE = 5.0
+"""Seconds a check may take."""
+
+LOW_DISK, NO_DISK = 1024**3, 100 * 1024**2
+"""Free bytes below which the disk is a warning, and an error."""
+
+FEW_FILES = 4096
+"""Open files below which many connections are a risk."""
+
+STALE = timedelta(hours=1)
+"""Age from which a reservation that is still open belongs to no living call: no call may take so long."""
+
+_BUILT = datetime(2026, 1, 1, tzinfo=UTC)
+"""A clock that shows less was never set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found."""
+
+    check: str
+    state: State
+    message: str
+    fix: Fix | None = None
+
+
+Check = Callable[[], Awaitable[Sequence[Finding]]]
+
+
+class Doctor:
+    """Examines a city. ``projections`` are the names of its views."""
+
+    def __init__(self, home: Path, store: Store, index: Index, projections: Sequence[str]) -> None:
+        self._home = home
+        self._store = store
+        self._index = index
+        self._projections = projections
+
+    async def examine(self) -> AsyncIterator[Finding]:
+        """Run every check, one after the other."""
+        checks: Sequence[tuple[str, Check]] = (
+            ("storage", self._storage),
+            ("views", self._views),
+            ("secrets", self._secrets),
+            ("references", self._references),
+            ("reservations", self._reservations),
+            ("clock", self._clock),
+            ("disk", self._disk),
+            ("permissions", self._permissions),
+            ("open-files", self._open_files),
+        )
+        for name, check in checks:
+            try:
+                async with asyncio.timeout(DEADLINE):
+                    found = await check()
+            except TimeoutError:
+                found = [Finding(name, "error", f"The check did not end within {DEADLINE:g} seconds.")]
+            except (Fault, OSError) as error:
+                text = error.document.detail if isinstance(error, Fault) else f"{error.strerror or error}."
+                found = [Finding(name, "error", text)]
+            for finding in found or [Finding(name, "ok", _WELL[name])]:
+                yield finding
+
+    async def _storage(self) -> Sequence[Finding]:
+        """The writer takes a commit, and the disk takes bytes."""
+        await self._store.commit(Settle(id=f"doctor-{uuid7()}", actual={}))
+        digest = await self._store.blobs.put(b"doctor")
+        await self._store.blobs.delete(digest)
+        return []
+
+    async def _views(self) -> Sequence[Finding]:
+        head = await self._store.log.head()
+        late: list[Finding] = []
+        for name in self._projections:
+            position = await self._store.views.position(name)
+            for _ in range(20):
+                if position >= head:
+                    break
+                await asyncio.sleep(0.05)
+                position = await self._store.views.position(name)
+            else:
+                call = Call(operation="views.rebuild", arguments={"name": name})
+                fix = Fix(id="rebuild", title=f"Rebuild the view {name}", applicability=Applicability.LIKELY, call=call)
+                late.append(Finding("views", "warning", f"The view {name} is behind the log.", fix))
+        return late
+
+    async def _secrets(self) -> Sequence[Finding]:
+        def missing() -> list[Finding]:
+            return [
+                Finding("secrets", "error", f"{id} needs {lack}.", _by_hand("set-secret", f"Provide {lack}"))
+                for id, source in sources
+                if (lack := _lacking(source)) is not None
+            ]
+
+        sources = [
+            (str(found.id), source) for found in self._index.everything() for source in secret_sources(found.spec)
+        ]
+        return await asyncio.to_thread(missing)
+
+    async def _references(self) -> Sequence[Finding]:
+        found = []
+        for target in self._index.targets():
+            if self._index.find(target) is None:
+                users = ", ".join(str(id) for id in self._index.referrers(target))
+                call = Call(operation="system.impact", arguments={"resource": str(target)})
+                fix = Fix(
+                    id="see-impact",
+                    title=f"Apply {target}, or change what refers to it",
+                    applicability=Applicability.MANUAL,
+                    call=call,
+                )
+                found.append(Finding("references", "warning", f"{target} does not exist; {users} refer to it.", fix))
+        return found
+
+    async def _reservations(self) -> Sequence[Finding]:
+        stale = await self._store.counters.open_reservations(before=datetime.now(UTC) - STALE)
+        if not stale:
+            return []
+        message = f"{len(stale)} reservations are open for over an hour; they hold amounts of budgets."
+        return [Finding("reservations", "warning", message, _by_hand("restart", "Restart the city: it settles them"))]
+
+    async def _clock(self) -> Sequence[Finding]:
+        now = datetime.now(UTC)
+        times = (found.metadata.updated_at for found in self._index.everything())
+        latest = max((time for time in times if time is not None), default=_BUILT)
+        if now >= max(_BUILT, latest - timedelta(minutes=1)):
+            return []
+        message = f"The clock shows {now:%Y-%m-%d %H:%M}, but the catalog was changed at {latest:%Y-%m-%d %H:%M}."
+        return [Finding("clock", "error", message, _by_hand("set-clock", "Set the machine's clock"))]
+
+    async def _disk(self) -> Sequence[Finding]:
+        free = (await asyncio.to_thread(shutil.disk_usage, self._home)).free
+        if free >= LOW_DISK:
+            return []
+        message = f"{free // 1024**2} MiB are free where the city lives."
+        return [
+            Finding("disk", "warning" if free >= NO_DISK else "error", message, _by_hand("free-disk", "Free space"))
+        ]
+
+    async def _permissions(self) -> Sequence[Finding]:
+        def exposed() -> list[Path]:
+            files = (path for path in self._home.iterdir() if path.is_file())
+            return [path for path in files if path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH)] if open_home else []
+
+        open_home = (await asyncio.to_thread(os.stat, self._home)).st_mode & stat.S_IXOTH
+        return [
+            Finding(
+                "permissions",
+                "error" if path.suffix in ("", ".key") else "warning",
+                f"Every user of this machine can read {path.name}.",
+                _by_hand("chmod", f"chmod 600 {path.name}"),
+            )
+            for path in await asyncio.to_thread(exposed)
+        ]
+
+    async def _open_files(self) -> Sequence[Finding]:
+        soft, _ = limits.getrlimit(limits.RLIMIT_NOFILE)
+        if soft == limits.RLIM_INFINITY or soft >= FEW_FILES:
+            return []
+        message = f"The process may open {soft} files; each connection is one."
+        return [
+            Finding("open-files", "warning", message, _by_hand("ulimit", f"Start it with ulimit -n {FEW_FILES * 4}"))
+        ]
+
+
+_WELL = {
+    "storage": "Commits and blobs are written.",
+    "views": "Every view is up to date.",
+    "secrets": "Every secret that resources name is there.",
+    "references": "Every reference leads to a resource.",
+    "reservations": "No reservation is left over.",
+    "clock": "The clock agrees with the log.",
+    "disk": "There is room.",
+    "permissions": "Other users of the machine read nothing.",
+    "open-files": "Enough files may be open.",
+}
+
+
+def secret_sources(value: object) -> Iterator[SecretSource]:
+    """Every place in a spec that says where a secret is read from, whatever the kind."""
+    if isinstance(value, SecretSource):
+        yield value
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from secret_sources(getattr(value, name))
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from secret_sources(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from secret_sources(item)
+
+
+def _lacking(source: SecretSource) -> str | None:
+    if source.env is not None:
+        return None if os.environ.get(source.env) else f"the environment variable {source.env}"
+    path = Path(source.file or "")
+    try:
+        return None if path.read_text().strip() else f"a secret in the file {path}"
+    except (OSError, UnicodeDecodeError):
+        return f"the file {path}"
+
+
+def _by_hand(id: str, title: str) -> Fix:
+    return Fix(id=id, title=title, applicability=Applicability.MANUAL)
