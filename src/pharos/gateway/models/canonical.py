@@ -127,13 +127,16 @@ class Request:
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice | None = None
     parallel_tools: bool | None = None
+    thinking: bool | None = None
+    """Whether the model is to reason before it answers."""
     effort: str | None = None
-    """Reasoning effort word: none, minimal, low, medium, high, xhigh, max."""
+    """Reasoning effort word: minimal, low, medium, high, xhigh, max."""
     thinking_budget: int | None = None
     schema: JsonObject | None = None
     """JSON Schema the answer must follow; ``{}`` asks for any JSON object."""
     schema_name: str = ""
     schema_strict: bool | None = None
+    """Whether the answer must keep to the schema exactly; ``None`` leaves it to the dialect's default."""
     user: str | None = None
     stream: bool = False
     extra: JsonObject = field(default_factory=dict)

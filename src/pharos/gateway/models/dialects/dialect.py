@@ -20,7 +20,6 @@ from pharos.gateway.models.canonical import Answer, Failure, Finish, Request, St
 from pharos.gateway.models.sse import Frame
 from pharos.mesh.facts import Usage
 
-
 NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 

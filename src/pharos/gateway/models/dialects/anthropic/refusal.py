@@ -1,0 +1,131 @@
+"""Errors of Anthropic messages: a provider's read, ours written.
+
+Source: Anthropic's error reference: ``{"type": "error", "error": {"type", "message"}, "request_id"}``; inside a stream,
+the same as an ``error`` event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import orjson
+
+from pharos.core.fault import FaultDocument
+from pharos.core.wire import Json, JsonObject
+from pharos.gateway.models.canonical import Failure, FailureClass
+from pharos.gateway.models.dialects.refusals import by_status, parsed, plain, readable, retry_after
+from pharos.gateway.models.sse import encode
+
+TYPES: Mapping[str, FailureClass] = MappingProxyType(
+    {
+        "invalid_request_error": FailureClass.INVALID,
+        "request_too_large": FailureClass.INVALID,
+        "authentication_error": FailureClass.AUTHENTICATION,
+        "permission_error": FailureClass.AUTHENTICATION,
+        "billing_error": FailureClass.QUOTA,
+        "not_found_error": FailureClass.NOT_FOUND,
+        "rate_limit_error": FailureClass.RATE_LIMITED,
+        "timeout_error": FailureClass.TIMEOUT,
+        "api_error": FailureClass.SERVER,
+        "overloaded_error": FailureClass.OVERLOADED,
+    }
+)
+"""Error types; one of these says more than the status, which inside a stream is always 200."""
+
+CODES: Mapping[str, FailureClass] = MappingProxyType(
+    {
+        "contract_spend_limit_reached": FailureClass.QUOTA,
+        "enforced_spend_limit_reached": FailureClass.QUOTA,
+        "linked_organization_spend_limit_reached": FailureClass.QUOTA,
+        "linked_organization_billing_unavailable": FailureClass.QUOTA,
+        "ramp_limit_exceeded": FailureClass.RATE_LIMITED,
+        "organization_on_hold": FailureClass.AUTHENTICATION,
+    }
+)
+"""``error.details.error_code``, where it says more than the type."""
+
+# The service has no type of its own for these two, and what to do next depends on them.
+_WORDS = (
+    ("prompt is too long", FailureClass.CONTEXT),
+    ("exceed context limit", FailureClass.CONTEXT),
+    ("credit balance is too low", FailureClass.QUOTA),
+)
+
+_WRITTEN: Mapping[int, str] = MappingProxyType(
+    {
+        400: "invalid_request_error",
+        401: "authentication_error",
+        402: "billing_error",
+        403: "permission_error",
+        404: "not_found_error",
+        409: "conflict_error",
+        413: "request_too_large",
+        422: "invalid_request_error",
+        429: "rate_limit_error",
+        503: "overloaded_error",
+        504: "timeout_error",
+        529: "overloaded_error",
+    }
+)
+
+
+def read_failure(status: int, headers: Sequence[tuple[str, str]], body: bytes) -> Failure:
+    """Classify an error response."""
+    document = parsed(body)
+    if document is None:
+        return Failure(by_status(status), plain(body), status, retry_after=retry_after(headers), body=body)
+    message, kind, code = _error(document)
+    return Failure(_classify(status, message, kind, code), message, status, kind, code, retry_after(headers), body)
+
+
+def failure_in_stream(document: JsonObject, data: bytes) -> Failure:
+    """Classify an ``error`` event."""
+    message, kind, code = _error(document)
+    return Failure(_classify(500, message, kind, code), message, 0, kind, code, body=data)
+
+
+def write_fault(document: FaultDocument) -> JsonObject:
+    """The typed envelope, with the whole fault beside it. The official SDK raises by the HTTP status."""
+    fallback = "api_error" if document.status >= 500 else "invalid_request_error"
+    return {
+        "type": "error",
+        "error": {
+            "type": _WRITTEN.get(document.status, fallback),
+            "message": document.detail or document.title,
+        },
+        "request_id": document.correlation,
+        "pharos": document.to_json(),
+    }
+
+
+def write_stream_fault(document: FaultDocument) -> bytes:
+    """An ``error`` event; no end mark follows."""
+    return encode(orjson.dumps(write_fault(document)), "error")
+
+
+def _error(document: JsonObject) -> tuple[str, str, str]:
+    error = document.get("error")
+    if isinstance(error, str):
+        return readable(error), "", ""
+    holder = error if isinstance(error, dict) else document
+    message: Json = holder.get("message")
+    if not isinstance(message, str):
+        message = orjson.dumps(holder).decode() if holder else ""
+    kind, details = holder.get("type"), holder.get("details")
+    code = details.get("error_code") if isinstance(details, dict) else None
+    return (
+        readable(message),
+        kind[:100] if isinstance(kind, str) else "",
+        code[:100] if isinstance(code, str) else "",
+    )
+
+
+def _classify(status: int, message: str, kind: str, code: str) -> FailureClass:
+    if (known := CODES.get(code)) is not None:
+        return known
+    cls = TYPES.get(kind) or by_status(status)
+    if cls is FailureClass.INVALID:
+        text = message.lower()
+        return next((meant for words, meant in _WORDS if words in text), cls)
+    return cls

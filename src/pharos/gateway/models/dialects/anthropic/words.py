@@ -1,0 +1,127 @@
+"""The words of Anthropic messages: stop reasons and token counts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from pharos.core.wire import Json, JsonObject
+from pharos.gateway.models.canonical import Finish
+from pharos.mesh.facts import Usage
+
+NAME = "anthropic"
+
+_EARLY = re.compile(r"claude-(?:instant|[23](?!\d)|(?:opus|sonnet|haiku)-4(?:-[0-5])?(?:$|[^0-9-]|-\d{6,}))")
+
+FINISHES: Mapping[str, Finish] = MappingProxyType(
+    {
+        "end_turn": Finish.STOP,
+        "stop_sequence": Finish.STOP_SEQUENCE,
+        "max_tokens": Finish.LENGTH,
+        "tool_use": Finish.TOOL,
+        "refusal": Finish.REFUSAL,
+        "pause_turn": Finish.PAUSE,
+        "model_context_window_exceeded": Finish.CONTEXT,
+    }
+)
+
+FINISH_WORDS: Mapping[Finish, str] = MappingProxyType(
+    {
+        Finish.STOP: "end_turn",
+        Finish.STOP_SEQUENCE: "stop_sequence",
+        Finish.LENGTH: "max_tokens",
+        Finish.TOOL: "tool_use",
+        Finish.FILTER: "refusal",
+        Finish.REFUSAL: "refusal",
+        Finish.PAUSE: "pause_turn",
+        Finish.CONTEXT: "model_context_window_exceeded",
+        Finish.OTHER: "end_turn",
+    }
+)
+
+_COUNTS = frozenset({"input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens"})
+_SPLITS = frozenset({"cache_creation", "output_tokens_details"})
+
+
+def finish(word: Json) -> tuple[Finish, str]:
+    """The finish and the provider's word."""
+    raw = word if isinstance(word, str) else ""
+    return FINISHES.get(raw, Finish.OTHER), raw[:64]
+
+
+def read_usage(value: Json) -> Usage | None:
+    """Token counts by price class; ``None`` if there are none.
+
+    ``input_tokens`` excludes what was read from and written to the cache, ``output_tokens`` includes thinking. A write
+    whose lifetime is not told has the default one, five minutes.
+    """
+    if not isinstance(value, dict):
+        return None
+    given, generated = _count(value, "input_tokens"), _count(value, "output_tokens")
+    if given is None and generated is None:
+        return None
+    given, generated = given or 0, generated or 0
+    read = _count(value, "cache_read_input_tokens") or 0
+    split = value.get("cache_creation")
+    long, short = _count(split, "ephemeral_1h_input_tokens") or 0, _count(split, "ephemeral_5m_input_tokens") or 0
+    written = _count(value, "cache_creation_input_tokens")
+    if written is not None:
+        # The total is what later frames bring up to date; the split may stand still at the first one's.
+        long = min(long, written)
+        short = written - long
+    thinking = min(_count(value.get("output_tokens_details"), "thinking_tokens") or 0, generated)
+    usage = Usage(input=given, output=generated - thinking)
+    if read:
+        usage["cacheRead"] = read
+    if short:
+        usage["cacheWrite5m"] = short
+    if long:
+        usage["cacheWrite1h"] = long
+    if thinking:
+        usage["reasoning"] = thinking
+    return usage
+
+
+def write_usage(usage: Usage) -> JsonObject:
+    """Token counts in the dialect's form, as a whole answer has them."""
+    short, long = usage.get("cacheWrite5m", 0), usage.get("cacheWrite1h", 0)
+    thinking = usage.get("reasoning", 0)
+    written: JsonObject = {
+        "input_tokens": usage.get("input", 0),
+        "cache_creation_input_tokens": short + long,
+        "cache_read_input_tokens": usage.get("cacheRead", 0),
+        "cache_creation": {"ephemeral_5m_input_tokens": short, "ephemeral_1h_input_tokens": long},
+        "output_tokens": usage.get("output", 0) + thinking,
+    }
+    if thinking:
+        written["output_tokens_details"] = {"thinking_tokens": thinking}
+    return written
+
+
+def merged(start: JsonObject, later: Json) -> JsonObject:
+    """Usage after a later frame of the same stream: its counts are totals so far, so they replace and never add.
+
+    A count that the later frame leaves out, or has as 0 where more was reported, keeps its value.
+    """
+    if not isinstance(later, dict):
+        return start
+    usage = dict(start)
+    for key in _COUNTS:
+        if (value := later.get(key)) or (value == 0 and not usage.get(key)):
+            usage[key] = value
+    for key in _SPLITS:
+        if value := later.get(key):
+            usage[key] = value
+    return usage
+
+
+def _count(holder: Json, key: str) -> int | None:
+    value = holder.get(key) if isinstance(holder, dict) else None
+    return value if type(value) is int and value >= 0 else None
+
+
+def is_early(model: str) -> bool:
+    """Whether the model is of a generation (through Claude 4.5) that thinks by budget instead of adaptively, and takes
+    system text only at the beginning. Unknown names count as later ones."""
+    return _EARLY.search(model) is not None

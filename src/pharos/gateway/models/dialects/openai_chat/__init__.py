@@ -1,0 +1,107 @@
+"""OpenAI chat completions.
+
+Source: OpenAI's API reference (chat completions, streaming, errors, prompt caching, structured outputs) and the types
+of its official SDK, version 3.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from pharos.core.fault import FaultDocument
+from pharos.core.wire import JsonObject
+from pharos.gateway.models.canonical import Answer, Failure, Finish, Request
+from pharos.gateway.models.dialects.dialect import NO_NAMES, Ask, Edits, Loss
+from pharos.gateway.models.dialects.openai_chat import answer as answers
+from pharos.gateway.models.dialects.openai_chat import asking, refusal
+from pharos.gateway.models.dialects.openai_chat.incoming import read_request
+from pharos.gateway.models.dialects.openai_chat.losses import LOSSES
+from pharos.gateway.models.dialects.openai_chat.outgoing import write_request
+from pharos.gateway.models.dialects.openai_chat.reader import ChatReader
+from pharos.gateway.models.dialects.openai_chat.watcher import ChatWatcher
+from pharos.gateway.models.dialects.openai_chat.words import FINISH_WORDS, FINISHES, NAME, read_usage
+from pharos.gateway.models.dialects.openai_chat.writer import ChatWriter
+from pharos.mesh.facts import Usage
+
+_FORWARDED: frozenset[str] = frozenset({"openai-beta"})
+
+
+class OpenAIChat:
+    """The dialect ``openai-chat``. ``clock`` gives the ``created`` timestamps of answers it writes."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+
+    @property
+    def name(self) -> str:
+        return NAME
+
+    @property
+    def losses(self) -> Sequence[Loss]:
+        return LOSSES
+
+    @property
+    def finishes(self) -> Mapping[str, Finish]:
+        return FINISHES
+
+    @property
+    def finish_words(self) -> Mapping[Finish, str]:
+        return FINISH_WORDS
+
+    def ask(self, body: JsonObject) -> Ask:
+        return asking.ask(body)
+
+    def read_request(self, body: JsonObject) -> Request:
+        return read_request(body)
+
+    def write_answer(self, answer: Answer, model: str) -> JsonObject:
+        return answers.write_answer(answer, model, self._clock)
+
+    def writer(self, model: str, wants_usage: bool, prompt_estimate: int = 0) -> ChatWriter:
+        return ChatWriter(model, wants_usage, self._clock)
+
+    def write_fault(self, document: FaultDocument) -> JsonObject:
+        return refusal.write_fault(document)
+
+    def write_stream_fault(self, document: FaultDocument) -> bytes:
+        return refusal.write_stream_fault(document)
+
+    @property
+    def keep_alive(self) -> bytes:
+        return b": keep-alive\n\n"
+
+    @property
+    def path(self) -> str:
+        return "/chat/completions"
+
+    def credentials(self, secret: str) -> tuple[tuple[str, str], ...]:
+        return (("authorization", f"Bearer {secret}"),)
+
+    @property
+    def forwarded(self) -> frozenset[str]:
+        return _FORWARDED
+
+    def write_request(self, request: Request, model: str, max_output: int) -> JsonObject:
+        return write_request(request, model)
+
+    def read_answer(self, body: JsonObject, names: Mapping[str, str] = NO_NAMES) -> Answer:
+        return answers.read_answer(body, names)
+
+    def reader(self, names: Mapping[str, str] = NO_NAMES) -> ChatReader:
+        return ChatReader(names)
+
+    def read_failure(self, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> Failure:
+        return refusal.read_failure(status, headers, body)
+
+    def edit(self, raw: bytes, body: JsonObject, edits: Edits) -> bytes:
+        return asking.edit(raw, body, edits)
+
+    def watcher(self, hide_usage: bool) -> ChatWatcher:
+        return ChatWatcher(hide_usage)
+
+    def usage(self, body: JsonObject) -> Usage | None:
+        return read_usage(body.get("usage"))
+
+    def answered_model(self, body: JsonObject) -> str:
+        return answers.string(body, "model")

@@ -1,0 +1,7 @@
+"""What becomes of a chat completions request that is served by another dialect."""
+
+from __future__ import annotations
+
+from pharos.gateway.models.dialects.dialect import Loss
+
+LOSSES: tuple[Loss, ...] = ()

@@ -1,0 +1,129 @@
+"""The words of OpenAI chat completions: finish reasons and token counts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from pharos.core.wire import Json, JsonObject
+from pharos.gateway.models.canonical import Finish
+from pharos.mesh.facts import Usage
+
+NAME = "openai-chat"
+
+FINISHES: Mapping[str, Finish] = MappingProxyType(
+    {
+        "stop": Finish.STOP,
+        "length": Finish.LENGTH,
+        "tool_calls": Finish.TOOL,
+        "function_call": Finish.TOOL,
+        "content_filter": Finish.FILTER,
+    }
+)
+
+FINISH_WORDS: Mapping[Finish, str] = MappingProxyType(
+    {
+        Finish.STOP: "stop",
+        Finish.STOP_SEQUENCE: "stop",
+        Finish.LENGTH: "length",
+        Finish.TOOL: "tool_calls",
+        Finish.FILTER: "content_filter",
+        Finish.REFUSAL: "content_filter",
+        Finish.PAUSE: "stop",
+        Finish.CONTEXT: "length",
+        Finish.OTHER: "stop",
+    }
+)
+
+EXACT = frozenset({Finish.STOP, Finish.LENGTH, Finish.TOOL, Finish.FILTER})
+"""Finishes the dialect has a word of its own for. With the others, ``native_finish_reason`` carries the provider's."""
+
+_OPENAI_NAMED = re.compile(r"(?:^|/)(?:gpt-|chatgpt-|o[1-9](?:-|$))")
+_GPT_VERSION = re.compile(r"(?:^|/)gpt-(?!35)(\d+)(?:\.(\d+))?")
+
+
+def output_limit(model: str) -> str:
+    """The member that limits output. OpenAI's own models demand the newer one, many servers know only the older."""
+    return "max_completion_tokens" if _OPENAI_NAMED.search(model) else "max_tokens"
+
+
+def has_cache_breakpoints(model: str) -> bool:
+    """Whether the model takes explicit cache breakpoints (OpenAI: ``gpt-5.6`` and later); others cache by themselves
+    and may refuse the member."""
+    found = _GPT_VERSION.search(model)
+    return found is not None and (int(found[1]), int(found[2] or 0)) >= (5, 6)
+
+
+def finish(word: Json, *, tools: bool, refused: bool) -> tuple[Finish, str]:
+    """The finish and the provider's word. A stop after tool calls is a tool finish: OpenAI itself says ``stop`` after
+    a call that ``tool_choice`` forced."""
+    raw = word if isinstance(word, str) else ""
+    meaning = FINISHES.get(raw, Finish.OTHER)
+    if meaning is Finish.STOP and refused:
+        meaning = Finish.REFUSAL
+    elif meaning is Finish.STOP and tools:
+        meaning = Finish.TOOL
+    return meaning, raw[:64]
+
+
+def read_usage(value: Json) -> Usage | None:
+    """Token counts by price class; ``None`` if there are none.
+
+    ``prompt_tokens`` includes what was read from and written to the cache, ``completion_tokens`` includes reasoning.
+    Some compatible servers count one or both apart. Where their parts exceed the whole, or where ``total_tokens`` is
+    the sum with reasoning, that is what they did, and they are read so.
+    """
+    if not isinstance(value, dict):
+        return None
+    prompt, completion = _count(value, "prompt_tokens"), _count(value, "completion_tokens")
+    if prompt is None and completion is None:
+        return None
+    prompt, completion = prompt or 0, completion or 0
+    prompt_details, completion_details = value.get("prompt_tokens_details"), value.get("completion_tokens_details")
+    cached = _count(prompt_details, "cached_tokens")
+    if cached is None:
+        cached = _count(value, "prompt_cache_hit_tokens") or 0
+    written = _count(prompt_details, "cache_write_tokens") or 0
+    reasoning = _count(completion_details, "reasoning_tokens") or 0
+    if cached + written <= prompt:
+        prompt -= cached + written
+        whole = prompt + cached + written
+    else:
+        whole = prompt
+    apart = reasoning > completion or (
+        reasoning > 0 and _count(value, "total_tokens") == whole + completion + reasoning
+    )
+    usage = Usage(input=prompt, output=completion if apart else completion - reasoning)
+    if cached:
+        usage["cacheRead"] = cached
+    if written:
+        # OpenAI has one write price: the class of the short lifetime stands for it.
+        usage["cacheWrite5m"] = written
+    if reasoning:
+        usage["reasoning"] = reasoning
+    return usage
+
+
+def write_usage(usage: Usage) -> JsonObject:
+    """Token counts in the dialect's form."""
+    cached = usage.get("cacheRead", 0)
+    written = usage.get("cacheWrite5m", 0) + usage.get("cacheWrite1h", 0)
+    reasoning = usage.get("reasoning", 0)
+    prompt = usage.get("input", 0) + cached + written
+    completion = usage.get("output", 0) + reasoning
+    prompt_details: JsonObject = {"cached_tokens": cached}
+    if written:
+        prompt_details["cache_write_tokens"] = written
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": prompt_details,
+        "completion_tokens_details": {"reasoning_tokens": reasoning},
+    }
+
+
+def _count(holder: Json, key: str) -> int | None:
+    value = holder.get(key) if isinstance(holder, dict) else None
+    return value if type(value) is int and value >= 0 else None

@@ -1,0 +1,41 @@
+"""Pieces of a conversation that dialects write alike."""
+
+from __future__ import annotations
+
+import re
+
+from pharos.core.wire import JsonObject
+
+_DATA_URI = re.compile(r"data:([a-zA-Z0-9.+/-]+)(?:;[a-zA-Z0-9=._-]+)*;base64,", re.ASCII)
+
+TOOL_ERROR = "[tool error] "
+"""How a failed tool call stands in a dialect without an error flag: this mark begins its text."""
+
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+"""Reasoning effort words, the weakest first."""
+
+
+def data_uri(text: str) -> tuple[str, str] | None:
+    """Media type and base64 data of a data URI (RFC 2397); ``None`` for anything else, also for one not in base64."""
+    found = _DATA_URI.match(text)
+    return (found[1].lower(), text[found.end() :]) if found else None
+
+
+def as_data_uri(media_type: str, data: str) -> str:
+    """The inverse of :func:`data_uri`."""
+    return f"data:{media_type};base64,{data}"
+
+
+def is_web_url(text: str) -> bool:
+    """Whether a provider may be asked to fetch it. Nothing here ever fetches."""
+    return text[:8].lower().startswith(("https://", "http://"))
+
+
+def cache_lifetime(marker: JsonObject) -> str:
+    """The canonical lifetime of an Anthropic cache marker; the default is five minutes."""
+    return "1h" if marker.get("ttl") == "1h" else "5m"
+
+
+def unknown(holder: JsonObject, known: frozenset[str]) -> list[str]:
+    """The members a reader does not know and that say something."""
+    return [key for key, value in holder.items() if key not in known and value is not None]

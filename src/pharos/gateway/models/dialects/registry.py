@@ -1,0 +1,12 @@
+"""Every dialect Pharos speaks, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from pharos.gateway.models.dialects.anthropic import Anthropic
+from pharos.gateway.models.dialects.dialect import Dialect
+from pharos.gateway.models.dialects.openai_chat import OpenAIChat
+
+DIALECTS: Mapping[str, Dialect] = MappingProxyType({d.name: d for d in (OpenAIChat(), Anthropic())})

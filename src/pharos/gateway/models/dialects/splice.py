@@ -1,0 +1,107 @@
+"""Changing a member of a JSON text without touching any other byte of it.
+
+The texts here have been parsed already, so they are valid JSON. The scanner steps over values with the standard
+library's C scanner, which decides alone where a value ends: no nesting, string or escape can mislead it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+_SPACE = re.compile(r"[ \t\n\r]*")
+# Numbers stay text: an integer of thousands of digits is legal JSON and costs Python more than it is worth.
+_DECODER = json.JSONDecoder(parse_int=str, parse_float=str, strict=False)
+
+
+class Member(NamedTuple):
+    """A member of an object: its key, decoded, and where its value stands in the text."""
+
+    key: str
+    start: int
+    end: int
+
+
+def members(text: str, start: int = 0) -> Iterator[Member]:
+    """The members of the object that begins at ``start`` (white space before it allowed), duplicates included.
+
+    Raises ``ValueError`` where there is no object.
+    """
+    at = _open(text, start, "{")
+    while text[at] != "}":
+        key, at = _value(text, at)
+        begin = _after(text, _after(text, at) + 1)
+        end = _value(text, begin)[1]
+        yield Member(str(key), begin, end)
+        at = _after(text, end)
+        if text[at] == ",":
+            at = _after(text, at + 1)
+
+
+def elements(text: str, start: int) -> Iterator[tuple[int, int]]:
+    """Where each element of the array at ``start`` stands. Raises ``ValueError`` where there is no array."""
+    at = _open(text, start, "[")
+    while text[at] != "]":
+        end = _value(text, at)[1]
+        yield at, end
+        at = _after(text, end)
+        if text[at] == ",":
+            at = _after(text, at + 1)
+
+
+def replaced(text: str, changes: list[tuple[int, int, str]]) -> str:
+    """``text`` with each span ``(start, end, new)`` replaced. Spans do not overlap."""
+    parts: list[str] = []
+    at = 0
+    for start, end, new in sorted(changes):
+        parts += (text[at:start], new)
+        at = end
+    parts.append(text[at:])
+    return "".join(parts)
+
+
+def find_string(raw: bytes, key: bytes, value: str) -> tuple[int, int] | None:
+    """The span of a top-level string member's value, if it can be told at a glance; ``None`` if it takes the scanner.
+
+    ``key`` is a quoted ASCII key that the parsed object is known to have with ``value``. If its bytes stand in the text
+    once, are no tail of an escaped quote, are followed by a colon, and no escape could spell the key elsewhere, then
+    that one place is the member.
+    """
+    at = raw.find(key)
+    if at < 1 or raw.find(key, at + 1) >= 0 or raw[at - 1] == 0x5C:
+        return None
+    # An escape can spell any letter of an ASCII key only as \\u006x or \\u007x.
+    if raw.find(b"\\u006") >= 0 or raw.find(b"\\u007") >= 0:
+        return None
+    at += len(key)
+    size = len(raw)
+    while at < size and raw[at] in b" \t\n\r":
+        at += 1
+    if at >= size or raw[at] != 0x3A:
+        return None
+    at += 1
+    while at < size and raw[at] in b" \t\n\r":
+        at += 1
+    quoted = b'"%b"' % value.encode()
+    return (at, at + len(quoted)) if raw.startswith(quoted, at) else None
+
+
+def _open(text: str, start: int, bracket: str) -> int:
+    at = _after(text, start)
+    if text[at : at + 1] != bracket:
+        raise ValueError(f"no {bracket} at {at}")
+    return _after(text, at + 1)
+
+
+def _after(text: str, at: int) -> int:
+    return _SPACE.match(text, at).end()  # type: ignore[union-attr] # it matches the empty string
+
+
+def _value(text: str, at: int) -> tuple[object, int]:
+    """The value at ``at`` and where it ends."""
+    try:
+        return _DECODER.raw_decode(text, at)
+    except RecursionError as error:
+        raise ValueError(f"the value at {at} is nested too deeply") from error
