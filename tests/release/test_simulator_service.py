@@ -129,6 +129,17 @@ async def test_a_body_in_pieces_and_one_that_is_too_large(simulate: Simulate, mo
     assert too_large.status == 413
 
 
+@pytest.mark.parametrize("depth", [200, 600, 100_000])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/messages/count_tokens"])
+async def test_a_body_nested_deeply_harms_nothing(simulate: Simulate, depth: int, path: str) -> None:
+    running = await simulate()
+    nested = b'{"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], "tools": %s%s}'
+    body = nested % (b"[" * depth, b"]" * depth)
+    response = await running.exchange(path, body, {"anthropic-version": "2023-06-01"})
+    assert response.status == 400
+    assert (await running.exchange("/simulator/requests", method="GET")).status == 200
+
+
 async def test_another_server_can_run_it() -> None:
     """Without the simulator's own server a cut is an application that fails; everything else is the same."""
     simulator = Simulator(parse_script("rules: [{answers: [Hello, {text: a, fault: {kind: cut}}]}]"))

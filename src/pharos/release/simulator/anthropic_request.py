@@ -118,11 +118,18 @@ def _tools(body: JsonObject) -> list[str]:
     return names
 
 
-def _cache_marks(value: Json) -> int:
-    if isinstance(value, dict):
-        own = value.get("cache_control") is not None
-        return own + sum(_cache_marks(inner) for name, inner in value.items() if name not in ("input", "input_schema"))
-    return sum(map(_cache_marks, value)) if isinstance(value, list) else 0
+def _cache_marks(body: JsonObject) -> int:
+    count = 0
+    pending: list[Json] = [body]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            count += value.get("cache_control") is not None
+            # What the user put into a tool's schema or arguments is no block.
+            pending += [inner for name, inner in value.items() if name not in ("input", "input_schema")]
+        elif isinstance(value, list):
+            pending += value
+    return count
 
 
 def _system(system: Json) -> Iterator[Said]:

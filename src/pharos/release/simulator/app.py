@@ -251,7 +251,9 @@ async def _read_body(receive: Receive) -> bytes | None:
 def _object(raw: bytes) -> JsonObject | None:
     try:
         value = orjson.loads(raw)
-    except orjson.JSONDecodeError:
+        # What is nested too deeply to be written again could be neither recorded nor counted.
+        orjson.dumps(value)
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         return None
     return value if isinstance(value, dict) else None
 
