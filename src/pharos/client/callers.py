@@ -13,12 +13,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import httpx2
-import orjson
 
 from pharos.client.exchange import (
     Outgoing,
     answer,
     fault_of,
+    json_object,
     outgoing,
     stream_timeout,
     timeout,
@@ -67,13 +67,13 @@ class _Stream:
         if event.event == "fault":
             self.ended = True
             raise fault_of(event.data)
-        value = orjson.loads(event.data)
-        if not isinstance(value, dict):
+        value = json_object(event.data)
+        if value is None:
             raise unexpected(200, _EVENT_STREAM, event.data.encode())
         self._received, self._last_id = True, event.id or self._last_id
         return value
 
-    def broken(self, error: httpx2.TransportError | None) -> Fault:
+    def broken(self, error: httpx2.RequestError | None) -> Fault:
         """The fault of a connection that ended without an end mark.
 
         Where items came without ids there is no place to continue from, so it must not be repeated.
@@ -136,7 +136,7 @@ class Caller:
                     call.url, content=call.body, headers=call.headers, timeout=timeout(attempts.remaining)
                 )
                 return answer(response.status_code, response.headers.get("content-type", ""), response.content)
-            except httpx2.TransportError as error:
+            except httpx2.RequestError as error:
                 fault = transport_fault(error, self.target, call)
                 fault.__cause__ = error
             except Fault as refused:
@@ -184,7 +184,7 @@ class Caller:
                             return
                         attempts = Attempts(self._retries, self._timeout)
                         yield item
-            except httpx2.TransportError as error:
+            except httpx2.RequestError as error:
                 broken = error
             except Fault as fault:
                 if stream.ended:
@@ -249,7 +249,7 @@ class AsyncCaller:
                     call.url, content=call.body, headers=call.headers, timeout=timeout(attempts.remaining)
                 )
                 return answer(response.status_code, response.headers.get("content-type", ""), response.content)
-            except httpx2.TransportError as error:
+            except httpx2.RequestError as error:
                 fault = transport_fault(error, self.target, call)
                 fault.__cause__ = error
             except Fault as refused:
@@ -297,7 +297,7 @@ class AsyncCaller:
                             return
                         attempts = Attempts(self._retries, self._timeout)
                         yield item
-            except httpx2.TransportError as error:
+            except httpx2.RequestError as error:
                 broken = error
             except Fault as fault:
                 if stream.ended:

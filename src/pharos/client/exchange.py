@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
 
 import httpx2
 import orjson
@@ -19,7 +18,7 @@ from pharos.client.faults import CONNECTION_LOST, NO_ANSWER_IN_TIME, UNEXPECTED_
 from pharos.client.target import Target
 from pharos.core.fault import HTTP_PROBLEM, Fault, FaultDocument, State
 from pharos.core.ids import uuid7
-from pharos.core.wire import JsonObject
+from pharos.core.wire import Json, JsonObject
 
 USER_AGENT = f"pharos-python/{pharos.__version__}"
 
@@ -90,13 +89,19 @@ def answer(status: int, content_type: str, body: bytes) -> JsonObject:
     kind = content_type.partition(";")[0].strip().lower()
     if kind == HTTP_PROBLEM:
         raise fault_of(body)
-    try:
-        value = orjson.loads(body) if kind == "application/json" else None
-    except orjson.JSONDecodeError:
-        value = None
-    if not 200 <= status < 300 or not isinstance(value, dict):
+    value = json_object(body) if kind == "application/json" and 200 <= status < 300 else None
+    if value is None:
         raise unexpected(status, kind, body)
-    return cast("JsonObject", value)
+    return value
+
+
+def json_object(text: bytes | str) -> JsonObject | None:
+    """The JSON object that ``text`` is, ``None`` if it is anything else."""
+    try:
+        value: Json = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def fault_of(document: bytes | str) -> Fault:
@@ -116,7 +121,7 @@ def unexpected(status: int, kind: str, body: bytes) -> Fault:
     )
 
 
-def transport_fault(error: httpx2.TransportError, target: Target, call: Outgoing) -> Fault:
+def transport_fault(error: httpx2.RequestError, target: Target, call: Outgoing) -> Fault:
     """The fault that a failure of the transport is.
 
     Where the connection was never made nothing happened; where it broke later, a write's state is unknown.
@@ -132,5 +137,7 @@ def transport_fault(error: httpx2.TransportError, target: Target, call: Outgoing
         facts["idempotencyKey"] = call.idempotency_key
     if isinstance(error, httpx2.TimeoutException):
         return NO_ANSWER_IN_TIME(f"{call.operation} was not answered in time.", state=state, facts=facts)
+    if isinstance(error, httpx2.DecodingError):
+        return unexpected(200, "broken content encoding", b"")
     detail = f"The connection to {target.url} broke before {call.operation} was answered."
     return CONNECTION_LOST(detail, state=state, facts={**facts, "reason": str(error)})
