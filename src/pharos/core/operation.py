@@ -88,13 +88,15 @@ class Delete:
 class SetStatus:
     """Replace the status of an existing resource. The revision stays; the history does not record it.
 
-    ``expected``, where given, is the status it must have now, else ``CONFLICT``: of two calls that change one status at
-    the same time, none is lost.
+    ``expected``, where given, is the status it must have now, and ``revision`` the revision, else ``CONFLICT``: of two
+    calls that change one status at the same time, none is lost, and what was decided about one specification is not
+    noted of another.
     """
 
     id: ResourceId
     status: Status
     expected: Status | None = None
+    revision: int | None = None
 
 
 Change = Put | Delete | SetStatus
@@ -110,7 +112,10 @@ class Decision(Generic[O]):
 
     ``inverse`` is given where the inverse is another operation (``compensating``); changes to resources carry their
     exact inverse by themselves. ``replayable`` is false where the output holds a secret that is shown once: a repeated
-    call with the same idempotency key is then refused instead of answered.
+    call with the same idempotency key is then refused instead of answered. ``reversibility`` is given where it is not
+    the operation's own, because the decision carries out another operation's. ``expects`` names, for topics whose events
+    the decision was made from, the sequence their last event must still have (0: none); if one has moved on, the
+    decision is made anew.
     """
 
     output: O
@@ -118,6 +123,8 @@ class Decision(Generic[O]):
     events: tuple[Event, ...] = ()
     inverse: Call | None = None
     replayable: bool = True
+    reversibility: Reversibility | None = None
+    expects: Mapping[str, int] = field(default_factory=dict)
 
 
 class Written(Wire):

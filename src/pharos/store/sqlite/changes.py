@@ -92,6 +92,8 @@ class CatalogStage:
         now = self._now(id)
         if now.document is None:
             raise Refusal(NOT_FOUND, f"There is no {id}.", subject=str(id))
+        if command.revision is not None:
+            self._expect(id, command.revision)
         if command.expected is not None and not _is_now(command.expected, now.document.get("status")):
             facts: JsonObject = {"revision": now.revision}
             raise Refusal(CONFLICT, f"The status of {id} is not the expected one.", subject=str(id), facts=facts)
