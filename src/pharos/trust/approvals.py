@@ -314,7 +314,7 @@ class ApprovalOperations:
             reason=reason,
         )
         after = approval_status(approval).model_copy(update={"verdict": verdict})
-        return SetStatus(approval.id, after, expected=approval.status)
+        return SetStatus(approval.id, after, expected=approval.status, revision=approval.metadata.revision)
 
 
 def approval_status(approval: Resource[ApprovalSpec]) -> ApprovalStatus:

@@ -156,7 +156,8 @@ class KeyOperations:
                 credential=minted.credential,
                 expires_at=expiry(key, credential),
             ),
-            changes=(SetStatus(key.id, after, expected=key.status),),
+            # Bound to the revision that was judged: a key that gets more rights meanwhile is judged anew.
+            changes=(SetStatus(key.id, after, expected=key.status, revision=key.metadata.revision),),
             inverse=Call(operation="keys.revoke", arguments={**address, "credential": minted.credential}),
             replayable=False,
         )

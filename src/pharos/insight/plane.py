@@ -1,0 +1,72 @@
+"""What insight brings to the city."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from pharos.core.fault import FORBIDDEN
+from pharos.core.operation import operations_of
+from pharos.core.plane import ASGIApp, Plane, Receive, Route, Scope, Send
+from pharos.core.principal import Principal
+from pharos.core.projection import Projection
+from pharos.insight.journey_reads import JourneyReads
+from pharos.insight.journeys import JourneysProjection
+from pharos.insight.ledger import LedgerProjection
+from pharos.insight.ledger_reads import LedgerReads
+from pharos.insight.metrics import Metrics, Reading
+from pharos.insight.views import Rebuilder, ViewOperations, ViewStates
+from pharos.mesh.runner import ProjectionRunner
+from pharos.store.ports import Store
+
+READ_METRICS = "metrics.read"
+"""Permission to scrape ``GET /metrics``."""
+
+Identify = Callable[[Scope], Principal]
+"""Who makes a request; raises ``UNAUTHENTICATED``."""
+
+
+def projections() -> tuple[Projection, ...]:
+    """Insight's own views; the runner takes them, with those of the other rooms, before the plane is built."""
+    return (LedgerProjection(), JourneysProjection())
+
+
+def insight_plane(
+    store: Store,
+    runner: ProjectionRunner,
+    views: Sequence[Projection],
+    identify: Identify,
+    readings: Sequence[Reading] = (),
+) -> Plane:
+    """Ledger, journeys, metrics, views. ``views`` are all projections of the city; ``runner`` runs them.
+
+    ``readings`` are what other rooms measure about themselves, for ``GET /metrics``.
+    """
+    states = ViewStates(store, runner, views)
+    metrics = Metrics(store.views, states, readings)
+    return Plane(
+        name="insight",
+        summary="What happened and what it cost: the ledger, journeys, metrics, and the views they are read from.",
+        operations=(
+            *operations_of(LedgerReads(store.views, runner)),
+            *operations_of(JourneyReads(store.views, runner)),
+            *operations_of(ViewOperations(states)),
+        ),
+        projections=tuple(view for view in views if view.name in {own.name for own in projections()}),
+        routes=(Route("GET", "/metrics", metrics_app(metrics, identify), "Metrics in Prometheus' text format"),),
+        services=(metrics.service, Rebuilder(store, runner).service),
+    )
+
+
+def metrics_app(metrics: Metrics, identify: Identify) -> ASGIApp:
+    """``GET /metrics`` for callers who hold ``metrics.read``: model names and spending are nobody else's business."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if not identify(scope).may(READ_METRICS):
+            raise FORBIDDEN(f"Metrics are read with the permission {READ_METRICS}.", required_permission=READ_METRICS)
+        accept = next((value for name, value in scope["headers"] if name == b"accept"), b"")
+        body, content_type = await metrics.exposition(accept.decode("latin-1"))
+        headers = [(b"content-type", content_type.encode()), (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    return app
