@@ -2,8 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from pharos.core.fault import UNAUTHENTICATED
 from pharos.core.plane import Scope
+from pharos.core.principal import Principal
 from pharos.server.replies import header
+
+Authenticate = Callable[[str], Principal]
+"""The principal behind a secret. Raises ``UNAUTHENTICATED``."""
+
+
+def caller(scope: Scope, authenticate: Authenticate) -> Principal | None:
+    """Who makes a request; ``None`` if it brought no credential. Raises ``UNAUTHENTICATED`` for one that is not good."""
+    secret = secret_of(scope)
+    return None if secret is None else authenticate(secret)
+
+
+def known_caller(scope: Scope, authenticate: Authenticate) -> Principal:
+    """Who makes a request. Raises ``UNAUTHENTICATED`` also where it brought no credential."""
+    principal = caller(scope, authenticate)
+    if principal is None:
+        raise UNAUTHENTICATED()
+    return principal
 
 
 def secret_of(scope: Scope) -> str | None:

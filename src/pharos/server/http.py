@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,7 +20,7 @@ from pharos.core.plane import CORRELATION, Receive, Scope, Send
 from pharos.core.principal import Principal
 from pharos.core.wire import Json, JsonObject
 from pharos.server.app import wrong_method
-from pharos.server.credentials import secret_of
+from pharos.server.credentials import Authenticate, caller
 from pharos.server.faults import UNSUPPORTED_ENCODING
 from pharos.server.query import arguments, parameters
 from pharos.server.replies import Header, header, read_body, send_json, with_correlation
@@ -62,10 +62,6 @@ class Invokes(Protocol):
         traceparent: str = "",
     ) -> AsyncIterator[JsonObject]:
         """Run a streaming operation and yield its outputs."""
-
-
-Authenticate = Callable[[str], Principal]
-"""The principal behind a secret. Raises ``UNAUTHENTICATED``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +109,10 @@ class HttpFace:
     def _admit(self, name: str, scope: Scope) -> tuple[AnyOperation | None, Principal | None]:
         """The operation and who calls it. Who has no credential does not learn which operations there are."""
         operation = self._registry.get(name)
-        secret = secret_of(scope)
-        if secret is not None:
-            return operation, self._authenticate(secret)
-        if operation is None or not operation.public:
+        principal = caller(scope, self._authenticate)
+        if principal is None and (operation is None or not operation.public):
             raise UNAUTHENTICATED()
-        return operation, None
+        return operation, principal
 
     async def _read(
         self, scope: Scope, receive: Receive, operation: AnyOperation, principal: Principal | None

@@ -24,8 +24,13 @@ from pydantic import ValidationError
 from pharos.control.wording import without_secrets
 
 _CREDENTIAL = re.compile(
-    r"(?i)(\bbearer\s+|\b(?:authorization|x-api-key|x-goog-api-key|api[_-]?key|password|secret|token)['\"]?\s*[:=]\s*"
-    r"(?:b?['\"])?(?:(?:bearer|basic)\s+)?)[^\s'\",;&}]{4,}"
+    r"""(?ix)
+    ( \b bearer \s+
+    | \b (?: authorization | x-api-key | x-goog-api-key | api[_-]?key | password | secret | token )
+      (?: ['"]? \s* [:=] | ['"], ) \s*   # name: value, name=value, "name": "value", (b"name", b"value")
+      (?: b?['"] )? (?: (?:bearer|basic) \s+ )?
+    )
+    [^\s'",;&}]{4,}"""
 )
 _ID = re.compile(r"([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})")
 _LONGEST_MESSAGE = 2_000

@@ -23,13 +23,13 @@ from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.exceptions import MCPError
 
 from pharos.core.call import operation_name, tool_name
-from pharos.core.fault import INTERNAL, INVALID, UNAUTHENTICATED, Fault, FaultDocument, Problem
+from pharos.core.fault import INTERNAL, INVALID, Fault, FaultDocument, Problem
 from pharos.core.operation import AnyOperation, Effect, Registry
 from pharos.core.plane import CORRELATION, Message, Receive, Scope, Send
 from pharos.core.principal import Principal
 from pharos.core.wire import Json, JsonObject
-from pharos.server.credentials import secret_of
-from pharos.server.http import BODY_LIMIT, Authenticate, Invokes
+from pharos.server.credentials import Authenticate, known_caller
+from pharos.server.http import BODY_LIMIT, Invokes
 from pharos.server.replies import with_correlation
 from pharos.server.schema import Schema, input_schema, output_schema
 
@@ -111,9 +111,7 @@ class McpFace:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Raises ``UNAUTHENTICATED`` before anything of the protocol is read."""
-        if (secret := secret_of(scope)) is None:
-            raise UNAUTHENTICATED()
-        scope[_PRINCIPAL] = self._authenticate(secret)
+        scope[_PRINCIPAL] = known_caller(scope, self._authenticate)
         if scope["method"] == "GET":
             receive = self._until_draining(receive)
         await self._manager.handle_request(scope, receive, send)
@@ -290,7 +288,8 @@ async def _collect(
         await asyncio.gather(work, drain, return_exceptions=True)
         if (close := getattr(items, "aclose", None)) is not None:
             await close()
-    return {"items": [*found], "next": found[-1].get("position") if found else after}
+    positions = [position for item in found if (position := item.get("position")) is not None]
+    return {"items": [*found], "next": positions[-1] if positions else after}
 
 
 def _dry_run(arguments: JsonObject) -> bool:
