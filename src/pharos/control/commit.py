@@ -1,0 +1,264 @@
+"""Where decisions become fact: one transaction for the changes, the facts, the record and the remembered answer.
+
+The only place in the city that changes resources. It stamps them, asks the guards of their kinds, keeps references
+whole, and takes every committed change into the index before anyone is answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pharos.control.index import Index
+from pharos.control.integrity import refuse_dangling
+from pharos.control.kinds import Kinds
+from pharos.control.record import ChangeRecord
+from pharos.core.event import Event, Position, Recorded
+from pharos.core.fault import CONFLICT, Fault
+from pharos.core.ids import uuid7
+from pharos.core.operation import Change, Decision, Delete, Invocation, Put, SetStatus
+from pharos.core.resource import AnyResource, ResourceId, references
+from pharos.core.wire import JsonObject
+from pharos.store.ports import Append, Command, Remember, Store
+
+_log = logging.getLogger(__name__)
+
+CATALOG_TOPIC = "catalog"
+APPLIED = "resource.applied"
+DELETED = "resource.deleted"
+OBSERVED = "resource.observed"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One change, stamped, with the resource on both sides of it."""
+
+    change: Change
+    before: AnyResource | None
+    after: AnyResource | None
+    record: ChangeRecord
+
+    @property
+    def id(self) -> ResourceId:
+        """The resource that changes."""
+        return self.change.resource.id if isinstance(self.change, Put) else self.change.id
+
+
+class Committer:
+    """Commits decisions. Owns the commits under way: a caller that goes away does not leave the index behind."""
+
+    def __init__(self, store: Store, index: Index, kinds: Kinds) -> None:
+        self._store = store
+        self._index = index
+        self._kinds = kinds
+        self._under_way: dict[asyncio.Task[None], tuple[Sequence[Step], Position]] = {}
+
+    async def prepare(self, decision: Decision[Any], invocation: Invocation) -> Sequence[Step]:
+        """Stamp the changes of a decision and check them. Raises what a guard or the references refuse."""
+        steps: list[Step] = []
+        now: dict[ResourceId, AnyResource | None] = {}
+        for change in decision.changes:
+            id = change.resource.id if isinstance(change, Put) else change.id
+            before = now[id] if id in now else self._index.find(id)
+            step = await self._stamp(change, id, before, invocation)
+            now[id] = step.after
+            steps.append(step)
+        self._check(steps, invocation)
+        return steps
+
+    async def commit(
+        self,
+        decision: Decision[Any],
+        steps: Sequence[Step],
+        record: Event,
+        invocation: Invocation,
+        remember: Remember | None,
+    ) -> None:
+        """Bring it all about, or nothing of it. Raises ``CONFLICT``, ``POSITION_CONFLICT``, ``IDEMPOTENCY_RACE``."""
+        # Between this check and the note of what is under way nothing else runs, so no other commit slips between.
+        self._check(steps, invocation)
+        self._refuse_overtaken(steps)
+        await self._owned(steps, self._commit(decision, steps, record, invocation, remember))
+
+    async def observe(self, *changes: SetStatus, invocation: Invocation) -> None:
+        """Record what was observed of resources, without an operation: for the city's own services."""
+        decision: Decision[Any] = Decision(output=None, changes=changes)
+        steps = await self.prepare(decision, invocation)
+        await self._owned(steps, self._commit(decision, steps, None, invocation, None))
+
+    async def refresh(self, decision: Decision[Any]) -> None:
+        """After a conflict: bring the index to what the store has of the resources that a decision is about."""
+        ids = {change.resource.id if isinstance(change, Put) else change.id for change in decision.changes}
+        others = [task for task, (steps, _) in self._under_way.items() if any(step.id in ids for step in steps)]
+        if others:
+            await asyncio.wait(others)
+        for id in ids:
+            seen = self._index.entry(id)
+            self._index.refresh(id, seen, await self._store.catalog.get(id))
+
+    def settled_position(self) -> Position:
+        """A place in the log up to which every change of a resource is in the index."""
+        return min((floor for _, floor in self._under_way.values()), default=self._index.position)
+
+    async def close(self) -> None:
+        """Wait for the commits under way."""
+        while self._under_way:
+            await asyncio.wait(list(self._under_way))
+
+    async def _stamp(self, change: Change, id: ResourceId, before: AnyResource | None, call: Invocation) -> Step:
+        """Give a change its revision, uid and times."""
+        current = before.metadata.revision if before is not None else 0
+        match change:
+            case SetStatus(_, status):
+                after = before.model_copy(update={"status": status}) if before is not None else None
+                record = ChangeRecord(action="observed", resource=str(id), before=current, after=current)
+                return Step(change, before, after, record)
+            case Delete(_, expected):
+                _expect(id, current, expected)
+                record = ChangeRecord(action="deleted", resource=str(id), before=current, after=current + 1)
+                return Step(change, before, None, record)
+            case Put(resource, expected):
+                _expect(id, current, expected)
+        last = current if before is not None else await self._last_revision(id)
+        given = resource.metadata
+        old = before.metadata if before is not None else given
+        metadata = given.model_copy(
+            update={
+                "uid": old.uid or uuid7(),
+                "revision": last + 1,
+                "created_at": old.created_at or call.time,
+                "updated_at": call.time,
+            }
+        )
+        status = before.status if before is not None else resource.status
+        after = resource.model_copy(update={"metadata": metadata, "status": status})
+        action = "created" if before is None else "updated"
+        record = ChangeRecord(action=action, resource=str(id), before=last, after=last + 1)
+        return Step(Put(after, expected), before, after, record)
+
+    async def _last_revision(self, id: ResourceId) -> int:
+        history, _ = await self._store.catalog.history(id, limit=1)
+        return history[0].revision if history else 0
+
+    def _check(self, steps: Sequence[Step], invocation: Invocation) -> None:
+        for step in steps:
+            kind = self._kinds.get(step.id.kind)
+            if kind is None or isinstance(step.change, SetStatus):
+                continue
+            if (refused := kind.guard(invocation.principal, step.before, step.after)) is not None:
+                raise refused
+        changed = {step.id: step.after for step in steps if step.after is not None}
+        removed = {step.id for step in steps if isinstance(step.change, Delete)} - changed.keys()
+        if not removed:
+            return
+        dangling = refuse_dangling(removed, changed.keys(), self._index, self._kinds, invocation.principal)
+        if dangling is not None:
+            raise dangling
+        for resource in changed.values():
+            for reference in references(resource):
+                if reference.target in removed:
+                    raise CONFLICT(
+                        f"{resource.id} would refer to {reference.target}, which the same decision removes.",
+                        subject=str(resource.id),
+                        pointer=reference.pointer,
+                    )
+
+    def _refuse_overtaken(self, steps: Sequence[Step]) -> None:
+        """A change of what is being changed at this moment would lose in the store: lose it here, and decide anew."""
+        arriving = [step for others, _ in self._under_way.values() for step in others]
+        if not arriving:
+            return
+        mine = {step.id for step in steps if not isinstance(step.change, SetStatus)}
+        removed = {step.id for step in steps if isinstance(step.change, Delete)}
+        for other in arriving:
+            clash = other.id in mine and not isinstance(other.change, SetStatus)
+            refers = other.after is not None and any(r.target in removed for r in references(other.after))
+            if clash or refers:
+                raise _conflict(other.id)
+
+    async def _owned(self, steps: Sequence[Step], commit: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(commit)
+        self._under_way[task] = (steps, self._index.position)
+        task.add_done_callback(self._ended)
+        await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self._under_way[task]
+        if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, Fault):
+            _log.error("a commit failed: %s", type(error).__name__)
+
+    async def _commit(
+        self,
+        decision: Decision[Any],
+        steps: Sequence[Step],
+        record: Event | None,
+        invocation: Invocation,
+        remember: Remember | None,
+    ) -> None:
+        commands: list[Command] = [] if remember is None else [remember]
+        commands += [step.change for step in steps]
+        first_event = len(commands)
+        told = [_told(step, self._kinds, invocation) for step in steps]
+        commands += [Append(_attributed(event, invocation)) for event in told]
+        commands += _expecting(decision.events, decision.expects, lambda event: _attributed(event, invocation))
+        if record is not None:
+            commands.append(Append(_attributed(record, invocation)))
+        principal = invocation.principal.id
+        results = await self._store.commit(*commands, operation_id=invocation.operation_id, principal=principal)
+        recorded = results[first_event : first_event + len(steps)]
+        positions = [result.position for result in recorded if isinstance(result, Recorded)]
+        self._index.apply(zip((step.change for step in steps), positions, strict=True))
+
+
+def _expect(id: ResourceId, current: int, expected: int) -> None:
+    if current != expected:
+        raise _conflict(id, revision=current, expected=expected)
+
+
+def _conflict(id: ResourceId, **facts: int) -> Fault:
+    return CONFLICT(f"{id} was changed at the same time.", subject=str(id), facts={**facts})
+
+
+def _expecting(
+    events: Sequence[Event], expects: Mapping[str, int], attributed: Callable[[Event], Event]
+) -> Iterator[Append]:
+    """The first event of a topic carries what the decision expects of that topic."""
+    open_expectations = dict(expects)
+    for event in events:
+        yield Append(attributed(event), expected_sequence=open_expectations.pop(event.topic, None))
+
+
+def _attributed(event: Event, invocation: Invocation) -> Event:
+    """The event with who and what led to it, where it does not say so itself."""
+    return replace(
+        event,
+        principal=event.principal or invocation.principal.id,
+        causation=event.causation or invocation.operation_id,
+        correlation=event.correlation or invocation.correlation,
+        traceparent=event.traceparent or invocation.traceparent,
+    )
+
+
+def _told(step: Step, kinds: Kinds, invocation: Invocation) -> Event:
+    """The fact that a resource changed, for everyone who watches the catalog."""
+    shown = kinds.shown(step.after) if step.after is not None else None
+    side = step.after or step.before
+    labels = dict(side.metadata.labels) if side is not None else {}
+    data: JsonObject = {
+        "action": step.record.action,
+        "resource": str(step.id),
+        "revision": step.record.after,
+        "operation": invocation.operation_id,
+        "labels": {**labels},
+    }
+    if step.before is not None and step.before.metadata.labels != labels:
+        data["labelsBefore"] = {**step.before.metadata.labels}
+    if isinstance(step.change, SetStatus):
+        data["status"] = shown.get("status") if shown is not None else None
+    elif shown is not None:
+        data["document"] = shown
+    type = {"deleted": DELETED, "observed": OBSERVED}.get(step.record.action, APPLIED)
+    return Event(topic=CATALOG_TOPIC, type=type, data=data, subject=str(step.id))

@@ -1,0 +1,133 @@
+"""From pydantic's errors to problems: one JSON pointer each, the nearest accepted name, and never the input itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from pharos.control.wording import HIDDEN, looks_secret, nearest, without_secrets
+from pharos.core.fault import INVALID, Fault, Problem
+
+MOST_PROBLEMS = 200
+"""More than these are counted, not listed."""
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def validate(model: type[M], data: object) -> M:
+    """``data`` as a ``model``. Raises ``INVALID`` with every problem at once."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        # Not chained: the text of pydantic's error repeats the input, and a traceback may be logged.
+        problems = problems_of(error, model, data)
+    raise invalid(problems)
+
+
+def invalid(problems: Sequence[Problem]) -> Fault:
+    """``INVALID`` with at most :data:`MOST_PROBLEMS` of the given problems."""
+    count = len(problems)
+    detail = f"{count} problem{'s' if count != 1 else ''}; the first: {problems[0].message}"
+    listed = list(problems[:MOST_PROBLEMS])
+    return INVALID(detail, problems=listed, pointer=problems[0].pointer, facts={"problems": count})
+
+
+def problems_of(error: ValidationError, model: type[BaseModel], data: object, prefix: str = "") -> list[Problem]:
+    """The error's places, each once. ``prefix`` is the pointer of ``data`` itself."""
+    found: dict[str, Problem] = {}
+    for detail in error.errors(include_url=False):
+        path = _path(detail, data)
+        pointer = prefix + "".join(f"/{escape(segment)}" for segment in path)
+        problem = Problem(pointer=pointer, message=_message(detail), suggestion=_suggestion(detail, model, path))
+        known = found.get(pointer)
+        if known is None:
+            found[pointer] = problem
+        elif problem.message not in known.message:
+            # The members of a union each say what they would have taken.
+            either = f"{known.message}; or: {problem.message}"
+            found[pointer] = Problem(pointer=pointer, message=either, suggestion=known.suggestion or problem.suggestion)
+    return list(found.values())
+
+
+def escape(segment: object) -> str:
+    """One segment of a JSON pointer (RFC 6901, section 3), hidden if it looks like a secret."""
+    text = str(segment)
+    if looks_secret(text[:4096]):
+        return HIDDEN
+    return text[:128].replace("~", "~0").replace("/", "~1")
+
+
+def _path(detail: ErrorDetails, data: object) -> list[str | int]:
+    """The place within ``data``. Pydantic's own place also names members of unions; those are not in the data."""
+    path: list[str | int] = []
+    at: Any = data
+    last = len(detail["loc"]) - 1
+    for number, segment in enumerate(detail["loc"]):
+        if isinstance(at, dict):
+            if segment in at:
+                at = at[segment]
+            elif (spelt := _snake(segment)) in at:
+                at, segment = at[spelt], spelt
+            elif not (number == last and detail["type"] == "missing"):
+                continue
+        elif isinstance(at, list | tuple) and isinstance(segment, int) and segment < len(at):
+            at = at[segment]
+        elif not (number == last and detail["type"] == "missing"):
+            continue
+        path.append(segment)
+    return path
+
+
+def _snake(segment: object) -> str:
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda m: "_" + m[1].lower(), str(segment))
+
+
+def _message(detail: ErrorDetails) -> str:
+    match detail["type"]:
+        case "missing":
+            return "This field is required."
+        case "extra_forbidden":
+            return "There is no such field."
+        case "union_tag_invalid":
+            return f"Expected one of {detail['ctx']['expected_tags']}."
+    message = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    return without_secrets(message).removesuffix(".") + "."
+
+
+def _suggestion(detail: ErrorDetails, model: type[BaseModel], path: Sequence[str | int]) -> str | None:
+    if detail["type"] == "extra_forbidden":
+        owners = _types_at(model, path[:-1])
+        names = {info.alias or name for owner in owners for name, info in owner.model_fields.items()}
+        return nearest(str(path[-1]), names)
+    expected = detail.get("ctx", {}).get("expected") or detail.get("ctx", {}).get("expected_tags")
+    if isinstance(expected, str) and isinstance(detail["input"], str):
+        return nearest(detail["input"], re.findall(r"'([^']*)'", expected))
+    return None
+
+
+def _types_at(model: type[BaseModel], path: Sequence[str | int]) -> set[type[BaseModel]]:
+    """The models that may stand at ``path``: several where a union allows it."""
+    models: set[type[BaseModel]] = {model}
+    for segment in path:
+        inside = [
+            info.annotation
+            for owner in models
+            for name, info in owner.model_fields.items()
+            if segment in (name, info.alias)
+        ]
+        # A list index or a key of a mapping leads to what the container holds: the models found already.
+        if inside:
+            models = {found for annotation in inside for found in _models_in(annotation)}
+    return models
+
+
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+        return
+    for inner in get_args(annotation):
+        yield from _models_in(inner)

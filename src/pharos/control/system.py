@@ -1,0 +1,166 @@
+"""Operations on the system index: system.graph and system.impact."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from pharos.control.documents import Named, identity, missing
+from pharos.control.faults import UNKNOWN_KIND
+from pharos.control.graph import (
+    Dependent,
+    Edge,
+    Node,
+    Trouble,
+    around,
+    counted,
+    dangling_edges,
+    edges_of,
+    impact,
+    node_of,
+    tokens,
+    troubles,
+)
+from pharos.control.index import Index
+from pharos.control.kinds import Kinds
+from pharos.control.problems import invalid
+from pharos.core.fault import NOT_FOUND, Problem
+from pharos.core.operation import Invocation, read
+from pharos.core.resource import ResourceId
+from pharos.core.wire import Wire
+
+MOST_NODES = 10_000
+
+
+class GraphInput(Wire):
+    """Input of ``system.graph``."""
+
+    root: str | None = Field(default=None, max_length=400)
+    """``Kind/name`` or ``Kind/namespace/name``: only what is connected with it, in either direction."""
+    depth: int | None = Field(default=None, ge=0, le=100)
+    """Only over so many references from ``root``."""
+    summary: bool = False
+    """Counts, and only the parts that are not well: short enough for a model's context."""
+    max_tokens: int = Field(default=2_000, ge=100, le=1_000_000)
+    """For a summary: about how many tokens it may cost."""
+    limit: int = Field(default=1_000, ge=1, le=MOST_NODES)
+    """Most nodes; the unhealthy ones come first."""
+
+
+class Graph(Wire):
+    """The city as a graph."""
+
+    position: str
+    """The place in the log up to which it is true; ``catalog.watch`` continues from there."""
+    counts: dict[str, dict[str, int]]
+    """How many resources each kind has in each state."""
+    edge_count: int
+    nodes: list[Node] = Field(default_factory=list)
+    """Unhealthy ones first, then by kind, namespace and name. Empty in a summary."""
+    edges: list[Edge] = Field(default_factory=list)
+    """Of the listed nodes. Empty in a summary."""
+    unhealthy: list[Trouble] = Field(default_factory=list)
+    """In a summary: every unhealthy resource, all of them, whatever the limit."""
+    dangling: list[Edge] = Field(default_factory=list)
+    """References to what does not exist: every one of them, whatever the limit."""
+    unreferenced: list[str] = Field(default_factory=list)
+    """Resources that nothing refers to and that refer to nothing. In a summary as far as there is room."""
+    omitted: int = 0
+    """How many nodes (in a summary: unreferenced ones) were left out for the limit."""
+    tokens: int | None = None
+    """In a summary: about what it costs, at most."""
+
+
+class ImpactInput(Named):
+    """Input of ``system.impact``."""
+
+    limit: int = Field(default=1_000, ge=1, le=MOST_NODES)
+
+
+class Impact(Wire):
+    """What breaks if a resource goes."""
+
+    resource: str
+    exists: bool
+    """Whether it is there at all: what is missing has dependents, too."""
+    dependents: list[Dependent]
+    """Nearest first."""
+    omitted: int = 0
+    """How many were left out for the limit."""
+
+
+class System:
+    """The operations that see the city as a whole."""
+
+    def __init__(self, index: Index, kinds: Kinds) -> None:
+        self._index = index
+        self._kinds = kinds
+
+    @read("system.graph", permission="system.read", typical_ms=20, faults=(NOT_FOUND,))
+    async def graph(self, invocation: Invocation, input: GraphInput) -> Graph:
+        """Show what exists, in which state, what is connected to what, and what is missing.
+
+        The summary is made for a model's context: counts, and every part that is unhealthy or dangling; only when those
+        alone pass `maxTokens` does it cost more, and then without their details.
+        """
+        ids = self._ids(input)
+        nodes = [node_of(resource, self._index) for id in ids if (resource := self._index.find(id)) is not None]
+        alone = [node.resource for node in nodes if self._is_alone(ResourceId.parse(node.resource))]
+        graph = Graph(
+            position=self._index.position,
+            counts=counted(nodes),
+            edge_count=sum(len(self._index.references(id)) for id in ids),
+            dangling=dangling_edges(ids, self._index),
+            unreferenced=alone,
+        )
+        if input.summary:
+            return _fitted(graph, troubles(nodes), input.max_tokens)
+        nodes.sort(key=lambda node: node.state != "unhealthy")
+        listed = nodes[: input.limit]
+        edges = [edge for node in listed for edge in edges_of(ResourceId.parse(node.resource), self._index)]
+        omitted = len(nodes) - len(listed)
+        return graph.model_copy(update={"nodes": listed, "edges": edges, "omitted": omitted})
+
+    @read("system.impact", permission="system.read", faults=(NOT_FOUND, UNKNOWN_KIND))
+    async def impact(self, invocation: Invocation, input: ImpactInput) -> Impact:
+        """Show what breaks if a resource goes: everything that refers to it, directly or through others."""
+        id = identity(input, self._index, self._kinds)
+        exists = self._index.find(id) is not None
+        found = impact(id, self._index)
+        if not exists and not found:
+            raise missing(id, self._index)
+        listed = found[: input.limit]
+        return Impact(resource=str(id), exists=exists, dependents=listed, omitted=len(found) - len(listed))
+
+    def _ids(self, input: GraphInput) -> list[ResourceId]:
+        if input.root is None:
+            return [resource.id for resource in self._index.everything()]
+        try:
+            root = ResourceId.parse(input.root)
+        except ValueError:
+            message = "Not a resource id; write Kind/name or Kind/namespace/name."
+            raise invalid([Problem(pointer="/root", message=message)]) from None
+        root = identity(Named(kind=root.kind, namespace=root.namespace, name=root.name), self._index, self._kinds)
+        found = around(root, input.depth, self._index)
+        if len(found) == 1 and self._index.find(root) is None:
+            raise missing(root, self._index)
+        return found
+
+    def _is_alone(self, id: ResourceId) -> bool:
+        return not self._index.references(id) and not any(True for _ in self._index.referrers(id))
+
+
+def _fitted(graph: Graph, unhealthy: list[Trouble], limit: int) -> Graph:
+    """The summary, as full as fits: details go first, then the unreferenced; never an unhealthy or dangling part."""
+    room = limit - 8  # for the figure itself
+    terse = [Trouble(resource=trouble.resource, why=trouble.why.split(":")[0].split(";")[0]) for trouble in unhealthy]
+    alone = graph.unreferenced
+    for troubles_told, alone_told in ((unhealthy, alone), (unhealthy, []), (terse, [])):
+        summary = graph.model_copy(update={"unhealthy": troubles_told, "unreferenced": alone_told})
+        cost = tokens(summary)
+        if cost <= room:
+            break
+    else:
+        bare = [Trouble(resource=trouble.resource, why="") for trouble in unhealthy]
+        summary = graph.model_copy(update={"unhealthy": bare, "unreferenced": []})
+        cost = tokens(summary)
+    return summary.model_copy(update={"tokens": cost + 8, "omitted": len(alone) - len(summary.unreferenced)})
