@@ -14,7 +14,7 @@ Authenticate = Callable[[str], Principal]
 
 
 def caller(scope: Scope, authenticate: Authenticate) -> Principal | None:
-    """Who makes a request; ``None`` if it brought no credential. Raises ``UNAUTHENTICATED`` for one that is not good."""
+    """Who makes a request; ``None`` without a credential. Raises ``UNAUTHENTICATED`` for one that is not good."""
     secret = secret_of(scope)
     return None if secret is None else authenticate(secret)
 

@@ -20,9 +20,11 @@ from pydantic import BaseModel
 
 from pharos.control.index import Index
 from pharos.core.call import Call
-from pharos.core.fault import Applicability, Fault, Fix
+from pharos.core.fault import TIMEOUT, Applicability, Fault, Fix
 from pharos.core.ids import uuid7
+from pharos.core.wire import JsonObject
 from pharos.gateway.models.kinds import SecretSource
+from pharos.mesh.runner import ProjectionRunner
 from pharos.store.ports import Settle, Store
 
 State = Literal["ok", "warning", "error"]
@@ -57,13 +59,13 @@ Check = Callable[[], Awaitable[Sequence[Finding]]]
 
 
 class Doctor:
-    """Examines a city. ``projections`` are the names of its views."""
+    """Examines a city."""
 
-    def __init__(self, home: Path, store: Store, index: Index, projections: Sequence[str]) -> None:
+    def __init__(self, home: Path, store: Store, index: Index, runner: ProjectionRunner) -> None:
         self._home = home
         self._store = store
         self._index = index
-        self._projections = projections
+        self._runner = runner
 
     async def examine(self) -> AsyncIterator[Finding]:
         """Run every check, one after the other."""
@@ -98,20 +100,20 @@ class Doctor:
         return []
 
     async def _views(self) -> Sequence[Finding]:
-        head = await self._store.log.head()
-        late: list[Finding] = []
-        for name in self._projections:
-            position = await self._store.views.position(name)
-            for _ in range(20):
-                if position >= head:
-                    break
-                await asyncio.sleep(0.05)
-                position = await self._store.views.position(name)
-            else:
+        """Every view folds, and reaches what is the head of the log now."""
+        behind: list[Finding] = []
+        for name in self._runner.positions():
+            try:
+                await self._runner.caught_up(name, timeout=1.0)
+            except Fault as fault:
+                if fault.code != TIMEOUT.code:
+                    raise
+                failing = self._runner.condition(name).status == "False"
+                reason = "; ".join(cause.message for cause in fault.document.causes) or "it is behind the log"
                 call = Call(operation="views.rebuild", arguments={"name": name})
                 fix = Fix(id="rebuild", title=f"Rebuild the view {name}", applicability=Applicability.LIKELY, call=call)
-                late.append(Finding("views", "warning", f"The view {name} is behind the log.", fix))
-        return late
+                behind.append(Finding("views", "error" if failing else "warning", f"The view {name}: {reason}.", fix))
+        return behind
 
     async def _secrets(self) -> Sequence[Finding]:
         def missing() -> list[Finding]:
@@ -131,7 +133,8 @@ class Doctor:
         for target in self._index.targets():
             if self._index.find(target) is None:
                 users = ", ".join(str(id) for id in self._index.referrers(target))
-                call = Call(operation="system.impact", arguments={"resource": str(target)})
+                named: JsonObject = {"kind": target.kind, "namespace": target.namespace, "name": target.name}
+                call = Call(operation="system.impact", arguments=named)
                 fix = Fix(
                     id="see-impact",
                     title=f"Apply {target}, or change what refers to it",

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from pharos.control.plan import Plan
-from pharos.core.fault import COMMON, FORBIDDEN, HTTP_PROBLEM, INVALID, UNAUTHENTICATED, FaultCode, FaultDocument
+from pharos.core.fault import FORBIDDEN, HTTP_PROBLEM, INVALID, UNAUTHENTICATED, FaultCode, FaultDocument
 from pharos.core.operation import AnyOperation, Effect, Registry
 from pharos.core.plane import Route
+from pharos.core.wire import JsonObject
 from pharos.server.examples import example_of
 from pharos.server.schema import Components, Schema
 
@@ -157,18 +158,15 @@ def _route(route: Route) -> Schema:
     return described
 
 
-def fault_pages(codes: Iterable[FaultCode]) -> dict[str, Schema]:
-    """The catalogue page of each code: what ``GET /faults/CODE`` answers."""
+def fault_page(code: FaultCode) -> JsonObject:
+    """The page of a fault code: what its ``type`` resolves to."""
     return {
-        code.code: {
-            "code": code.code,
-            "title": code.title,
-            "status": code.status,
-            "category": code.category.value,
-            "meaning": code.meaning,
-            "retry": code.retry.value,
-        }
-        for code in (*COMMON, *codes)
+        "code": code.code,
+        "title": code.title,
+        "status": code.status,
+        "category": code.category.value,
+        "meaning": code.meaning,
+        "retry": code.retry.value,
     }
 
 

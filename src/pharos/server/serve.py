@@ -52,6 +52,7 @@ def up(
     ``files`` are manifests to apply at start; port 0 takes any free port. A fault at start (port or home in use, a
     manifest that does not apply) is written to stderr and gives exit code 1.
     """
+    home = home.absolute()
     try:
         with (
             logging_to(level=log_level),
@@ -83,7 +84,6 @@ async def _run(
             def greet() -> None:
                 gc.collect()
                 gc.freeze()  # What exists now stays: collections need not look at it again.
-                city.ready.set()
                 address = sockets[0].getsockname()
                 sys.stdout.write(greeting(city.home, host, address[1], loopback=is_loopback(host)))
                 sys.stdout.flush()

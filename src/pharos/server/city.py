@@ -1,0 +1,151 @@
+"""The composition root: which planes there are, and how they are joined.
+
+It knows no details. A plane brings what it owns (see ``core/plane.py``); here each is given what it needs and its
+contribution is put in its place. Everything that is opened is closed again, in reverse.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from pharos import __version__
+from pharos.control.directory import Directory
+from pharos.control.index import Index
+from pharos.control.invoker import Invoker
+from pharos.control.plane import control_plane
+from pharos.core.fault import Fault
+from pharos.core.plane import Plane, Route
+from pharos.core.principal import SYSTEM, Principal
+from pharos.gateway.models.dialects.registry import DIALECTS
+from pharos.insight.plane import insight_plane, projections
+from pharos.mesh.runner import ProjectionRunner
+from pharos.server.app import App
+from pharos.server.credentials import known_caller
+from pharos.server.doctor import Doctor
+from pharos.server.faults import MANIFEST_UNREADABLE
+from pharos.server.http import PREFIX, HttpFace
+from pharos.server.mcp import PATH, McpFace
+from pharos.server.pages import pages
+from pharos.server.system import system_plane
+from pharos.store import faults as store_faults
+from pharos.store.ports import Store
+from pharos.store.sqlite.engine import open_store
+from pharos.trust.authenticator import Authenticator
+from pharos.trust.bootstrap import ensure_admin
+from pharos.trust.clock import SteadyClock
+from pharos.trust.plane import trust_plane
+from pharos.trust.secrets import load_pepper
+
+PLANES = "pharos.planes"
+"""Entry point group of the planes of third parties; each entry is a :data:`Factory`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What every plane can stand on."""
+
+    home: Path
+    store: Store
+    directory: Directory
+    index: Index
+    invoker: Invoker
+
+
+Factory = Callable[[Ground], Plane]
+
+
+@dataclass(frozen=True, slots=True)
+class City:
+    """An open city. ``app`` is its ASGI application; ``draining``, once set, ends what would not end by itself."""
+
+    home: Path
+    app: App
+    store: Store
+    directory: Directory
+    index: Index
+    invoker: Invoker
+    authenticator: Authenticator
+    runner: ProjectionRunner
+    draining: asyncio.Event
+
+
+@asynccontextmanager
+async def open_city(
+    home: Path, *, files: Sequence[Path] = (), full_sync: bool = False, loopback: bool = True
+) -> AsyncIterator[City]:
+    """Open the city of ``home``, apply the manifests in ``files``, and run its services until the context is left.
+
+    ``loopback``: only this machine can reach it. Raises the fault of what cannot be opened or applied.
+    """
+    started_at = datetime.now(UTC)
+    async with AsyncExitStack() as open_parts:
+        store = open_store(home, full_sync=full_sync)
+        open_parts.push_async_callback(store.close)
+        directory = Directory()
+        directory.add_faults("store", store_faults.ALL)
+        index = Index(directory.kinds)
+        invoker = Invoker(directory, store, index)
+        open_parts.push_async_callback(invoker.close)
+        ground = Ground(home, store, directory, index, invoker)
+        pepper, clock = load_pepper(home), SteadyClock()
+        authenticator = Authenticator(index, pepper, clock)
+
+        def authenticate(secret: str) -> Principal:
+            return authenticator.authenticate(secret).principal
+
+        planes = [
+            control_plane(directory, store, index, invoker),
+            trust_plane(index, directory, invoker.decide, pepper, clock),
+            *(entry.load()(ground) for entry in entry_points(group=PLANES)),
+        ]
+        views = [*projections(), *(view for plane in planes for view in plane.projections)]
+        runner = ProjectionRunner(store, views)
+        planes.append(insight_plane(store, runner, views, partial(known_caller, authenticate=authenticate)))
+        planes.append(system_plane(Doctor(home, store, index, runner), started_at))
+        for plane in planes:
+            directory.add(plane)
+
+        draining = asyncio.Event()
+        http = HttpFace(directory.operations, invoker, authenticate, draining)
+        mcp = McpFace(directory.operations, invoker, authenticate, draining, version=__version__, loopback=loopback)
+        protocols = [
+            *(route for plane in planes for route in plane.routes),
+            *(Route(method, PATH, mcp, "Operations as MCP tools") for method in ("GET", "POST", "DELETE")),
+        ]
+        codes = {code: listed.code for code, listed in directory.faults.items()}
+        routes = [
+            *protocols,
+            *pages(directory.operations, protocols, codes, draining, __version__),
+            *(Route(method, f"{PREFIX}*", http, "An operation") for method in ("GET", "POST")),
+        ]
+        app = App(routes, DIALECTS["openai-chat"].write_fault)
+
+        await index.load(store)
+        await ensure_admin(home, index, invoker.invoke, authenticator)
+        for file in files:
+            await _apply(file, invoker)
+        for service in (runner.service, *(service for plane in planes for service in plane.services), mcp.service):
+            await open_parts.enter_async_context(service())
+        yield City(home, app, store, directory, index, invoker, authenticator, runner, draining)
+
+
+async def _apply(file: Path, invoker: Invoker) -> None:
+    """Apply a manifest file. Raises its fault, with the file named."""
+    try:
+        text = await asyncio.to_thread(file.read_text, encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise MANIFEST_UNREADABLE(f"Cannot read {file}: {reason}.", subject=str(file)) from error
+    try:
+        await invoker.invoke("catalog.apply", {"manifest": text}, SYSTEM)
+    except Fault as fault:
+        raise fault.amended(
+            lambda document: document.model_copy(update={"detail": f"{file}: {document.detail}"})
+        ) from None
