@@ -11,7 +11,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import JsonValue
+from pydantic import AwareDatetime, JsonValue
 from pydantic.fields import FieldInfo
 
 from pharos.client.description import Parameter, Shape
@@ -53,6 +53,7 @@ class Imports:
 
 def source(annotation: Any, imports: Imports) -> str:
     """``annotation`` as the source of a parameter's type: collections by their read-only protocols."""
+    annotation = datetime if annotation is AwareDatetime else annotation
     origin, arguments = get_origin(annotation), get_args(annotation)
     if annotation in (Any, JsonValue) or origin is JsonValue:
         return imports.need("pharos.core.wire", "Json")
@@ -140,7 +141,7 @@ def _shape(annotation: Any) -> Shape:
         return "integer"
     if annotation is float:
         return "number"
-    if annotation in (str, bytes, *_IMPORTED):
+    if annotation in (str, bytes, AwareDatetime, *_IMPORTED):
         return "string"
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return "string"

@@ -102,9 +102,9 @@ def _method(operation: AnyOperation, imports: Imports, awaited: bool) -> str:
         text += _head(head, name, [*parameters, "dry_run: bool = False", key], f"{output} | {plan}")
         # Named once, because the plan and the call itself take the same.
         body = [
-            f"arguments: dict[str, object] = {{{arguments}}}",
-            f'if dry_run:\n    return {caller}.plan("{operation.name}", arguments)',
-            f'return {caller}.typed("{operation.name}", arguments, {output}, write=True, '
+            f"input_: dict[str, object] = {{{arguments}}}",
+            f'if dry_run:\n    return {caller}.plan("{operation.name}", input_)',
+            f'return {caller}.typed("{operation.name}", input_, {output}, write=True, '
             "idempotency_key=idempotency_key)",
         ]
     elif operation.streaming:
@@ -167,7 +167,7 @@ def _index(nouns: Iterable[str]) -> str:
     for noun in nouns:
         text += f"from pharos.client.generated.{noun} import Async{noun.capitalize()}, {noun.capitalize()}\n"
     for prefix, what in (("", "blocking"), ("Async", "awaited")):
-        text += f'\n\nclass {prefix}Operations:\n    """Every operation of the city by noun and verb, {what}."""\n\n'
+        text += f'\n\nclass {prefix}Namespaces:\n    """Every operation of the city by noun and verb, {what}."""\n\n'
         text += f"    def __init__(self, caller: {prefix}Caller) -> None:\n        self._caller = caller\n"
         text += "".join(f"        self.{noun} = {prefix}{noun.capitalize()}(caller)\n" for noun in nouns)
     return text

@@ -10,10 +10,10 @@ from scripts.reference.members import plain, table
 HEAD = """# Faults
 
 A refusal or failure is a problem document (RFC 9457, `application/problem+json`) with a profile that programs and
-agents can act on. `code` is stable; `state` says how things are now; `retry` says whether and when to try again; `fixes`
-are operation calls, best first, each graded: `certain` (a test runs it exactly as returned and repeats the call with
-success), `likely`, `template` (fill in the placeholders) or `manual`. `permitted` says whether this caller may run a
-fix; where it needs approval, `request` is the call that asks for it.
+agents can act on. `code` is stable; `state` says how things are now; `retry` says whether and when to try again;
+`fixes` are operation calls, best first, each graded: `certain` (a test runs it exactly as returned and repeats the call
+with success), `likely`, `template` (fill in the placeholders) or `manual`. `permitted` says whether this caller may run
+a fix; where it needs approval, `request` is the call that asks for it.
 
 From the command line a fault is printed on stderr with its fixes as commands; in Python it is raised as `pharos.Fault`,
 and `client.call(fault.document.fixes[0].call)` runs the first fix. On `/v1/…` it stands under `pharos` inside the error

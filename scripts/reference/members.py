@@ -11,7 +11,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import JsonValue
+from pydantic import AwareDatetime, JsonValue
 from pydantic.fields import FieldInfo
 
 from pharos.core.resource import Ref
@@ -25,6 +25,7 @@ _WORDS: dict[object, str] = {
     float: "number",
     bool: "true or false",
     datetime: "time",
+    AwareDatetime: "time with zone",
     Decimal: "decimal text",
     Any: "any JSON",
 }
@@ -35,7 +36,8 @@ class Member:
     """One member of a model."""
 
     name: str
-    type: str
+    words: str
+    """Its type."""
     required: bool
     default: str
     description: str
@@ -58,7 +60,7 @@ def table(model: type[Wire], *, output: bool = False) -> str:
     for row in rows:
         default = "**required**" if row.required else row.default
         name = f"`{row.name}`"
-        lines.append([name, row.type, *([] if output else [default]), row.description])
+        lines.append([name, row.words, *([] if output else [default]), row.description])
     return "\n".join("| " + " | ".join(_cell(text) for text in line) + " |" for line in lines) + "\n"
 
 
@@ -91,7 +93,7 @@ def _member(name: str, info: FieldInfo) -> Member:
     annotation = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
     return Member(
         name=info.alias or name,
-        type=type_text(annotation),
+        words=type_text(annotation),
         required=info.is_required(),
         default=_default(info),
         description=plain(" ".join((info.description or COMMON_HELP.get(name, "")).split())),

@@ -9,7 +9,7 @@ import httpx2
 
 from pharos.client.callers import AsyncCaller, Caller
 from pharos.client.description import is_write
-from pharos.client.generated import AsyncOperations, Operations
+from pharos.client.generated import AsyncNamespaces, Namespaces
 from pharos.client.target import find_target
 from pharos.core.call import Call
 from pharos.core.wire import JsonObject
@@ -20,7 +20,7 @@ TIMEOUT = 30.0
 RETRIES = 3
 
 
-class Client(Operations):
+class Client(Namespaces):
     """A city, as seen by a program that waits for its answers.
 
     The operation ``ledger.list`` is ``client.ledger.list(...)``: keyword arguments in, a typed output back. What the
@@ -84,7 +84,7 @@ class Client(Operations):
     def with_options(self, *, timeout: float | None = None, retries: int | None = None) -> Client:
         """This client with another timeout or number of repetitions, on the same connections."""
         other = Client.__new__(Client)
-        Operations.__init__(other, self._caller.varied(timeout, retries))
+        Namespaces.__init__(other, self._caller.varied(timeout, retries))
         return other
 
     def close(self) -> None:
@@ -100,7 +100,7 @@ class Client(Operations):
         self.close()
 
 
-class AsyncClient(AsyncOperations):
+class AsyncClient(AsyncNamespaces):
     """A city, as seen from an event loop. As :class:`Client`, with ``await`` and ``async for``.
 
     >>> async with pharos.AsyncClient() as client:                                                 # doctest: +SKIP
@@ -155,7 +155,7 @@ class AsyncClient(AsyncOperations):
     def with_options(self, *, timeout: float | None = None, retries: int | None = None) -> AsyncClient:
         """This client with another timeout or number of repetitions, on the same connections."""
         other = AsyncClient.__new__(AsyncClient)
-        AsyncOperations.__init__(other, self._caller.varied(timeout, retries))
+        AsyncNamespaces.__init__(other, self._caller.varied(timeout, retries))
         return other
 
     async def close(self) -> None:

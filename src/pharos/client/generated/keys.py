@@ -60,14 +60,14 @@ class Keys(Namespace):
             expires_in_seconds: How long the secret is good for; left out: as long as the key.
 
         Needs the permission ``keys.issue``. Reversibility: compensating. With ``dry_run`` nothing changes. Raises a
-        fault with code NOT_FOUND, RIGHTS_EXCEEDED, CREDENTIAL_LIMIT.
+        fault with code NOT_FOUND, RIGHTS_EXCEEDED, KEY_EXPIRED, CREDENTIAL_LIMIT.
         """
         from pharos.trust.keys import Issued
 
-        arguments: dict[str, object] = {"key": key, "namespace": namespace, "expiresInSeconds": expires_in_seconds}
+        input_: dict[str, object] = {"key": key, "namespace": namespace, "expiresInSeconds": expires_in_seconds}
         if dry_run:
-            return self._caller.plan("keys.issue", arguments)
-        return self._caller.typed("keys.issue", arguments, Issued, write=True, idempotency_key=idempotency_key)
+            return self._caller.plan("keys.issue", input_)
+        return self._caller.typed("keys.issue", input_, Issued, write=True, idempotency_key=idempotency_key)
 
     def list(
         self, *, key: str | None = None, namespace: str | None = None, limit: int = 100, cursor: str | None = None
@@ -135,10 +135,10 @@ class Keys(Namespace):
         """
         from pharos.trust.keys import Revoked
 
-        arguments: dict[str, object] = {"key": key, "namespace": namespace, "credential": credential}
+        input_: dict[str, object] = {"key": key, "namespace": namespace, "credential": credential}
         if dry_run:
-            return self._caller.plan("keys.revoke", arguments)
-        return self._caller.typed("keys.revoke", arguments, Revoked, write=True, idempotency_key=idempotency_key)
+            return self._caller.plan("keys.revoke", input_)
+        return self._caller.typed("keys.revoke", input_, Revoked, write=True, idempotency_key=idempotency_key)
 
 
 class AsyncKeys(AsyncNamespace):
@@ -184,14 +184,14 @@ class AsyncKeys(AsyncNamespace):
             expires_in_seconds: How long the secret is good for; left out: as long as the key.
 
         Needs the permission ``keys.issue``. Reversibility: compensating. With ``dry_run`` nothing changes. Raises a
-        fault with code NOT_FOUND, RIGHTS_EXCEEDED, CREDENTIAL_LIMIT.
+        fault with code NOT_FOUND, RIGHTS_EXCEEDED, KEY_EXPIRED, CREDENTIAL_LIMIT.
         """
         from pharos.trust.keys import Issued
 
-        arguments: dict[str, object] = {"key": key, "namespace": namespace, "expiresInSeconds": expires_in_seconds}
+        input_: dict[str, object] = {"key": key, "namespace": namespace, "expiresInSeconds": expires_in_seconds}
         if dry_run:
-            return await self._caller.plan("keys.issue", arguments)
-        return await self._caller.typed("keys.issue", arguments, Issued, write=True, idempotency_key=idempotency_key)
+            return await self._caller.plan("keys.issue", input_)
+        return await self._caller.typed("keys.issue", input_, Issued, write=True, idempotency_key=idempotency_key)
 
     async def list(
         self, *, key: str | None = None, namespace: str | None = None, limit: int = 100, cursor: str | None = None
@@ -259,7 +259,7 @@ class AsyncKeys(AsyncNamespace):
         """
         from pharos.trust.keys import Revoked
 
-        arguments: dict[str, object] = {"key": key, "namespace": namespace, "credential": credential}
+        input_: dict[str, object] = {"key": key, "namespace": namespace, "credential": credential}
         if dry_run:
-            return await self._caller.plan("keys.revoke", arguments)
-        return await self._caller.typed("keys.revoke", arguments, Revoked, write=True, idempotency_key=idempotency_key)
+            return await self._caller.plan("keys.revoke", input_)
+        return await self._caller.typed("keys.revoke", input_, Revoked, write=True, idempotency_key=idempotency_key)

@@ -110,7 +110,9 @@ def click_parameter(parameter: Parameter, noun: str) -> click.Parameter:
     if parameter.shape == "boolean" and not parameter.many:
         if parameter.default is not False:
             flags += f"/--no-{option_name(parameter)}"
-        return click.Option([flags, parameter.name], default=None, required=parameter.required, help=_help(parameter))
+        return click.Option(
+            [flags, parameter.name], is_flag=True, default=None, required=parameter.required, help=_help(parameter)
+        )
     return click.Option(
         [flags, parameter.name],
         type=type_,
