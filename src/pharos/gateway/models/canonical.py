@@ -142,13 +142,18 @@ class Request:
     extra: JsonObject = field(default_factory=dict)
     """Parameters of the client's dialect without a canonical field, by their name (seed, penalties, logit bias …)."""
     places: dict[str, str] = field(default_factory=dict, compare=False)
-    """Where the client's body has a canonical field, if not at ``/FIELD``: ``{"stop": "/stop_sequences"}``."""
+    """Where the client's body has a canonical field, if not at ``/FIELD``: ``{"stop": "/stop_sequences"}``; ``cache`` and
+    ``strict`` relative to what they stand on (a block, a tool)."""
     dropped: list[str] = field(default_factory=list, compare=False)
     """Pointers of what does not reach the provider."""
     converted: list[str] = field(default_factory=list, compare=False)
     """Pointers of what reaches the provider in another form, with a change of meaning that the loss table names."""
     renamed: dict[str, str] = field(default_factory=dict, compare=False)
     """Tool names the provider would refuse: the name it gets -> the client's. For reading the answer."""
+
+    def mark(self, at: str) -> str:
+        """The pointer of the cache marker on what is at ``at``."""
+        return at + self.places.get("cache", "/cache_control")
 
     def place(self, name: str) -> str:
         """The pointer, in the client's body, of the canonical field ``name``."""

@@ -39,6 +39,16 @@ def dump(value: object) -> bytes:
         raise ValueError(f"cannot be written as JSON: {error}") from error
 
 
+def is_writable(body: JsonObject) -> bool:
+    """Whether any part of the body can be written again, a few levels deeper than it was: what parses can be nested
+    four times deeper than what the serialiser takes."""
+    try:
+        orjson.dumps([[[[[[body]]]]]])
+    except TypeError:
+        return False
+    return True
+
+
 def is_whole(text: str) -> bool:
     """Whether ``text`` is a complete JSON object, to which nothing can be added."""
     if not text.rstrip().endswith("}"):

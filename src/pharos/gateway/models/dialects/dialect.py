@@ -113,8 +113,9 @@ class StreamWriter(Protocol):
 class Loss:
     """A line of the loss table: what becomes of ``field`` when this dialect's request goes to ``target``.
 
-    ``field`` is a JSON pointer with ``*`` for any one segment. ``dropped`` and ``converted`` are reported with every
-    call they happen to (``Request.dropped``, ``Request.converted``); ``refused`` is a fault naming the pointer.
+    ``field`` is a JSON pointer with ``*`` for any one segment and ``**`` for any number of them. ``dropped``
+    and ``converted`` are reported with every call they happen to (``Request.dropped``, ``Request.converted``);
+    ``refused`` is a fault naming the pointer.
     """
 
     field: str

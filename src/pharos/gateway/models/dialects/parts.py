@@ -36,6 +36,11 @@ def cache_lifetime(marker: JsonObject) -> str:
     return "1h" if marker.get("ttl") == "1h" else "5m"
 
 
+def length(text: str) -> int:
+    """Bytes of the text in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
 def unknown(holder: JsonObject, known: frozenset[str]) -> list[str]:
     """The members a reader does not know and that say something."""
     return [key for key, value in holder.items() if key not in known and value is not None]

@@ -74,7 +74,7 @@ def retry_after(headers: Sequence[tuple[str, str]]) -> float | None:
 
 def readable(text: str) -> str:
     """A provider's text, bounded, on one line and without markup."""
-    text = text[: MAX_MESSAGE * 8]
+    text = text[: MAX_MESSAGE * 2]
     head = text[:256].lstrip().lower()
     if head.startswith(("<!doctype", "<html", "<head", "<body")):
         title = _TITLE.search(text)
@@ -92,9 +92,17 @@ def parsed(body: bytes) -> JsonObject | None:
     return value if isinstance(value, dict) else None
 
 
+def written(holder: JsonObject) -> str:
+    """An error object without a message, as text."""
+    try:
+        return readable(orjson.dumps(holder).decode()) if holder else ""
+    except TypeError:  # nested deeper than can be written
+        return ""
+
+
 def plain(body: bytes) -> str:
     """The text of a body that is not what the dialect defines."""
-    return readable(body[: MAX_MESSAGE * 8].decode("utf-8", "replace"))
+    return readable(body[: MAX_MESSAGE * 4].decode("utf-8", "replace"))
 
 
 def _date(text: str) -> datetime | None:

@@ -1,19 +1,70 @@
-"""Changing a member of a JSON text without touching any other byte of it.
+"""Changing members of a JSON text without touching any other byte of it.
 
 The texts here have been parsed already, so they are valid JSON. The scanner steps over values with the standard
-library's C scanner, which decides alone where a value ends: no nesting, string or escape can mislead it.
+library's decoder, which decides alone where a value ends: no nesting, string or escape can mislead it.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
+
+import orjson
+
+from pharos.core.fault import INVALID
+from pharos.core.wire import Json, JsonObject
+
+Rewrite = Callable[[Json], JsonObject | None]
+"""A message as it must be instead, or ``None`` to keep its bytes."""
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 # Numbers stay text: an integer of thousands of digits is legal JSON and costs Python more than it is worth.
 _DECODER = json.JSONDecoder(parse_int=str, parse_float=str, strict=False)
+
+
+def edited(raw: bytes, body: JsonObject, values: Mapping[str, bytes], rewrite: Rewrite | None = None) -> bytes:
+    """``raw``, which parses to ``body``, with the top-level members ``values`` (JSON by key, ``model`` among them).
+
+    A member that is there is replaced, every time it is there: a repeated key counts once here and maybe elsewhere, so
+    each must have the value that was decided on. Others are added behind the first ``model``, which must be there. The
+    elements of ``messages`` pass through ``rewrite``. Raises ``INVALID`` for a body nested too deep to be scanned.
+    """
+    model = values["model"]
+    added = b""
+    present = False
+    for key, value in values.items():
+        if key not in body:
+            added += b',"%b":%b' % (key.encode(), value)
+        elif key != "model":
+            present = True
+    named = body.get("model")
+    if not present and rewrite is None and isinstance(named, str):
+        span = find_string(raw, b'"model"', named)
+        if span is not None:
+            return b"%b%b%b%b" % (raw[: span[0]], model, added, raw[span[1] :])
+    try:
+        return _scanned(raw.decode(), values, added.decode(), rewrite).encode()
+    except ValueError as error:
+        raise INVALID("The body is nested too deeply.") from error
+
+
+def _scanned(text: str, values: Mapping[str, bytes], added: str, rewrite: Rewrite | None) -> str:
+    changes: list[tuple[int, int, str]] = []
+    for member in members(text):
+        value = values.get(member.key)
+        if value is not None:
+            changes.append((member.start, member.end, value.decode()))
+            if member.key == "model":
+                changes.append((member.end, member.end, added))
+                added = ""
+        elif member.key == "messages" and rewrite is not None and text[member.start] == "[":
+            for start, end in elements(text, member.start):
+                other = rewrite(orjson.loads(text[start:end]))
+                if other is not None:
+                    changes.append((start, end, orjson.dumps(other).decode()))
+    return replaced(text, changes)
 
 
 class Member(NamedTuple):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import orjson
 
-from pharos.core.fault import INVALID
 from pharos.core.wire import Json, JsonObject
 from pharos.gateway.models.dialects.dialect import Ask, Edits
 from pharos.gateway.models.dialects.naming import is_marked
 from pharos.gateway.models.dialects.reading import Reading
-from pharos.gateway.models.dialects.splice import Member, elements, find_string, members, replaced
+from pharos.gateway.models.dialects.splice import edited
 
 
 def ask(body: JsonObject) -> Ask:
@@ -41,31 +40,12 @@ def ask(body: JsonObject) -> Ask:
 
 def edit(raw: bytes, body: JsonObject, edits: Edits) -> bytes:
     """``raw`` with the declared edits. Raises ``INVALID`` for a body nested too deep to be edited."""
-    name = orjson.dumps(edits.model)
-    more = b"" if edits.max_output is None else b',"max_tokens":%d' % edits.max_output
-    messages, model = body["messages"], body["model"]
+    values = {"model": orjson.dumps(edits.model)}
+    if edits.max_output is not None:
+        values["max_tokens"] = b"%d" % edits.max_output
+    messages = body.get("messages")
     foreign = isinstance(messages, list) and any(map(_has_foreign, messages))
-    if not foreign and isinstance(model, str):
-        span = find_string(raw, b'"model"', model)
-        if span is not None:
-            start, end = span
-            return b"%b%b%b%b" % (raw[:start], name, more, raw[end:])
-    try:
-        return _scan(raw.decode(), name.decode(), more.decode(), foreign=foreign).encode()
-    except ValueError as error:
-        raise INVALID("The body is nested too deeply.") from error
-
-
-def _scan(text: str, name: str, more: str, *, foreign: bool) -> str:
-    changes: list[tuple[int, int, str]] = []
-    for member in members(text):
-        if member.key == "model":
-            # A repeated key counts once here and maybe not there: every one gets the name that was checked.
-            changes.append((member.start, member.end, name + more))
-            more = ""
-        elif member.key == "messages" and foreign:
-            changes += _without_foreign(text, member)
-    return replaced(text, changes)
+    return edited(raw, body, values, _without_foreign if foreign else None)
 
 
 def _has_foreign(message: Json) -> bool:
@@ -86,14 +66,11 @@ def _is_foreign(block: Json) -> bool:
     return kind == "redacted_thinking" and isinstance(data := block.get("data"), str) and is_marked(data)
 
 
-def _without_foreign(text: str, member: Member) -> list[tuple[int, int, str]]:
-    """The changes that take foreign reasoning out. A message of nothing else keeps an empty text's place with a dash:
-    the service refuses both an empty message and one that is missing between two of the user's."""
-    changes = []
-    for start, end in elements(text, member.start):
-        message = orjson.loads(text[start:end])
-        if _has_foreign(message):
-            content = [block for block in message["content"] if not _is_foreign(block)]
-            message["content"] = content or [{"type": "text", "text": "-"}]
-            changes.append((start, end, orjson.dumps(message).decode()))
-    return changes
+def _without_foreign(message: Json) -> JsonObject | None:
+    """The message without foreign reasoning. One of nothing else keeps its place with a dash: the service refuses an
+    empty message, and between two of the user's it may not be missing."""
+    if not isinstance(message, dict) or not _has_foreign(message):
+        return None
+    content = message["content"]
+    kept = [block for block in content if not _is_foreign(block)] if isinstance(content, list) else []
+    return {**message, "content": kept or [{"type": "text", "text": "-"}]}

@@ -10,8 +10,19 @@ from pharos.gateway.models.canonical import Block, Document, Image, Request, Tex
 from pharos.gateway.models.dialects.anthropic.words import NAME
 from pharos.gateway.models.dialects.arguments import to_text
 from pharos.gateway.models.dialects.naming import origin_of, unmarked
-from pharos.gateway.models.dialects.parts import cache_lifetime, is_web_url
-from pharos.gateway.models.dialects.reading import Reading
+from pharos.gateway.models.dialects.parts import cache_lifetime, is_web_url, unknown
+from pharos.gateway.models.dialects.reading import Reading, pointer
+
+_MEMBERS: dict[str, frozenset[str]] = {
+    "text": frozenset({"type", "text", "cache_control", "citations"}),
+    "image": frozenset({"type", "source", "cache_control"}),
+    "document": frozenset({"type", "source", "cache_control", "title", "citations"}),
+    "tool_result": frozenset({"type", "tool_use_id", "content", "is_error", "cache_control"}),
+    "tool_use": frozenset({"type", "id", "name", "input", "cache_control", "caller", "toolset_name"}),
+    "thinking": frozenset({"type", "thinking", "signature"}),
+    "redacted_thinking": frozenset({"type", "data"}),
+}
+"""What is read of each block; other members that say something are reported."""
 
 _ELSEWHERE = "belongs to a tool of the provider and cannot be sent to this route's provider"
 
@@ -43,6 +54,7 @@ def read_texts(holder: JsonObject, key: str, at: str, request: Request, reading:
     texts = []
     for block, place in reading.objects(holder, key, at):
         if block.get("type") == "text":
+            _report(block, place, request)
             texts.append(_text(block, place, request, reading))
         else:
             reading.wrong(f"{place}/type", "must be text")
@@ -56,6 +68,7 @@ def cache(holder: JsonObject, at: str, reading: Reading) -> str | None:
 
 
 def _given(block: JsonObject, at: str, request: Request, reading: Reading) -> Block | None:
+    _report(block, at, request)
     match block.get("type"):
         case "text":
             return _text(block, at, request, reading)
@@ -73,6 +86,7 @@ def _given(block: JsonObject, at: str, request: Request, reading: Reading) -> Bl
 
 
 def _said(block: JsonObject, at: str, request: Request, reading: Reading) -> Block | None:
+    _report(block, at, request)
     match block.get("type"):
         case "text":
             return _text(block, at, request, reading)
@@ -91,6 +105,13 @@ def _said(block: JsonObject, at: str, request: Request, reading: Reading) -> Blo
         case _:
             reading.wrong(f"{at}/type", "is required")
     return None
+
+
+def _report(block: JsonObject, at: str, request: Request) -> None:
+    kind = block.get("type")
+    known = _MEMBERS.get(kind) if isinstance(kind, str) else None
+    if known is not None:
+        request.dropped += [pointer(at, key) for key in unknown(block, known) if block[key] not in ([], {}, False)]
 
 
 def _text(block: JsonObject, at: str, request: Request, reading: Reading) -> Text:
@@ -140,8 +161,6 @@ def _result(block: JsonObject, at: str, request: Request, reading: Reading) -> T
 
 def _image(block: JsonObject, at: str, request: Request, reading: Reading) -> Image | None:
     marker = cache(block, at, reading)
-    if block.get("transformations"):
-        request.dropped.append(f"{at}/transformations")
     source = reading.object(block, "source", at) or {}
     here = f"{at}/source"
     match source.get("type"):
@@ -164,9 +183,6 @@ def _image(block: JsonObject, at: str, request: Request, reading: Reading) -> Im
 def _document(block: JsonObject, at: str, request: Request, reading: Reading) -> Document | Text | None:
     marker = cache(block, at, reading)
     title = reading.string(block, "title", at) or ""
-    context = reading.string(block, "context", at)
-    if context:
-        request.dropped.append(f"{at}/context")
     match block.get("citations"):
         case {"enabled": True}:
             request.dropped.append(f"{at}/citations")

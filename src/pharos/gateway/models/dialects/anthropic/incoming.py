@@ -7,6 +7,7 @@ from dataclasses import replace
 from pharos.core.wire import JsonObject
 from pharos.gateway.models.canonical import Document, Image, Request, Text, Tool, ToolCall, ToolChoice, ToolResult, Turn
 from pharos.gateway.models.dialects.anthropic.blocks import cache, read_blocks, read_texts
+from pharos.gateway.models.dialects.arguments import is_writable
 from pharos.gateway.models.dialects.parts import unknown
 from pharos.gateway.models.dialects.reading import Reading, pointer
 
@@ -30,6 +31,9 @@ EFFORTS = ("low", "medium", "high", "xhigh", "max")
 def read_request(body: JsonObject) -> Request:
     """The canonical request. Raises ``INVALID`` with every wrong and every untranslatable member."""
     reading = Reading()
+    if not is_writable(body):
+        reading.wrong("", "is nested too deeply")
+        reading.close()
     request = Request(turns=[])
     request.places = {
         "max_output": "/max_tokens",

@@ -33,12 +33,12 @@ class Marks:
         shortest = False
         for index, mark in enumerate(marks):
             if index not in kept:
-                request.dropped.append(f"{mark.at}/cache_control")
+                request.dropped.append(request.mark(mark.at))
                 continue
             lifetime = mark.lifetime
             if lifetime == "1h" and shortest:
                 lifetime = "5m"
-                request.converted.append(f"{mark.at}/cache_control")
+                request.converted.append(request.mark(mark.at))
             shortest = shortest or lifetime == "5m"
             self._lifetimes[id(mark.holder)] = lifetime
 

@@ -98,7 +98,7 @@ def _tool(request: Request, tool: Tool) -> JsonObject:
             request.converted += converted
         except UnsupportedSchema:
             strict = None
-            request.converted.append(f"{tool.at}/function/strict")
+            request.converted.append(tool.at + request.places.get("strict", "/strict"))
     if schema.get("type") != "object":
         schema = {**schema, "type": "object"}
     written: JsonObject = {"name": _name(request, tool.name)}

@@ -13,8 +13,9 @@ import orjson
 
 from pharos.core.fault import FaultDocument
 from pharos.core.wire import Json, JsonObject
+from pharos.gateway.models import faults
 from pharos.gateway.models.canonical import Failure, FailureClass
-from pharos.gateway.models.dialects.refusals import by_status, parsed, plain, readable, retry_after
+from pharos.gateway.models.dialects.refusals import by_status, parsed, plain, readable, retry_after, written
 from pharos.gateway.models.sse import encode
 
 TYPES: Mapping[str, FailureClass] = MappingProxyType(
@@ -46,8 +47,9 @@ CODES: Mapping[str, FailureClass] = MappingProxyType(
 """``error.details.error_code``, where it says more than the type."""
 
 # The service has no type of its own for these two, and what to do next depends on them.
+_TOO_LONG = "prompt is too long"
 _WORDS = (
-    ("prompt is too long", FailureClass.CONTEXT),
+    (_TOO_LONG, FailureClass.CONTEXT),
     ("exceed context limit", FailureClass.CONTEXT),
     ("credit balance is too low", FailureClass.QUOTA),
 )
@@ -87,12 +89,16 @@ def failure_in_stream(document: JsonObject, data: bytes) -> Failure:
 
 def write_fault(document: FaultDocument) -> JsonObject:
     """The typed envelope, with the whole fault beside it. The official SDK raises by the HTTP status."""
+    message = document.detail or document.title
+    if document.code == faults.CONTEXT_EXCEEDED.code and _TOO_LONG not in message.lower():
+        # Agents compact their conversation when they read these words, and the dialect has no code to tell them by.
+        message = f"{_TOO_LONG}: {message}"
     fallback = "api_error" if document.status >= 500 else "invalid_request_error"
     return {
         "type": "error",
         "error": {
             "type": _WRITTEN.get(document.status, fallback),
-            "message": document.detail or document.title,
+            "message": message,
         },
         "request_id": document.correlation,
         "pharos": document.to_json(),
@@ -111,13 +117,13 @@ def _error(document: JsonObject) -> tuple[str, str, str]:
     holder = error if isinstance(error, dict) else document
     message: Json = holder.get("message")
     if not isinstance(message, str):
-        message = orjson.dumps(holder).decode() if holder else ""
+        message = written(holder)
     kind, details = holder.get("type"), holder.get("details")
     code = details.get("error_code") if isinstance(details, dict) else None
     return (
         readable(message),
-        kind[:100] if isinstance(kind, str) else "",
-        code[:100] if isinstance(code, str) else "",
+        readable(kind)[:100] if isinstance(kind, str) else "",
+        readable(code)[:100] if isinstance(code, str) else "",
     )
 
 

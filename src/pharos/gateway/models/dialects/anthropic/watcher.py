@@ -9,6 +9,7 @@ from pharos.gateway.models.dialects.anthropic.answer import string
 from pharos.gateway.models.dialects.anthropic.refusal import failure_in_stream
 from pharos.gateway.models.dialects.anthropic.words import merged, read_usage
 from pharos.gateway.models.dialects.dialect import Seen
+from pharos.gateway.models.dialects.parts import length
 from pharos.gateway.models.sse import Frame
 from pharos.mesh.facts import Usage
 
@@ -60,7 +61,7 @@ class MessagesWatcher:
             for key, value in delta.items():
                 # What is said stands beside the type, whatever kinds of delta there will be.
                 if key != "type" and type(value) is str:
-                    self._output += len(value) if key != "signature" else 0
+                    self._output += length(value) if key != "signature" else 0
             return _CONTENT
         return self._other(kind, data, frame.data)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pharos.core.wire import Json, JsonObject
 from pharos.gateway.models.canonical import Request, Tool, ToolChoice
+from pharos.gateway.models.dialects.arguments import is_writable
 from pharos.gateway.models.dialects.openai_chat.messages import read_messages
 from pharos.gateway.models.dialects.parts import EFFORTS, cache_lifetime, unknown
 from pharos.gateway.models.dialects.reading import Reading, pointer
@@ -36,6 +37,9 @@ REFUSED: dict[str, str] = {
 def read_request(body: JsonObject) -> Request:
     """The canonical request. Raises ``INVALID`` with every wrong and every untranslatable member."""
     reading = Reading()
+    if not is_writable(body):
+        reading.wrong("", "is nested too deeply")
+        reading.close()
     request = Request(turns=[])
     request.places = {
         "max_output": "/max_tokens",
@@ -43,6 +47,7 @@ def read_request(body: JsonObject) -> Request:
         "thinking": "/reasoning_effort",
         "schema": "/response_format",
         "parallel_tools": "/parallel_tool_calls",
+        "strict": "/function/strict",
     }
     _refuse(body, reading)
     read_messages(body, request, reading)

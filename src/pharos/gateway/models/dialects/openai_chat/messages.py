@@ -163,6 +163,7 @@ def _cache(part: JsonObject, at: str, request: Request, reading: Reading) -> str
     mark = reading.object(part, "prompt_cache_breakpoint", at)
     if mark is None:
         return None
+    request.places["cache"] = "/prompt_cache_breakpoint"
     lifetime = reading.string(mark, "ttl", f"{at}/prompt_cache_breakpoint")
     if lifetime is None:
         return "5m"

@@ -88,9 +88,9 @@ def _tool(request: Request, tool: Tool) -> JsonObject:
     if tool.strict is not None:
         function["strict"] = tool.strict and is_strict_for_openai(tool.parameters)
         if function["strict"] != tool.strict:
-            request.converted.append(f"{tool.at}/strict")
+            request.converted.append(tool.at + request.places.get("strict", "/strict"))
     if tool.cache is not None:
-        request.dropped.append(f"{tool.at}/cache_control")
+        request.dropped.append(request.mark(tool.at))
     return {"type": "function", "function": function}
 
 
@@ -106,6 +106,9 @@ def _write_effort(request: Request, body: JsonObject) -> None:
         budget = request.thinking_budget
         body["reasoning_effort"] = next((word for limit, word in _EFFORT_OF_BUDGET if budget < limit), "high")
         request.converted.append(request.place("thinking_budget"))
+    elif request.thinking:
+        # There is no word for "as you see fit": a model that reasons does so by default.
+        request.converted.append(request.place("thinking"))
 
 
 def _write_format(request: Request, body: JsonObject) -> None:

@@ -52,19 +52,16 @@ def detail(thinking: Thinking, index: int) -> JsonObject:
     return {"type": "reasoning.text", "text": thinking.text, "signature": thinking.signature, **common}
 
 
-def is_ours(message: Json) -> bool:
-    """Whether a message carries reasoning that this gateway handed out for another dialect's provider."""
-    if not isinstance(message, dict):
-        return False
-    details = message.get("reasoning_details")
-    return isinstance(details, list) and any(
+def without_ours(message: Json) -> JsonObject | None:
+    """The message without reasoning that this gateway handed out for another dialect's provider; ``None`` if it has
+    none of that."""
+    if not isinstance(message, dict) or not isinstance(details := message.get("reasoning_details"), list):
+        return None
+    if not any(
         isinstance(part, dict) and isinstance(form := part.get("format"), str) and form.startswith(_OURS)
         for part in details
-    )
-
-
-def without(message: JsonObject) -> JsonObject:
-    """The message without its reasoning."""
+    ):
+        return None
     return {k: v for k, v in message.items() if k not in ("reasoning_details", "reasoning_content", "reasoning")}
 
 

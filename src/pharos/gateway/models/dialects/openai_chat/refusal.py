@@ -11,10 +11,11 @@ from types import MappingProxyType
 
 import orjson
 
-from pharos.core.fault import Category, FaultDocument
+from pharos.core.fault import FaultDocument
 from pharos.core.wire import JsonObject
+from pharos.gateway.models import faults
 from pharos.gateway.models.canonical import Failure, FailureClass
-from pharos.gateway.models.dialects.refusals import by_status, parsed, plain, readable, retry_after
+from pharos.gateway.models.dialects.refusals import by_status, parsed, plain, readable, retry_after, written
 from pharos.gateway.models.sse import encode
 
 CODES: Mapping[str, FailureClass] = MappingProxyType(
@@ -76,6 +77,16 @@ _WRITTEN: Mapping[int, tuple[str, str]] = MappingProxyType(
     }
 )
 
+_KNOWN: Mapping[str, str] = MappingProxyType(
+    {
+        faults.MODEL_NOT_FOUND.code: "model_not_found",
+        faults.CONTEXT_EXCEEDED.code: "context_length_exceeded",
+        faults.CONTENT_FILTERED.code: "content_filter",
+        faults.BUDGET_EXCEEDED.code: "insufficient_quota",
+    }
+)
+"""Faults that clients of the dialect know by a code of its own."""
+
 
 def read_failure(status: int, headers: Sequence[tuple[str, str]], body: bytes) -> Failure:
     """Classify an error response."""
@@ -96,12 +107,9 @@ def failure_in_stream(document: JsonObject, data: bytes) -> Failure:
 
 def write_fault(document: FaultDocument) -> JsonObject:
     """The error object, with the whole fault beside it. Official SDKs raise by the HTTP status."""
-    kind, code = _WRITTEN.get(document.status, ("server_error", "server_error"))
-    if document.category is Category.QUOTA and document.status == 429 and document.retry.after_seconds is None:
-        # A limit that does not come back by waiting is a quota: SDK users know this code.
-        kind = code = "insufficient_quota"
-    elif document.status == 404 and (document.subject or "").startswith("Model/"):
-        code = "model_not_found"
+    general = ("server_error", "server_error") if document.status >= 500 else _WRITTEN[400]
+    kind, code = _WRITTEN.get(document.status, general)
+    code = _KNOWN.get(document.code, code)
     return {
         "error": {
             "message": document.detail or document.title,
@@ -127,12 +135,12 @@ def _error(document: JsonObject) -> tuple[str, str, str]:
     message = holder.get("message")
     if not isinstance(message, str):
         detail = document.get("detail")
-        message = detail if isinstance(detail, str) else orjson.dumps(holder).decode() if holder else ""
+        message = detail if isinstance(detail, str) else written(holder)
     kind, code = holder.get("type"), holder.get("code")
     return (
         readable(message),
-        kind[:100] if isinstance(kind, str) else "",
-        str(code)[:100] if isinstance(code, str | int) and not isinstance(code, bool) else "",
+        readable(kind)[:100] if isinstance(kind, str) else "",
+        readable(str(code))[:100] if isinstance(code, str | int) and not isinstance(code, bool) else "",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 
 from pharos.core.wire import Json, JsonObject
@@ -22,6 +23,9 @@ def write_turns(request: Request, model: str) -> list[Json]:
     messages: list[Json] = []
     for turn in request.turns:
         messages += writer.write(turn)
+    if request.turns and request.turns[-1].role == "assistant":
+        # Anthropic continues a last message of the assistant's; here it is one more message of the history.
+        request.converted += [block.at for block in request.turns[-1].blocks[-1:]]
     return messages
 
 
@@ -72,7 +76,7 @@ class _Writer:
 
     def call(self, block: ToolCall) -> JsonObject:
         if block.cache is not None:
-            self.request.dropped.append(f"{block.at}/cache_control")
+            self.request.dropped.append(self.request.mark(block.at))
         name = legal(block.name, LONGEST_NAME)
         if name != block.name:
             self.request.renamed[name] = block.name
@@ -102,15 +106,27 @@ class _Writer:
 
     def content(self, blocks: Sequence[Block], glue: str = "\n\n") -> Json:
         """One string where that says everything: the form every server knows. Parts otherwise."""
+        blocks = [self.as_text(block) if isinstance(block, Document) else block for block in blocks]
         if not self.breakpoints:
             self.request.dropped += [
-                f"{block.at}/cache_control"
+                self.request.mark(block.at)
                 for block in blocks
                 if isinstance(block, Text | Image | Document) and block.cache is not None
             ]
         if all(isinstance(block, Text) and not (self.breakpoints and block.cache) for block in blocks):
             return glue.join(block.text for block in blocks if isinstance(block, Text))
         return [part for block in blocks if (part := self.part(block)) is not None]
+
+    def as_text(self, block: Document) -> Block:
+        """A text file's text, to stand in the message: the dialect takes files of other types only."""
+        if not block.media_type.startswith("text/"):
+            return block
+        try:
+            text = base64.b64decode(block.data, validate=True).decode()
+        except ValueError:
+            return block
+        self.request.converted.append(block.at)
+        return Text(f"{block.name}\n\n{text}" if block.name else text, block.cache, block.at)
 
     def part(self, block: Block) -> JsonObject | None:
         part: JsonObject
@@ -129,7 +145,7 @@ class _Writer:
             mark: JsonObject = {"mode": "explicit"}
             if block.cache == "1h":
                 mark["ttl"] = "30m"
-                self.request.converted.append(f"{block.at}/cache_control")
+                self.request.converted.append(self.request.mark(block.at))
             part["prompt_cache_breakpoint"] = mark
         return part
 

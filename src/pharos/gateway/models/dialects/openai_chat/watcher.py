@@ -7,6 +7,7 @@ import orjson
 from pharos.gateway.models.dialects.dialect import Seen
 from pharos.gateway.models.dialects.openai_chat.refusal import failure_in_stream
 from pharos.gateway.models.dialects.openai_chat.words import read_usage
+from pharos.gateway.models.dialects.parts import length
 from pharos.gateway.models.sse import Frame
 from pharos.mesh.facts import Usage
 
@@ -83,20 +84,20 @@ class ChatWatcher:
 
 
 def _length(delta: dict[str, object]) -> int:
-    """Characters of content in a delta: text, reasoning, refusal and tool calls."""
+    """Bytes of content in a delta: text, reasoning, refusal and tool calls."""
     if isinstance(text := delta.get("content"), str) and len(delta) <= 2:
-        return len(text)
+        return length(text)
     size = 0
     for key, value in delta.items():
         if key in ("role", "name") or not value:
             continue
         if isinstance(value, str):
-            size += len(value)
+            size += length(value)
         elif key == "tool_calls" and isinstance(value, list):
             for call in value:
                 function = call.get("function")
                 # A call's beginning is content too, before its first argument.
-                size += len(call.get("id") or "") + len((function.get("arguments") if function else "") or "")
+                size += len(call.get("id") or "") + length((function.get("arguments") if function else "") or "")
         elif isinstance(value, list):
             size += len(value)
         else:
