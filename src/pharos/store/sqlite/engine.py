@@ -8,6 +8,7 @@ in ``views.db``, blobs in files.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from pharos.store.sqlite.appends import LogStage, prepare_append
 from pharos.store.sqlite.blobs import FileBlobs
 from pharos.store.sqlite.catalog import SqliteCatalog
 from pharos.store.sqlite.changes import CatalogStage, prepare_put, prepare_status
+from pharos.store.sqlite.checkpoint import Checkpointer
 from pharos.store.sqlite.codec import to_position
 from pharos.store.sqlite.counters import CounterStage, SqliteCounters, prepare_reserve, prepare_settle
 from pharos.store.sqlite.home import Home
@@ -56,7 +58,8 @@ class SqliteStore:
 
     def __init__(self, home: Home, *, full_sync: bool) -> None:
         self._home = home
-        connection = schema.open_writer(home.city, schema.CITY, full_sync=full_sync)
+        self._connection = connection = schema.open_writer(home.city, schema.CITY, full_sync=full_sync)
+        self._checkpointer = Checkpointer(home.city, connection)
         # A view can always be folded again, so its transactions need not wait for the disk.
         views_connection = schema.open_writer(home.views, schema.VIEWS)
         journal = Journal()
@@ -125,4 +128,10 @@ class SqliteStore:
         await self._view_readers.close()
         await self._readers.close()
         await self._blobs.close()
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        """The last connection to close leaves a database without a write-ahead log beside it."""
+        self._checkpointer.close()
+        self._connection.close()
         self._home.release()

@@ -7,7 +7,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from queue import Empty, SimpleQueue
 from typing import Any
 
 import apsw
@@ -18,6 +17,7 @@ from pharos.store.ports import Append, Command, Result
 from pharos.store.sqlite.appends import LogStage
 from pharos.store.sqlite.clock import now
 from pharos.store.sqlite.failures import STORAGE_ERRORS, storage_refusal
+from pharos.store.sqlite.handoff import Handoff
 from pharos.store.sqlite.hub import Hub, Published
 from pharos.store.sqlite.journal import Journal
 from pharos.store.sqlite.refusal import Refusal
@@ -74,9 +74,10 @@ class Writer:
         self._stages = stages
         self._handlers = handlers
         self._hub = hub
-        self._queue: SimpleQueue[Request | None] = SimpleQueue()
+        self._queue: Handoff[Request | None] = Handoff()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting = 0
+        self._waking = False
         self._room: deque[asyncio.Future[None]] = deque()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="pharos-writer", daemon=True)
@@ -101,20 +102,30 @@ class Writer:
         future: asyncio.Future[Sequence[Result]] = loop.create_future()
         self._waiting += 1
         self._queue.put(Request(future, steps, origin))
+        if not self._waking:
+            # At the end of this turn of the loop: the commits of all who are ready now go in one group.
+            self._waking = True
+            loop.call_soon(self._wake)
         return await future
 
     async def close(self) -> None:
-        """Finish what was taken, then close the connection. Idempotent."""
+        """Finish what was taken, then end the thread. Idempotent."""
         if not self._closing:
             self._closing = True
             self._queue.put(None)
+            self._queue.wake()
         await asyncio.to_thread(self._thread.join)
+
+    def _wake(self) -> None:
+        self._waking = False
+        self._queue.wake()
 
     def _bind(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._loop is not None and not self._loop.is_closed():
             raise RuntimeError("a store belongs to the event loop that used it first")
         self._loop = loop
         self._waiting = 0
+        self._waking = False
 
     async def _wait_for_room(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
@@ -147,26 +158,15 @@ class Writer:
     # On the writer's thread.
 
     def _run(self) -> None:
-        take = self._queue.get
-        take_more = self._queue.get_nowait
         closing = False
         while not closing:
-            group: list[Request] = []
-            request = take()
-            try:
-                while request is not None:
-                    group.append(request)
-                    if len(group) == MAX_GROUP:
-                        break
-                    request = take_more()
-                else:
-                    closing = True
-            except Empty:
-                pass
+            taken = self._queue.take(MAX_GROUP)
+            group = [request for request in taken if request is not None]
+            closing = len(group) < len(taken)
             if group:
                 events: list[Published] = []
                 self._answer(self._transact(group, events), events)
-        self._connection.close()
+        self._queue.close()
 
     def _answer(self, outcomes: Sequence[tuple[Request, Outcome]], events: Sequence[Published]) -> None:
         """One wake-up of the event loop for the whole group."""
