@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, StringConstraints
 
 from pharos.core.fault import Fault
 from pharos.core.principal import Principal
@@ -110,7 +110,7 @@ class Resource(Wire, Generic[S]):
     kind: str
     metadata: Metadata
     spec: S
-    status: Status = Field(default_factory=Status)
+    status: SerializeAsAny[Status] = Field(default_factory=Status)
 
     @property
     def id(self) -> ResourceId:
