@@ -1,8 +1,8 @@
 """The faults of a model call.
 
-Statuses are chosen by what the official SDKs do with them: they repeat 408, 409, 429 and every 5xx on their own, which is
-right for what passes with time and wrong for what somebody must mend first. So a budget that is used up is 402 and a
-missing price 422; and every answer also says ``x-should-retry``, which both SDKs obey.
+Statuses are chosen by what the official SDKs do with them: they repeat 408, 409, 429 and every 5xx on their own, which
+is right for what passes with time and wrong for what somebody must mend first. So a budget that is used up is 402 and
+a missing price 422; and every refusal also says ``x-should-retry``, which both SDKs obey.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ BUDGET_MISSING = FaultCode(
 )  # fmt: skip
 MODEL_UNPRICED = FaultCode(
     "MODEL_UNPRICED", "Price unknown", 422, Category.POLICY,
-    "A budget applies and part of the call's price is not known, so its cost cannot be bounded. Apply a `Price`, or set "
-    "`unpriced: allow` on the model to call it outside the budget's protection.", Retry.AFTER_FIX,
+    "A budget applies and part of the call's price is not known, so its cost cannot be bounded. Apply a `Price`, or "
+    "set `unpriced: allow` on the model to call it outside the budget's protection.", Retry.AFTER_FIX,
 )  # fmt: skip
 MODEL_UNAVAILABLE = FaultCode(
     "MODEL_UNAVAILABLE", "No provider can answer", 503, Category.DEPENDENCY,

@@ -1,0 +1,133 @@
+"""What a request can use at most, and what it used at least.
+
+Bounds are for money: they must hold, so they count a token for every byte of the request (no tokeniser makes more
+tokens than there are bytes) and a generous fixed number for what bytes do not bound (images, files). Estimates are for
+usage that nobody reported: of a call that was cut off, and of calls that wait for their turn under a token rate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pharos.core.wire import Json, JsonObject
+from pharos.gateway.models.dialects.dialect import Ask
+from pharos.gateway.models.kinds import ModelSpec
+from pharos.mesh.facts import Usage
+
+DEFAULT_MAX_OUTPUT = 4096
+"""Output limit set on a call that must be bounded where neither the client nor the model names one."""
+
+TOOL_PROMPT = 1024
+"""Tokens of the hidden instructions that providers add when tools are declared."""
+
+DOCUMENT_FACTOR = 8
+"""How many attachments a document counts as: its pages are read as text and as images."""
+
+BYTES_PER_TOKEN = 3
+"""For estimates. English text has about four; code, numbers and other scripts fewer. Leans to the dear side."""
+
+_UNSAID_OUTPUT = 1024
+"""Output a call is estimated at where the client names no limit."""
+
+_BOUNDED = frozenset({"text", "input_text", "refusal", "tool_use", "tool_result", "thinking", "redacted_thinking"})
+"""Content parts whose tokens are bounded by their bytes (``tool_result`` is looked into)."""
+
+_DOCUMENTS = frozenset({"document", "file", "input_file", "container_upload"})
+
+_SERVER_TOOLS = ("web_search", "web_fetch", "code_execution", "mcp", "tool_search")
+"""Prefixes of tool types that the provider runs itself, at prices and with input of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Upper bounds of one request, and its estimate."""
+
+    input_tokens: int
+    output_tokens: int
+    set_output: int | None
+    """The output limit that must be written into the request for the bound to hold; ``None``: it has one."""
+    estimate: int
+    """Tokens it will probably use, in and out."""
+
+
+def bounds_of(raw: bytes, body: JsonObject, ask: Ask, spec: ModelSpec, *, capped: bool) -> Bounds:
+    """Bounds of a request. ``capped``: a money limit applies, so that the output must have a limit."""
+    size = len(raw)
+    tokens = size + attachments(ask) * spec.attachment_tokens
+    if ask.tools:
+        tokens += TOOL_PROMPT
+    output = ask.max_output
+    set_output = None
+    if output is None:
+        limit = spec.max_output_tokens or DEFAULT_MAX_OUTPUT
+        if capped or spec.max_output_tokens is not None:
+            set_output = limit
+        choices = body.get("n")
+        output = limit * (choices if isinstance(choices, int) and choices > 1 else 1)
+        estimate = min(output, _UNSAID_OUTPUT)
+    else:
+        estimate = output
+    return Bounds(tokens, output, set_output, estimate_tokens(size) + estimate)
+
+
+def attachments(ask: Ask) -> int:
+    """How many parts of the conversation are not bounded by their bytes; documents count several times."""
+    count = 0
+    for turn in ask.turns:
+        if type(turn) is dict:
+            content = turn.get("content")
+            if type(content) is list:
+                count += _attached(content)
+    return count
+
+
+def _attached(parts: list[Json]) -> int:
+    count = 0
+    for part in parts:
+        if type(part) is not dict:
+            continue
+        kind = part.get("type")
+        if kind in _BOUNDED:
+            inner = part.get("content")
+            if type(inner) is list:
+                count += _attached(inner)
+        else:
+            count += DOCUMENT_FACTOR if kind in _DOCUMENTS else 1
+    return count
+
+
+def unpriceable(body: JsonObject) -> str:
+    """What in the request costs money that no token count shows, or an empty string.
+
+    Tools that the provider runs are billed by use and bring input nobody can foresee; audio has prices of its own.
+    """
+    tools = body.get("tools")
+    if isinstance(tools, list):
+        for tool in tools:
+            kind = tool.get("type") if isinstance(tool, dict) else None
+            if isinstance(kind, str) and kind.startswith(_SERVER_TOOLS):
+                return f"the tool {kind[:64]}"
+    for name in ("web_search_options", "mcp_servers"):
+        if body.get(name):
+            return name
+    modalities = body.get("modalities")
+    if isinstance(modalities, list) and "audio" in modalities:
+        return "audio output"
+    return ""
+
+
+def estimate_tokens(size: int) -> int:
+    """Tokens of this many bytes, roughly."""
+    return -(-size // BYTES_PER_TOKEN)
+
+
+def estimated_usage(reported: Usage | None, request_bytes: int, output_bytes: int) -> Usage:
+    """Usage of a call whose end nobody saw: what was reported until then, the rest from the bytes that passed."""
+    usage: Usage = reported.copy() if reported is not None else {}
+    if not any(name in usage for name in ("input", "cacheRead", "cacheWrite5m", "cacheWrite1h")):
+        usage["input"] = estimate_tokens(request_bytes)
+    seen = estimate_tokens(output_bytes)
+    if seen > usage.get("output", 0) + usage.get("reasoning", 0):
+        usage["output"] = seen - usage.get("reasoning", 0)
+    usage["estimated"] = True
+    return usage

@@ -1,0 +1,203 @@
+"""A model call on its way through the layers, and what comes back.
+
+A layer is ``async (call, next) -> Reply``. It may refuse (raise a ``Fault``), note something on the call, change the
+reply, or call ``next`` again. ``Call`` is the one object they share; each field is written by the layer named beside it
+and only read further in.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+from pharos.core.wire import JsonObject
+from pharos.gateway.models.bounds import Bounds
+from pharos.gateway.models.canonical import Failure
+from pharos.gateway.models.dialects.dialect import Ask, Dialect
+from pharos.gateway.models.limits import Taken
+from pharos.gateway.models.money import Purse
+from pharos.gateway.models.plans import KeyPlan, ModelPlan, Target
+from pharos.gateway.models.prices import Rates
+from pharos.gateway.models.watchdog import Watchdog
+from pharos.mesh.facts import Outcome, Usage
+from pharos.trust.authenticator import Identity
+
+RawHeaders = Sequence[tuple[bytes, bytes]]
+
+NOTHING_ASKED = Ask(model="", stream=False, max_output=None, turns=(), tools=(), wants_usage=False, user="")
+
+
+class Attempt:
+    """One request to one provider, from its start to its single end."""
+
+    __slots__ = (
+        "answered",
+        "cost",
+        "fault",
+        "first_token_at",
+        "latency",
+        "number",
+        "open",
+        "outcome",
+        "rates",
+        "sent",
+        "started",
+        "started_at",
+        "status",
+        "target",
+        "tier",
+        "usage",
+    )
+
+    def __init__(self, number: int, target: Target, rates: Rates | None) -> None:
+        self.number = number
+        self.target = target
+        self.rates = rates
+        self.started = time.monotonic()
+        self.started_at = datetime.now(UTC)
+        self.open = True
+        self.sent = False
+        """Whether the provider may have received it."""
+        self.outcome: Outcome = "unknown"
+        self.status = 0
+        self.fault = ""
+        self.answered = ""
+        self.tier = ""
+        """Service tier that the provider says it served, where it says so."""
+        self.usage: Usage = {}
+        self.cost = 0
+        """Billionths; 0 also where the price is unknown (then ``rates`` is ``None``)."""
+        self.first_token_at: float | None = None
+        self.latency = 0.0
+        """Seconds."""
+        target.upstream.begin()
+
+    def end(self, outcome: Outcome, usage: Usage | None, *, against: bool = False, fault: str = "") -> None:
+        """The attempt is over. Only the first call counts. ``against``: the end tells against the provider."""
+        if not self.open:
+            return
+        self.open = False
+        now = time.monotonic()
+        self.latency = now - self.started
+        self.outcome = outcome
+        self.fault = fault
+        if usage is not None:
+            self.usage = usage
+            if self.tier:
+                self.rates = self.target.rates(self.started_at, self.tier) or self.rates
+            if self.rates is not None:
+                self.cost = self.rates.cost(usage)
+        succeeded = True if outcome == "ok" else False if against else None
+        self.target.upstream.end(now, succeeded=succeeded)
+
+
+@dataclass(slots=True)
+class Call:
+    """One logical call of a client: however many attempts it takes, it is counted, recorded and answered once."""
+
+    # entrance
+    id: str
+    dialect: Dialect
+    headers: RawHeaders
+    read: Callable[[], Awaitable[bytes]]
+    """Reads the body, once."""
+    watchdog: Watchdog
+    correlation: str = ""
+    started: float = field(default_factory=time.monotonic)
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    # authenticate
+    authenticated: bool = False
+    identity: Identity = field(init=False)
+    key: KeyPlan = field(init=False)
+
+    # understand
+    raw: bytes = b""
+    body: JsonObject = field(default_factory=dict)
+    ask: Ask = NOTHING_ASKED
+    session: str = ""
+
+    # admit
+    model: ModelPlan = field(init=False)
+    deadline: float = float("inf")
+    """When all of it must be over, on the clock of ``time.monotonic``."""
+    bounds: Bounds = field(init=False)
+    tier: str = ""
+    """Service tier the client asked for."""
+    purse: Purse | None = None
+    taken: Taken | None = None
+
+    # route
+    candidates: Sequence[Target] = ()
+    route: dict[str, str] = field(default_factory=dict)
+
+    # attempt
+    attempts: list[Attempt] = field(default_factory=list)
+    passed: bytes = b""
+    """A refusal in the client's own dialect, as the provider wrote it."""
+    gone: bool = False
+    """The client has left."""
+    ended: bool = False
+    """The bytes that come next are the last of a stream."""
+    outcome: Outcome = "unknown"
+    fault: str = ""
+    recorded: bool = False
+
+    def header(self, name: bytes) -> str:
+        """First value of a request header (``name`` in lower case), or an empty string."""
+        for known, value in self.headers:
+            if known == name:
+                return value.decode("latin-1")
+        return ""
+
+    @property
+    def attempt(self) -> Attempt:
+        """The attempt that is under way."""
+        return self.attempts[-1]
+
+    @property
+    def drains(self) -> bool:
+        """Whether an attempt is under way that is to be read to its end although the client has left."""
+        return bool(self.attempts) and self.attempts[-1].open and self.attempts[-1].target.upstream.drains
+
+
+class Body(Protocol):
+    """The body of a streamed reply."""
+
+    def __aiter__(self) -> Body: ...
+
+    async def __anext__(self) -> bytes:
+        """The next bytes to send."""
+
+    async def aclose(self) -> None:
+        """No more will be read. Ends what is open; idempotent."""
+
+
+@dataclass(slots=True)
+class Reply:
+    """What is sent to the client. ``headers`` come on top of those the entrance always sends."""
+
+    status: int
+    content_type: bytes
+    body: bytes | Body
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+
+
+Next = Callable[[Call], Awaitable[Reply]]
+
+
+class Layer(Protocol):
+    """One concern of a call."""
+
+    async def __call__(self, call: Call, next: Next) -> Reply: ...
+
+
+class UpstreamFailed(Exception):
+    """An attempt failed before anything reached the client: another one may follow."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.cls.value)
+        self.failure = failure

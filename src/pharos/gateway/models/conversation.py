@@ -1,0 +1,55 @@
+"""What lets calls be stitched into conversations, without keeping a word of them.
+
+A call carries the whole conversation so far. Its *marks* are digests of that list up to each of its last turns; a later
+call that repeats the list and adds to it shows the earlier call's last mark among its own. Prompt cache markers are
+left out of the digest: clients move them from turn to turn, and they are not part of what was said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+
+import orjson
+
+from pharos.core.wire import Json
+from pharos.mesh.facts import Conversation
+
+TURNS = 8
+"""How many of the last turns are marked: a client may add several (tool results) between two calls."""
+
+MAX_ID = 256
+"""Characters of a caller's own conversation id that are kept."""
+
+_MARKER = "cache_control"
+
+
+def conversation(id: str, turns: Sequence[Json]) -> Conversation:
+    """The stitching data of one call. ``id`` is the caller's own, or empty."""
+    digest = blake2b(digest_size=12)
+    marks: list[str] = []
+    first = len(turns) - TURNS
+    for place, turn in enumerate(turns):
+        # The length stands before each turn, so that no two lists have the same bytes.
+        said = orjson.dumps(_without_markers(turn), option=orjson.OPT_SORT_KEYS)
+        digest.update(b"%d:" % len(said))
+        digest.update(said)
+        if place >= first:
+            marks.append(digest.hexdigest())
+    return {"id": id[:MAX_ID], "marks": marks}
+
+
+def _without_markers(turn: Json) -> Json:
+    if not isinstance(turn, dict):
+        return turn
+    content = turn.get("content")
+    if _MARKER not in turn and not (isinstance(content, list) and any(_marked(block) for block in content)):
+        return turn
+    bare = {name: value for name, value in turn.items() if name != _MARKER}
+    if isinstance(content, list):
+        bare["content"] = [_without_markers(block) for block in content]
+    return bare
+
+
+def _marked(block: Json) -> bool:
+    return isinstance(block, dict) and _MARKER in block

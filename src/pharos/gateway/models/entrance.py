@@ -1,0 +1,249 @@
+"""Where model calls come in: plain ASGI, because this path is the city's busiest.
+
+The entrance turns a request into a ``Call``, sends what the layers reply, and speaks the client's dialect also when it
+refuses. It notices when the client leaves, whatever the call is doing then, and sees to it that every call is ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+
+import orjson
+
+from pharos.core.fault import INTERNAL, TIMEOUT, TOO_LARGE, Fault, Retry
+from pharos.core.ids import uuid7
+from pharos.core.plane import CORRELATION, Receive, Scope, Send
+from pharos.core.principal import Principal
+from pharos.gateway.models.call import Body, Call, Next, RawHeaders, Reply
+from pharos.gateway.models.dialects.dialect import Dialect
+from pharos.gateway.models.settlement import Settlements
+from pharos.gateway.models.watchdog import Expired, Watchdog
+
+_log = logging.getLogger(__name__)
+
+MAX_BODY = 32 * 1024 * 1024
+"""Bytes of a request, unless the plane is told otherwise."""
+
+BODY_SECONDS = 60.0
+"""How long a client may take to send its request."""
+
+STALL_SECONDS = 120.0
+"""How long a client may read nothing of a stream before it counts as gone."""
+
+OPERATION = "models.call"
+"""Name under which faults of this path are resolved."""
+
+Resolve = Callable[[Fault, Principal | None, str, str], Fault]
+"""``Invoker.resolve``: makes a fault fit for its caller."""
+
+_FINAL = frozenset({Retry.NEVER, Retry.AFTER_FIX})
+
+
+class Entrance:
+    """An ASGI application for one dialect's call route."""
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        stack: Next,
+        settlements: Settlements,
+        resolve: Resolve,
+        *,
+        max_body: int = MAX_BODY,
+    ) -> None:
+        self._dialect = dialect
+        self._stack = stack
+        self._settlements = settlements
+        self._resolve = resolve
+        self._max_body = max_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one call."""
+        id = uuid7()
+        watchdog = Watchdog()
+        conversation = _Client(scope["headers"], receive, send, watchdog, self._max_body)
+        call = Call(
+            id=id,
+            dialect=self._dialect,
+            headers=scope["headers"],
+            read=conversation.read,
+            watchdog=watchdog,
+            correlation=scope.get(CORRELATION) or id,
+        )
+        conversation.call = call
+        self._settlements.begin(id)
+        try:
+            await self._serve(call, conversation)
+        except asyncio.CancelledError:
+            if not call.gone or not conversation.uncancelled():
+                raise  # the server is shutting down
+        finally:
+            self._settlements.end(id)
+            watchdog.close()
+            conversation.close()
+
+    async def _serve(self, call: Call, client: _Client) -> None:
+        try:
+            reply = await self._stack(call)
+        except Fault as fault:
+            await client.refuse(self._refusal(call, fault))
+            return
+        except Exception as error:  # noqa: BLE001 - a defect must not bring the process down, nor show itself
+            # The places, not the words: an error's text may quote a prompt.
+            frames = "".join(traceback.format_tb(error.__traceback__))
+            _log.error("defect in call %s: %s\n%s", call.id, type(error).__name__, frames)
+            await client.refuse(self._refusal(call, INTERNAL()))
+            return
+        headers = _own_headers(call, reply)
+        if isinstance(reply.body, bytes):
+            await client.answer(reply, headers, reply.body)
+        else:
+            await client.stream(reply, headers, reply.body)
+
+    def _refusal(self, call: Call, fault: Fault) -> Reply:
+        """A fault as the client's dialect says it, with the whole of it under ``pharos``."""
+        principal = call.identity.principal if call.authenticated else None
+        return refusal(self._dialect, self._resolve(fault, principal, OPERATION, call.correlation), call.passed)
+
+
+class _Client:
+    """The other end of one request: reads its body once, sends it one answer, notices when it leaves."""
+
+    def __init__(self, headers: RawHeaders, receive: Receive, send: Send, watchdog: Watchdog, max_body: int) -> None:
+        self.call: Call
+        self._headers = headers
+        self._receive = receive
+        self._send = send
+        self._watchdog = watchdog
+        self._max_body = max_body
+        self._watcher: asyncio.Task[None] | None = None
+        self._task = asyncio.current_task()
+
+    async def read(self) -> bytes:
+        """The body. Raises ``TOO_LARGE`` and ``TIMEOUT``. From here on a client that leaves is noticed."""
+        for name, value in self._headers:
+            if name == b"content-length" and value.isdigit() and int(value) > self._max_body:
+                raise self._too_large()
+        try:
+            with self._watchdog.limit(BODY_SECONDS, "the body"):
+                body = await self._read()
+        except Expired:
+            raise TIMEOUT(f"The request's body did not arrive within {BODY_SECONDS:g} seconds.") from None
+        self._watcher = asyncio.get_running_loop().create_task(self._watch())
+        return body
+
+    async def _read(self) -> bytes:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise self._left()
+        first: bytes = message.get("body", b"")
+        if not message.get("more_body", False):
+            if len(first) > self._max_body:
+                raise self._too_large()
+            return first
+        pieces = [first]
+        size = len(first)
+        while message.get("more_body", False):
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise self._left()
+            piece: bytes = message.get("body", b"")
+            size += len(piece)
+            if size > self._max_body:
+                raise self._too_large()
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def _left(self) -> Fault:
+        self.call.gone = True
+        return TIMEOUT("The client left before its request was complete.")
+
+    def _too_large(self) -> Fault:
+        return TOO_LARGE(
+            f"A request may have {self._max_body} bytes.", facts={"limitBytes": self._max_body}, pointer=""
+        )
+
+    async def _watch(self) -> None:
+        """Wait for the client to leave; then stop the call, unless it is to be read to its end or is over."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        call = self.call
+        call.gone = True
+        if not call.drains and not call.recorded and self._task is not None:
+            self._task.cancel()
+
+    def uncancelled(self) -> bool:
+        """Take back the cancellation of the watcher; whether there was no other."""
+        return self._task is not None and self._task.uncancel() == 0
+
+    def close(self) -> None:
+        """Stop watching."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+
+    async def refuse(self, reply: Reply) -> None:
+        """Send a refusal."""
+        if isinstance(reply.body, bytes):
+            await self.answer(reply, _own_headers(self.call, reply), reply.body)
+
+    async def answer(self, reply: Reply, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        """Send a whole answer."""
+        headers.append((b"content-length", b"%d" % len(body)))
+        await self._send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def stream(self, reply: Reply, headers: list[tuple[bytes, bytes]], body: Body) -> None:
+        """Send a stream, each chunk as it comes. A client that stops reading stops the provider; one that leaves, too,
+        unless the provider is to be read to its end."""
+        call, send, watchdog = self.call, self._send, self._watchdog
+        headers.append((b"cache-control", b"no-cache"))
+        try:
+            await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+            async for chunk in body:
+                if call.gone:
+                    continue
+                with watchdog.limit(STALL_SECONDS, "the client"):
+                    await send({"type": "http.response.body", "body": chunk, "more_body": not call.ended})
+        except Expired:
+            call.gone = True
+            _log.info("call %s: the client read nothing for %g seconds", call.id, STALL_SECONDS)
+        finally:
+            await body.aclose()
+        if not call.ended and not call.gone:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def refusal(dialect: Dialect, fault: Fault, passed: bytes = b"") -> Reply:
+    """A fault as a dialect says it. ``passed`` is a refusal the provider wrote in the same dialect: its words stay."""
+    document = fault.document
+    body = dialect.write_fault(document)
+    if passed:
+        with suppress(orjson.JSONDecodeError):
+            own = orjson.loads(passed)
+            if isinstance(own, dict) and "error" in own:
+                body = {**own, "pharos": body["pharos"]}
+    headers = [(b"x-should-retry", b"false" if document.retry.retry in _FINAL else b"true")]
+    after = document.retry.after_seconds
+    if after is not None:
+        headers.append((b"retry-after", b"%d" % max(1, math.ceil(after))))
+        headers.append((b"retry-after-ms", b"%d" % max(1, math.ceil(after * 1000))))
+    return Reply(document.status, b"application/json", orjson.dumps(body), headers)
+
+
+def _own_headers(call: Call, reply: Reply) -> list[tuple[bytes, bytes]]:
+    """What every answer says about the call."""
+    id = call.id.encode()
+    headers = [(b"content-type", reply.content_type), (b"x-pharos-call", id), (b"request-id", id)]
+    if call.candidates:
+        headers.append((b"x-pharos-model", call.model.name.encode()))
+    if call.attempts:
+        headers.append((b"x-pharos-provider", call.attempt.target.upstream.name.encode()))
+        if call.bounds.set_output is not None:
+            headers.append((b"x-pharos-max-output", b"%d" % call.bounds.set_output))
+    headers += reply.headers
+    return headers

@@ -1,0 +1,318 @@
+"""What a call looks like to its provider, and the provider's answer to the client.
+
+Two ways: on the *diagonal* client and provider speak the same dialect, so the body is edited in place and the stream is
+only watched; *crossing*, both directions go through the canonical model. The layers do not know which of the two it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, cast
+
+import orjson
+
+from pharos.core.wire import JsonObject
+from pharos.gateway.models.bounds import DEFAULT_MAX_OUTPUT, estimate_tokens
+from pharos.gateway.models.call import Call
+from pharos.gateway.models.canonical import (
+    BlockStarted,
+    Delta,
+    Failed,
+    Failure,
+    FailureClass,
+    Finished,
+    Request,
+    Started,
+    StreamEvent,
+)
+from pharos.gateway.models.dialects.dialect import Dialect, Edits
+from pharos.gateway.models.plans import Target
+from pharos.gateway.models.sse import Parser
+from pharos.gateway.models.transport import Headers
+from pharos.mesh.facts import Usage
+
+_TIER = re.compile(rb'"service_tier"\s*:\s*"([a-z_]{1,32})"')
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A whole answer as the client gets it."""
+
+    body: bytes
+    usage: Usage | None
+    model: str
+    tier: str = ""
+
+
+class Flow(Protocol):
+    """A streamed answer on its way through."""
+
+    content: bool
+    """Something the client can see has passed: from here on nobody else can answer."""
+    complete: bool
+    """The answer has come to its proper end."""
+    failure: Failure | None
+    """What went wrong; nothing that follows counts."""
+    tier: str
+
+    def feed(self, chunk: bytes) -> bytes:
+        """What the client gets for these bytes; may be empty."""
+
+    def end(self) -> bytes:
+        """The provider has closed the stream: what the client gets for what was left."""
+
+    @property
+    def usage(self) -> Usage | None: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def output_bytes(self) -> int: ...
+
+
+class Exchange(Protocol):
+    """One attempt's translation."""
+
+    dropped: Sequence[str]
+    """JSON pointers of what the provider's dialect cannot express."""
+
+    def request(self) -> bytes:
+        """The body for the provider. Raises ``INVALID`` where the request cannot be put into its dialect."""
+
+    def headers(self) -> Headers:
+        """Headers of the client that go with it."""
+
+    def whole(self, raw: bytes) -> Whole:
+        """Turn a whole answer. Raises ``ValueError`` where it is not one."""
+
+    def flow(self) -> Flow:
+        """Begin a stream."""
+
+
+def lied(message: str, status: int = 200) -> Failure:
+    """The provider did not keep to its protocol."""
+    return Failure(FailureClass.PROTOCOL, message, status=status)
+
+
+def parse_object(raw: bytes) -> JsonObject:
+    """A JSON object. Raises ``ValueError`` for anything else."""
+    body = orjson.loads(raw)
+    if not isinstance(body, dict):
+        raise ValueError("the answer is not a JSON object")
+    return cast("JsonObject", body)
+
+
+def exchange_for(call: Call, target: Target) -> Exchange:
+    """The way between the client's dialect and the target's."""
+    provider = target.upstream.dialect
+    if provider is call.dialect:
+        return Diagonal(call, target, provider)
+    return Crossing(call, target, provider)
+
+
+class Diagonal:
+    """Both sides speak one dialect: every byte passes as it is, but for the declared edits."""
+
+    __slots__ = ("_call", "_dialect", "_hide", "_target", "dropped")
+
+    def __init__(self, call: Call, target: Target, dialect: Dialect) -> None:
+        self._call = call
+        self._target = target
+        self._dialect = dialect
+        self._hide = call.ask.stream and not call.ask.wants_usage
+        self.dropped: Sequence[str] = ()
+
+    def request(self) -> bytes:
+        call = self._call
+        edits = Edits(self._target.model, self._hide, call.bounds.set_output)
+        return self._dialect.edit(call.raw, call.body, edits)
+
+    def headers(self) -> Headers:
+        forwarded = self._dialect.forwarded
+        if not forwarded:
+            return ()
+        found = []
+        for name, value in self._call.headers:
+            text = name.decode("latin-1")
+            if text in forwarded:
+                found.append((text, value.decode("latin-1")))
+        return found
+
+    def whole(self, raw: bytes) -> Whole:
+        body = parse_object(raw)
+        dialect = self._dialect
+        usage, model = dialect.usage(body), dialect.answered_model(body)
+        if usage is None:
+            dialect.read_answer(body)  # an answer without numbers must at least be an answer
+        tier = ""
+        if self._call.tier and (found := _TIER.search(raw)) is not None:
+            tier = found[1].decode()
+        return Whole(raw, usage, model, tier)
+
+    def flow(self) -> Flow:
+        return _Watched(self._dialect, self._hide, watch_tier=bool(self._call.tier))
+
+
+class _Watched:
+    """A stream that passes as it is. See :class:`Flow`."""
+
+    __slots__ = ("_parser", "_watch_tier", "_watcher", "complete", "content", "failure", "tier")
+
+    def __init__(self, dialect: Dialect, hide_usage: bool, *, watch_tier: bool) -> None:
+        self._parser = Parser()
+        self._watcher = dialect.watcher(hide_usage)
+        self._watch_tier = watch_tier
+        self.content = False
+        self.complete = False
+        self.failure: Failure | None = None
+        self.tier = ""
+
+    def feed(self, chunk: bytes) -> bytes:
+        if self._watch_tier and (found := _TIER.search(chunk)) is not None:
+            self.tier = found[1].decode()
+        out = []
+        see = self._watcher.see
+        try:
+            for frame in self._parser.feed(chunk):
+                seen = see(frame)
+                if seen.failure is not None:
+                    self.failure = seen.failure
+                    break
+                if seen.content:
+                    self.content = True
+                if not seen.hide:
+                    out.append(frame.raw)
+        except ValueError as error:
+            self.failure = lied(str(error))
+        if self._watcher.complete:
+            self.complete = True
+        return out[0] if len(out) == 1 else b"".join(out)
+
+    def end(self) -> bytes:
+        out = []
+        try:
+            for frame in self._parser.end():
+                seen = self._watcher.see(frame)
+                self.failure = self.failure or seen.failure
+                if not seen.hide:
+                    out.append(frame.raw)
+        except ValueError as error:
+            self.failure = self.failure or lied(str(error))
+        self.complete = self._watcher.complete
+        return b"".join(out)
+
+    @property
+    def usage(self) -> Usage | None:
+        return self._watcher.usage
+
+    @property
+    def model(self) -> str:
+        return self._watcher.model
+
+    @property
+    def output_bytes(self) -> int:
+        return self._watcher.output_bytes
+
+
+class Crossing:
+    """Two dialects: through the canonical call, answer and events."""
+
+    __slots__ = ("_call", "_provider", "_request", "_target", "dropped")
+
+    def __init__(self, call: Call, target: Target, provider: Dialect) -> None:
+        self._call = call
+        self._target = target
+        self._provider = provider
+        self._request: Request = call.dialect.read_request(call.body)
+        self.dropped: Sequence[str] = self._request.dropped
+
+    def request(self) -> bytes:
+        call, request = self._call, self._request
+        if request.max_output is None and call.bounds.set_output is not None:
+            request = self._request = replace(request, max_output=call.bounds.set_output)
+        limit = call.model.spec.max_output_tokens or DEFAULT_MAX_OUTPUT
+        body = self._provider.write_request(request, self._target.model, limit)
+        self.dropped = request.dropped
+        return orjson.dumps(body)
+
+    def headers(self) -> Headers:
+        return ()
+
+    def whole(self, raw: bytes) -> Whole:
+        answer = self._provider.read_answer(parse_object(raw), self._request.renamed)
+        body = self._call.dialect.write_answer(answer, self._call.ask.model)
+        return Whole(orjson.dumps(body), answer.usage, answer.model)
+
+    def flow(self) -> Flow:
+        return _Translated(self._call, self._provider, self._request)
+
+
+class _Translated:
+    """A stream between two dialects. See :class:`Flow`."""
+
+    __slots__ = (
+        "_parser",
+        "_reader",
+        "_writer",
+        "complete",
+        "content",
+        "failure",
+        "model",
+        "output_bytes",
+        "tier",
+        "usage",
+    )
+
+    def __init__(self, call: Call, provider: Dialect, request: Request) -> None:
+        self._parser = Parser()
+        self._reader = provider.reader(request.renamed)
+        prompt = estimate_tokens(len(call.raw))
+        self._writer = call.dialect.writer(call.ask.model, call.ask.wants_usage, prompt)
+        self.content = False
+        self.complete = False
+        self.failure: Failure | None = None
+        self.tier = ""
+        self.usage: Usage | None = None
+        self.model = ""
+        self.output_bytes = 0
+
+    def feed(self, chunk: bytes) -> bytes:
+        out: list[bytes] = []
+        try:
+            for frame in self._parser.feed(chunk):
+                for event in self._reader.read(frame):
+                    self._pass(event, out)
+        except ValueError as error:
+            self.failure = self.failure or lied(str(error))
+        return b"".join(out)
+
+    def end(self) -> bytes:
+        out: list[bytes] = []
+        try:
+            for frame in self._parser.end():
+                for event in self._reader.read(frame):
+                    self._pass(event, out)
+        except ValueError as error:
+            self.failure = self.failure or lied(str(error))
+        return b"".join(out)
+
+    def _pass(self, event: StreamEvent, out: list[bytes]) -> None:
+        if self.failure is not None or self.complete:
+            return
+        match event:
+            case Delta(_, text):
+                self.content = self.content or bool(text)
+                self.output_bytes += len(text.encode())
+            case BlockStarted(kind="tool"):
+                self.content = True
+            case Started(_, model, usage):
+                self.model = model
+                self.usage = usage or self.usage
+            case Finished(_, usage):
+                self.usage = usage
+                self.complete = True
+            case Failed(failure):
+                self.failure = failure
+                return
+        out.append(self._writer.write(event))

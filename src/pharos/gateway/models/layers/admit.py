@@ -1,0 +1,126 @@
+"""Whether the call may be made: the model is one the key may use, and every limit and budget of the key has room.
+
+Rates and concurrency are taken in one step, money is held after them. What is taken and held here is given back (where
+no attempt was made) or settled by ``record``, exactly once however the call ends.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from pharos.core.fault import Fault
+from pharos.gateway.models.bounds import bounds_of, unpriceable
+from pharos.gateway.models.call import Call, Next, Reply
+from pharos.gateway.models.faults import BUDGET_MISSING, MODEL_NOT_FOUND, RATE_LIMITED
+from pharos.gateway.models.limits import Meters, Refusal
+from pharos.gateway.models.money import Purse
+from pharos.gateway.models.plans import KeyPlan, ModelPlan, Plans
+from pharos.gateway.models.refusals import budget_exceeded, unpriced
+from pharos.store.faults import COUNTER_EXHAUSTED
+from pharos.store.ports import Store
+
+
+class Admit:
+    """Sets ``call.model``, ``call.bounds``, ``call.deadline``, ``call.purse`` and ``call.taken``.
+
+    Raises ``MODEL_NOT_FOUND``, ``RATE_LIMITED``, ``BUDGET_EXCEEDED``, ``BUDGET_MISSING`` and ``MODEL_UNPRICED``.
+    """
+
+    def __init__(self, plans: Plans, meters: Meters, store: Store) -> None:
+        self._plans = plans
+        self._meters = meters
+        self._store = store
+
+    async def __call__(self, call: Call, next: Next) -> Reply:
+        """See :class:`~pharos.gateway.models.call.Layer`."""
+        key, resource = call.key, call.identity.key
+        model = call.model = self._model(call, key, resource.metadata.namespace)
+        call.deadline = call.started + model.spec.deadline_ms / 1000
+        call.bounds = bounds_of(call.raw, call.body, call.ask, model.spec, capped=bool(key.budgets))
+        tier = call.body.get("service_tier")
+        call.tier = tier if isinstance(tier, str) else ""
+        if key.missing:
+            names = ", ".join(map(str, key.missing))
+            raise BUDGET_MISSING(f"The key is charged to {names}, which does not exist.", subject=str(key.missing[0]))
+        if key.limits:
+            taken = self._meters.take(resource.metadata.uid, key.limits, call.bounds.estimate, time.monotonic())
+            if isinstance(taken, Refusal):
+                raise _rate_limited(taken, str(resource.id))
+            call.taken = taken
+        if key.budgets:
+            await self._hold(call)
+        return await next(call)
+
+    def _model(self, call: Call, key: KeyPlan, namespace: str) -> ModelPlan:
+        """The plan of the model that is asked for. One the key may not use looks like one that does not exist."""
+        id = self._plans.model_id(call.ask.model, namespace)
+        plan = self._plans.model(id) if key.allows(id) else None
+        if plan is None:
+            raise MODEL_NOT_FOUND(
+                f"There is no model {call.ask.model[:256]!r} that this key may use.", pointer="/model"
+            )
+        return plan
+
+    async def _hold(self, call: Call) -> None:
+        """Hold the most that the first attempt can cost on every budget of the key."""
+        budgets, now = call.key.budgets, call.started_at
+        amount = _most(call)
+        purse = call.purse = Purse(self._store, budgets, call.id, _note(call))
+        try:
+            await purse.hold(amount, now)
+        except Fault as fault:
+            if fault.code != COUNTER_EXHAUSTED.code:
+                raise
+            raise await budget_exceeded(self._store, budgets, amount, now) from None
+
+
+def _most(call: Call) -> int:
+    """The most that one attempt at the model's own targets can cost; at a fallback's, if none of them has a price."""
+    model, bounds = call.model, call.bounds
+    allowed = model.spec.unpriced == "allow"
+    if not allowed and (foreign := unpriceable(call.body)):
+        raise unpriced(model, foreign)
+    for plan in model.chain:
+        costs = [
+            target.ceiling(bounds.input_tokens, bounds.output_tokens, call.started_at, call.tier)
+            for target in plan.targets
+        ]
+        known = [cost for cost in costs if cost is not None]
+        if known:
+            return max(known)
+    # A model without any target is refused by the route, which can say more about it.
+    if allowed or not any(plan.targets for plan in model.chain):
+        return 0
+    raise unpriced(model, "")
+
+
+def _note(call: Call) -> Mapping[str, str]:
+    """What explains the reservation if this process does not live to settle it."""
+    principal = call.identity.principal
+    return {
+        "call": call.id,
+        "principal": principal.id,
+        "key": principal.name,
+        "namespace": principal.namespace,
+        "team": call.key.team,
+        "dialect": call.dialect.name,
+        "model": call.model.name,
+        "stream": "true" if call.ask.stream else "",
+        "startedAt": call.started_at.isoformat(),
+    }
+
+
+def _rate_limited(refusal: Refusal, key: str) -> Fault:
+    what = {
+        "limits.concurrency": "calls under way",
+        "limits.requestsPerMinute": "requests in 60 seconds",
+        "limits.tokensPerMinute": "tokens in 60 seconds",
+    }[refusal.rule]
+    return RATE_LIMITED(
+        f"The key may have {refusal.limit} {what}; {refusal.used} are taken.",
+        rule=refusal.rule,
+        subject=key,
+        retry_after=round(refusal.wait, 3),
+        facts={"limit": refusal.limit, "used": refusal.used},
+    )

@@ -1,0 +1,54 @@
+"""Who is calling: the key behind the credential, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from pharos.core.fault import FORBIDDEN, UNAUTHENTICATED
+from pharos.gateway.models.call import Call, Next, RawHeaders, Reply
+from pharos.gateway.models.plans import Plans
+from pharos.trust.authenticator import Identity
+
+PERMISSION: Literal["models.call"] = "models.call"
+
+
+class Authenticate:
+    """Sets ``call.identity`` and ``call.key``.
+
+    Raises ``UNAUTHENTICATED``, and ``FORBIDDEN`` for a key that may not call models at all.
+    """
+
+    def __init__(self, authenticate: Callable[[str], Identity], plans: Plans) -> None:
+        self._authenticate = authenticate
+        self._plans = plans
+
+    async def __call__(self, call: Call, next: Next) -> Reply:
+        """See :class:`~pharos.gateway.models.call.Layer`."""
+        identity = self.identify(call.headers)
+        call.identity = identity
+        call.key = self._plans.key(identity.key)
+        call.authenticated = True
+        return await next(call)
+
+    def identify(self, headers: RawHeaders) -> Identity:
+        """The caller, who must be allowed to call models."""
+        identity = self._authenticate(_presented(headers))
+        if not identity.principal.may(PERMISSION):
+            raise FORBIDDEN("The key may not call models.", required_permission=PERMISSION)
+        return identity
+
+
+def _presented(headers: RawHeaders) -> str:
+    """The credential: ``Authorization: Bearer`` as OpenAI's clients send it, or ``x-api-key`` as Anthropic's do."""
+    other = ""
+    for name, value in headers:
+        if name == b"authorization":
+            scheme, _, secret = value.decode("latin-1").partition(" ")
+            if scheme.lower() == "bearer" and (secret := secret.strip()):
+                return secret
+        elif name == b"x-api-key":
+            other = value.decode("latin-1").strip()
+    if not other:
+        raise UNAUTHENTICATED()
+    return other

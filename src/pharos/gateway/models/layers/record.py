@@ -1,0 +1,196 @@
+"""What happened, written down: one ``model.called`` for each call, together with the settlement of its money.
+
+The outermost layer. The commit comes before the last byte leaves: whoever has a whole answer has an answer that is
+recorded and paid for. If it cannot be recorded, the client gets a fault instead of the rest.
+
+Calls of strangers leave no trace: there is nobody to charge them to, and anyone could fill the disk. Calls that were
+refused leave one, but of one key only so many in a second; how many were left out stands in the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import cast
+
+from pharos.core.event import Event
+from pharos.core.fault import INTERNAL, Fault
+from pharos.core.wire import JsonObject
+from pharos.gateway.models.call import Attempt, Body, Call, Next, Reply
+from pharos.gateway.models.conversation import conversation
+from pharos.gateway.models.prices import UNPRICED, decimal_text
+from pharos.gateway.models.settlement import Settlements
+from pharos.mesh import facts
+from pharos.store.ports import Append, Command
+
+_log = logging.getLogger(__name__)
+
+MAX_NAME = 256
+MAX_TOOLS = 128
+CURRENCY = "USD"
+
+
+class Record:
+    """Ends what the call holds (rates, money), and records it."""
+
+    def __init__(self, settlements: Settlements) -> None:
+        self._settlements = settlements
+
+    async def __call__(self, call: Call, next: Next) -> Reply:
+        """See :class:`~pharos.gateway.models.call.Layer`."""
+        try:
+            reply = await next(call)
+        except Fault as fault:
+            call.outcome = "error" if call.attempts else "refused"
+            call.fault = fault.code
+            await self.commit(call)
+            raise
+        except asyncio.CancelledError:
+            call.outcome = "cancelled"
+            await self.commit(call)
+            raise
+        except Exception:
+            call.outcome = "error"
+            call.fault = INTERNAL.code
+            await self.commit(call)
+            raise
+        if isinstance(reply.body, bytes):
+            call.outcome = "ok"
+            await self.commit(call)
+        else:
+            reply.body = _Recorded(self, call, reply.body)
+        return reply
+
+    async def commit(self, call: Call) -> None:
+        """Settle and record, once. Raises ``STORAGE_FAILED`` and ``OVERLOADED``."""
+        if call.recorded:
+            return
+        call.recorded = True
+        if call.gone:
+            call.outcome = "cancelled"
+        now = time.monotonic()
+        if call.taken is not None:
+            if call.attempts:
+                call.taken.settle(sum(_tokens(attempt.usage) for attempt in call.attempts), now)
+            else:
+                call.taken.give_back(now)
+        if not call.authenticated:
+            return
+        commands: list[Command] = []
+        if call.purse is not None:
+            commands += call.purse.settle(sum(attempt.cost for attempt in call.attempts))
+        if call.outcome == "refused":
+            left_out = self._settlements.refused(call.identity.key.metadata.uid, now)
+            if left_out is None:
+                if commands:
+                    await self._settlements.commit(call.id, commands)
+                return
+            if left_out:
+                call.route["leftOut"] = str(left_out)
+        commands.append(Append(_event(call, now)))
+        await self._settlements.commit(call.id, commands)
+
+
+class _Recorded:
+    """A streamed body that is recorded before its last bytes leave. See :class:`~pharos.gateway.models.call.Body`."""
+
+    __slots__ = ("_body", "_call", "_record")
+
+    def __init__(self, record: Record, call: Call, body: Body) -> None:
+        self._record = record
+        self._call = call
+        self._body = body
+
+    def __aiter__(self) -> _Recorded:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = await self._body.__anext__()
+        if self._call.ended:
+            try:
+                await self._record.commit(self._call)
+            except Fault as fault:
+                _log.error("call %s could not be recorded: %s", self._call.id, fault.code)
+                return self._call.dialect.write_stream_fault(fault.document)
+        return chunk
+
+    async def aclose(self) -> None:
+        await self._body.aclose()
+        await self._record.commit(self._call)
+
+
+def _tokens(usage: facts.Usage) -> int:
+    return (
+        usage.get("input", 0)
+        + usage.get("cacheRead", 0)
+        + usage.get("cacheWrite5m", 0)
+        + usage.get("cacheWrite1h", 0)
+        + usage.get("output", 0)
+        + usage.get("reasoning", 0)
+    )
+
+
+def _event(call: Call, now: float) -> Event:
+    principal = call.identity.principal
+    key = call.identity.key
+    ask = call.ask
+    first = next((a.first_token_at for a in call.attempts if a.first_token_at is not None), None)
+    data: facts.ModelCalled = {
+        "call": call.id,
+        "key": principal.name,
+        "namespace": principal.namespace,
+        "team": call.key.team,
+        "labels": key.metadata.labels,
+        "dialect": call.dialect.name,
+        "model": ask.model[:MAX_NAME],
+        "stream": ask.stream,
+        "outcome": call.outcome,
+        "fault": call.fault,
+        "attempts": [_attempt(attempt) for attempt in call.attempts],
+        "cost": decimal_text(sum(attempt.cost for attempt in call.attempts)),
+        "currency": CURRENCY,
+        "latencyMs": _milliseconds(now - call.started),
+        "firstTokenMs": _milliseconds(first - call.started) if first is not None else None,
+        "tools": list(ask.tools[:MAX_TOOLS]),
+        "route": call.route,
+        "conversation": conversation(call.session, ask.turns),
+    }
+    return Event(
+        topic=f"calls/{principal.namespace}/{principal.name}",
+        type=facts.MODEL_CALLED,
+        data=cast("JsonObject", data),
+        principal=principal.id,
+        subject=f"Key/{key.metadata.namespace}/{key.metadata.name}",
+        correlation=call.correlation,
+        traceparent=call.header(b"traceparent")[:64],
+        id=call.id,
+    )
+
+
+def _attempt(attempt: Attempt) -> facts.Attempt:
+    target = attempt.target
+    rates = attempt.rates
+    first = attempt.first_token_at
+    return {
+        "number": attempt.number,
+        "provider": target.upstream.name,
+        "dialect": target.upstream.dialect.name,
+        "asked": target.model,
+        "answered": attempt.answered[:MAX_NAME],
+        "outcome": attempt.outcome,
+        "status": attempt.status,
+        "fault": attempt.fault,
+        "usage": attempt.usage,
+        "price": rates.used if rates is not None else UNPRICED,
+        # What used nothing costs nothing, also where no price is known.
+        "cost": decimal_text(attempt.cost) if rates is not None or not attempt.usage else None,
+        "currency": CURRENCY,
+        "startedAt": attempt.started_at.isoformat(),
+        "latencyMs": _milliseconds(attempt.latency),
+        "firstTokenMs": _milliseconds(first - attempt.started) if first is not None else None,
+    }
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 3)

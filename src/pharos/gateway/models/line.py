@@ -1,0 +1,139 @@
+"""One attempt's line to its provider: every wait on it has a limit, every way it can break is a ``Failure``."""
+
+from __future__ import annotations
+
+import time
+
+from pharos.gateway.models.bounds import estimated_usage
+from pharos.gateway.models.call import Attempt, Call, UpstreamFailed
+from pharos.gateway.models.canonical import Failure, FailureClass
+from pharos.gateway.models.exchange import lied
+from pharos.gateway.models.transport import Headers, TransportError, UpstreamRequest, UpstreamResponse
+from pharos.gateway.models.watchdog import Expired
+from pharos.mesh.facts import Usage
+
+REUSED = "reused"
+"""``Failure.code`` of a request that met a connection the provider had closed in the meantime."""
+
+
+class Line:
+    """Sends one request and reads its answer. Everything it raises is :class:`UpstreamFailed`.
+
+    ``aclose`` must be called at the end. Limits: the first byte of the body within ``firstByteMs`` of sending, each
+    further read within ``idleMs``, all of it within ``totalMs`` and the call's deadline.
+    """
+
+    __slots__ = (
+        "_attempt",
+        "_call",
+        "_end",
+        "_first_by",
+        "_idle",
+        "_output_bytes",
+        "_reported",
+        "_request_bytes",
+        "_response",
+        "status",
+    )
+
+    def __init__(self, call: Call, attempt: Attempt) -> None:
+        upstream = attempt.target.upstream
+        self._call = call
+        self._attempt = attempt
+        self._first_by: float | None = None
+        self._idle = upstream.idle_seconds
+        self._end = min(attempt.started + upstream.total_seconds, call.deadline)
+        self._request_bytes = 0
+        self._reported: Usage | None = None
+        self._output_bytes = 0
+        self._response: UpstreamResponse | None = None
+        self.status = 0
+
+    async def send(self, request: UpstreamRequest) -> None:
+        """Send, and wait for the status and headers of the answer."""
+        upstream = self._attempt.target.upstream
+        self._first_by = time.monotonic() + upstream.first_byte_seconds
+        self._request_bytes = len(request.body)
+        try:
+            with self._call.watchdog.limit(self._seconds(), "its first byte"):
+                self._response = await upstream.transport.send(request)
+        except TransportError as error:
+            if error.phase != "read":
+                self._request_bytes = 0
+            raise UpstreamFailed(_broken(error)) from error
+        except Expired as error:
+            raise UpstreamFailed(_late(error)) from None
+        self.status = self._attempt.status = self._response.status
+
+    async def read(self) -> bytes:
+        """Whatever has arrived; empty at the end."""
+        if self._response is None:
+            return b""
+        try:
+            with self._call.watchdog.limit(self._seconds(), "its first byte" if self._first_by else "more bytes"):
+                chunk = await self._response.read()
+        except TransportError as error:
+            raise UpstreamFailed(lied(error.reason, self.status)) from error
+        except Expired as error:
+            raise UpstreamFailed(_late(error)) from None
+        self._first_by = None
+        return chunk
+
+    async def read_all(self, most: int) -> bytes:
+        """The whole body; one over ``most`` bytes is a failure."""
+        first = await self.read()
+        if not first:
+            return b""
+        pieces = [first]
+        size = len(first)
+        while chunk := await self.read():
+            pieces.append(chunk)
+            size += len(chunk)
+            if size > most:
+                raise UpstreamFailed(lied(f"the answer is larger than {most} bytes", self.status))
+        return first if len(pieces) == 1 else b"".join(pieces)
+
+    @property
+    def headers(self) -> Headers:
+        """Headers of the answer."""
+        return self._response.headers if self._response is not None else ()
+
+    def header(self, name: str) -> str:
+        """First value of a header of the answer."""
+        return self._response.header(name) if self._response is not None else ""
+
+    def saw(self, reported: Usage | None, output_bytes: int) -> None:
+        """Note what the provider reported so far, and how many bytes of content came."""
+        self._reported = reported
+        self._output_bytes = output_bytes
+
+    def probable_usage(self) -> Usage | None:
+        """Usage of an attempt that did not come to its end: ``None`` if the provider bills nothing for it.
+
+        Nobody bills what was not sent or was answered with an error; everything else may be billed.
+        """
+        if not self._request_bytes or self.status >= 300:
+            return None
+        return estimated_usage(self._reported, self._request_bytes, self._output_bytes)
+
+    async def aclose(self) -> None:
+        """Give the connection back, or stop the request at the provider. Idempotent."""
+        if self._response is not None:
+            await self._response.aclose()
+
+    def _seconds(self) -> float:
+        now = time.monotonic()
+        own = self._idle if self._first_by is None else self._first_by - now
+        return max(min(own, self._end - now), 0.0)
+
+
+def _broken(error: TransportError) -> Failure:
+    if error.phase == "reused":
+        return Failure(FailureClass.CONNECT, error.reason, code=REUSED)
+    if error.phase == "connect":
+        return Failure(FailureClass.CONNECT, error.reason)
+    return Failure(FailureClass.SERVER, error.reason)
+
+
+def _late(error: Expired) -> Failure:
+    return Failure(FailureClass.TIMEOUT, f"it took too long to send {error.phase}")

@@ -1,0 +1,120 @@
+"""Money: what a call may cost is held on every budget of its key before it is made, and what it did cost is settled.
+
+A hold is an upper bound, so what is settled fits under the limit whatever happens between. Holds and settlements are
+commands of the store: they are exact at any concurrency and outlive the process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from pharos.core.fault import Fault
+from pharos.core.resource import Resource, ResourceId
+from pharos.gateway.models.kinds import BudgetSpec, Window
+from pharos.gateway.models.prices import to_nanos
+from pharos.store.ports import Hold, Reserve, Settle, Store
+
+TOTAL = "total"
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetPlan:
+    """A budget as it is charged: its counter, its limit in billionths, its window."""
+
+    id: ResourceId
+    counter: str
+    limit: int
+    window: Window
+
+    @classmethod
+    def of(cls, budget: Resource[BudgetSpec]) -> BudgetPlan:
+        """The plan of a budget."""
+        return cls(budget.id, counter_of(budget.id), to_nanos(budget.spec.limit), budget.spec.window)
+
+
+def counter_of(id: ResourceId) -> str:
+    """Name of a budget's counter, such as ``budget/default/team-a``."""
+    return f"budget/{id.namespace}/{id.name}"
+
+
+def window_name(window: Window, now: datetime) -> str:
+    """The window that ``now`` (UTC) falls into: ``2026-11`` for a month, ``2026-W47`` for an ISO week."""
+    match window:
+        case "month":
+            return f"{now.year:04d}-{now.month:02d}"
+        case "day":
+            return f"{now.year:04d}-{now.month:02d}-{now.day:02d}"
+        case "hour":
+            return f"{now.year:04d}-{now.month:02d}-{now.day:02d}T{now.hour:02d}"
+        case "minute":
+            return f"{now.year:04d}-{now.month:02d}-{now.day:02d}T{now.hour:02d}:{now.minute:02d}"
+        case "week":
+            year, week, _ = now.isocalendar()
+            return f"{year:04d}-W{week:02d}"
+        case "total":
+            return TOTAL
+
+
+def window_end(window: Window, now: datetime) -> datetime | None:
+    """When the window of ``now`` (UTC) ends; ``None`` if it never does."""
+    midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    match window:
+        case "minute":
+            return now.replace(second=0, microsecond=0) + timedelta(minutes=1)
+        case "hour":
+            return now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+        case "day":
+            return midnight + timedelta(days=1)
+        case "week":
+            return midnight + timedelta(days=7 - now.weekday())
+        case "month":
+            return (midnight.replace(day=1) + timedelta(days=32)).replace(day=1)
+        case "total":
+            return None
+
+
+class Purse:
+    """What one call holds on the budgets of its key.
+
+    A call usually makes one reservation. Another one follows when an attempt that may have been billed failed and the
+    next needs room of its own.
+    """
+
+    __slots__ = ("_call", "_note", "_reservations", "_store", "budgets", "held")
+
+    def __init__(self, store: Store, budgets: tuple[BudgetPlan, ...], call: str, note: Mapping[str, str]) -> None:
+        self._store = store
+        self._call = call
+        self._note = note
+        self._reservations: list[str] = []
+        self.budgets = budgets
+        self.held = 0
+        """Billionths held on each budget."""
+
+    async def hold(self, amount: int, now: datetime) -> None:
+        """Hold ``amount`` billionths more on every budget, all or none. Raises ``COUNTER_EXHAUSTED``.
+
+        If the caller is cancelled meanwhile, the reservation may have come about all the same; it is noted before the
+        wait, so that it is settled with the others.
+        """
+        number = len(self._reservations)
+        id = self._call if number == 0 else f"{self._call}/{number + 1}"
+        holds = tuple(Hold(b.counter, window_name(b.window, now), amount, b.limit) for b in self.budgets)
+        self._reservations.append(id)
+        try:
+            await self._store.commit(Reserve(id, holds, self._note))
+        except Fault:  # refused: nothing is held
+            self._reservations.remove(id)
+            raise
+        self.held += amount
+
+    def settle(self, cost: int) -> list[Settle]:
+        """The commands that end all holds, with ``cost`` billionths as the truth. For one commit, once."""
+        reservations, self._reservations = self._reservations, []
+        self.held = 0
+        return [
+            Settle(id, {budget.counter: cost if number == 0 else 0 for budget in self.budgets})
+            for number, id in enumerate(reservations)
+        ]

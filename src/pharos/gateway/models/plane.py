@@ -1,0 +1,111 @@
+"""What the model gateway brings to the city."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
+
+from pharos.control.index import Index
+from pharos.core.operation import operations_of
+from pharos.core.plane import Plane, Route
+from pharos.gateway.models.conditions import Conditions, Observe
+from pharos.gateway.models.dialects.registry import DIALECTS
+from pharos.gateway.models.entrance import MAX_BODY, Entrance, Resolve
+from pharos.gateway.models.faults import ALL
+from pharos.gateway.models.kinds import KINDS, ProviderSpec
+from pharos.gateway.models.layers.authenticate import Authenticate
+from pharos.gateway.models.limits import Meters
+from pharos.gateway.models.listing import Listing
+from pharos.gateway.models.operations import Operations
+from pharos.gateway.models.plans import Plans
+from pharos.gateway.models.pool import PooledTransport
+from pharos.gateway.models.settlement import Settlements
+from pharos.gateway.models.stack import model_stack
+from pharos.gateway.models.transport import Transport
+from pharos.store.ports import Store
+from pharos.trust.authenticator import Identity
+
+SWEEP_SECONDS = 15.0
+
+
+def models_plane(
+    store: Store,
+    index: Index,
+    authenticate: Callable[[str], Identity],
+    resolve: Resolve,
+    observe: Observe,
+    *,
+    max_body: int = MAX_BODY,
+    random: Callable[[], float] = random.random,
+    transport: Callable[[ProviderSpec], Transport] | None = None,
+) -> Plane:
+    """Build the plane.
+
+    ``authenticate`` is ``Authenticator.authenticate``, ``resolve`` and ``observe`` are the invoker's. ``random`` and
+    ``transport`` are for tests.
+    """
+    plans = Plans(index, DIALECTS, transport or _pooled)
+    meters = Meters()
+    settlements = Settlements(store)
+    caller = Authenticate(authenticate, plans)
+    stack = model_stack(caller, plans, meters, settlements, store, random)
+    conditions = Conditions(index, plans, observe)
+    openai, anthropic = DIALECTS["openai-chat"], DIALECTS["anthropic"]
+    listing = Listing(openai, anthropic, caller.identify, plans, resolve)
+
+    @asynccontextmanager
+    async def upkeep() -> AsyncIterator[None]:
+        """Forget what is idle; at the end close all connections."""
+        task = asyncio.create_task(_sweep(meters, settlements), name="pharos-model-upkeep")
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            await plans.aclose()
+
+    return Plane(
+        name="models",
+        summary="One entrance for every model: routed, limited, paid for and recorded.",
+        kinds=KINDS,
+        operations=operations_of(Operations(store, index, plans)),
+        faults=ALL,
+        routes=(
+            Route(
+                "POST",
+                "/v1/chat/completions",
+                Entrance(openai, stack, settlements, resolve, max_body=max_body),
+                "Call a model in the OpenAI chat completions dialect.",
+            ),
+            Route(
+                "POST",
+                "/v1/messages",
+                Entrance(anthropic, stack, settlements, resolve, max_body=max_body),
+                "Call a model in the Anthropic messages dialect.",
+            ),
+            Route("GET", "/v1/models", listing, "List the models the key may use, in the client's dialect."),
+            Route("GET", "/v1/models/*", listing, "Look up one model, in the client's dialect."),
+        ),
+        services=(upkeep, settlements.service, conditions.service),
+    )
+
+
+async def _sweep(meters: Meters, settlements: Settlements) -> None:
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS)
+        now = time.monotonic()
+        meters.sweep(now)
+        settlements.sweep(now)
+
+
+def _pooled(spec: ProviderSpec) -> Transport:
+    return PooledTransport(
+        spec.base_url,
+        connect_seconds=spec.timeouts.connect_ms / 1000,
+        user_agent=f"pharos/{version('pharos-ai')}",
+    )

@@ -1,0 +1,236 @@
+"""What follows from the resources, worked out when they change and not when a call comes.
+
+Plans are made at the first call that needs them and dropped when a resource they were made from changes; the next call
+makes them anew. Connections and breakers live on as long as their ``Provider`` stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pharos.control.index import Index
+from pharos.core.resource import AnyResource, Ref, Resource, ResourceId
+from pharos.gateway.models.dialects.dialect import Dialect
+from pharos.gateway.models.kinds import BUDGET, MODEL, PRICE, PROVIDER, BudgetSpec, ModelSpec, ProviderSpec
+from pharos.gateway.models.limits import Limits
+from pharos.gateway.models.money import BudgetPlan
+from pharos.gateway.models.prices import Overlay, PriceList, Rates
+from pharos.gateway.models.transport import Transport
+from pharos.gateway.models.upstream import Upstream
+from pharos.trust.kinds import KeySpec
+
+_MODEL = Ref("Model")
+_PROVIDER = Ref("Provider")
+_BUDGET = Ref("Budget")
+
+MAX_KEY_PLANS = 4_096
+"""Plans of keys that are kept. A city may have many more keys; those that are idle cost nothing."""
+
+
+class Target:
+    """One way to serve a model. ``resting_until``: the provider asked us to wait, for this model, until then."""
+
+    __slots__ = ("_overlay", "_prices", "label", "model", "resting_until", "upstream", "weight")
+
+    def __init__(self, upstream: Upstream, model: str, weight: int, overlay: Overlay, prices: PriceList) -> None:
+        self.upstream = upstream
+        self.model = model
+        self.weight = weight
+        self.label = f"{upstream.name}/{model}"
+        self.resting_until = 0.0
+        self._overlay = overlay
+        self._prices = prices
+
+    def rates(self, now: datetime, tier: str = "") -> Rates | None:
+        """What it costs now, or ``None`` if nobody knows."""
+        spec = self.upstream.spec
+        own = self._overlay.rates(self.upstream.id, self.model, now)
+        return own or self._prices.rates(spec.base_url, spec.price_list, self.model, now, tier)
+
+    def ceiling(self, input_tokens: int, output_tokens: int, now: datetime, tier: str) -> int | None:
+        """The most that a call within these bounds can cost in billionths, whether the provider serves it in the
+        ``tier`` that was asked for or in the standard one; ``None`` if nobody knows."""
+        rates = self.rates(now)
+        if rates is None:
+            return None
+        most = rates.ceiling(input_tokens, output_tokens)
+        if tier and (asked := self.rates(now, tier)) is not None:
+            most = max(most, asked.ceiling(input_tokens, output_tokens))
+        return most
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPlan:
+    """A model as it can be called: its targets, then those of its fallbacks."""
+
+    id: ResourceId
+    spec: ModelSpec
+    targets: tuple[Target, ...]
+    missing: tuple[str, ...]
+    """Ids of providers it names that do not exist."""
+    chain: tuple[ModelPlan, ...] = field(default=(), repr=False)
+    """This model, then its fallbacks in the order they are tried, each once."""
+
+    @property
+    def name(self) -> str:
+        """The name clients use."""
+        return self.id.name
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPlan:
+    """What a key may do."""
+
+    models: frozenset[ResourceId]
+    every: str | None
+    """The namespace of which it may use every model."""
+    budgets: tuple[BudgetPlan, ...]
+    missing: tuple[ResourceId, ...]
+    """Budgets it names that do not exist."""
+    limits: Limits
+    team: str
+
+    def allows(self, model: ResourceId) -> bool:
+        """Whether the key may use a model."""
+        return model in self.models or model.namespace == self.every
+
+
+class Plans:
+    """Plans of all models and keys, from the index."""
+
+    def __init__(
+        self,
+        index: Index,
+        dialects: Mapping[str, Dialect],
+        transport: Callable[[ProviderSpec], Transport],
+        prices: PriceList | None = None,
+    ) -> None:
+        self._index = index
+        self._dialects = dialects
+        self._transport = transport
+        self._prices = prices or PriceList()
+        self._upstreams: dict[ResourceId, tuple[ProviderSpec, str, Upstream]] = {}
+        self._overlays: dict[str, Overlay] = {}
+        self._models: dict[ResourceId, ModelPlan] = {}
+        self._keys: OrderedDict[tuple[str, int], KeyPlan] = OrderedDict()
+        index.subscribe(self._changed)
+
+    def model_id(self, name: str, namespace: str) -> ResourceId:
+        """The model that a client's ``name`` means under a key of ``namespace``."""
+        return _MODEL.resolve(name, namespace)
+
+    def provider_id(self, name: str, namespace: str) -> ResourceId:
+        """The provider that ``name`` means in a resource of ``namespace``."""
+        return _PROVIDER.resolve(name, namespace)
+
+    def model(self, id: ResourceId) -> ModelPlan | None:
+        """The plan of a model; ``None`` if there is none of that name."""
+        plan = self._models.get(id)
+        if plan is None:
+            plan = self._make(id)
+            if plan is not None:
+                self._models[id] = plan
+        return plan
+
+    def key(self, key: Resource[KeySpec]) -> KeyPlan:
+        """The plan of a key."""
+        revision = (key.metadata.uid, key.metadata.revision)
+        plan = self._keys.get(revision)
+        if plan is None:
+            plan = self._key(key)
+            self._keys[revision] = plan
+            if len(self._keys) > MAX_KEY_PLANS:
+                self._keys.popitem(last=False)
+        return plan
+
+    def allowed(self, key: Resource[KeySpec]) -> Iterator[Resource[ModelSpec]]:
+        """The models that a key may use, by name."""
+        plan = self.key(key)
+        return (model for model in self._index.all(MODEL) if plan.allows(model.id))
+
+    def upstream(self, id: ResourceId) -> Upstream | None:
+        """The running provider of that id; ``None`` if it is not declared."""
+        resource = self._index.get(PROVIDER, id.name, id.namespace)
+        known = self._upstreams.get(id)
+        if resource is None:
+            return None
+        if known is not None and known[0] == resource.spec and known[1] == resource.metadata.uid:
+            return known[2]
+        dialect = self._dialects[resource.spec.dialect]
+        # The connections of the one before are not closed here: calls that use them go on to their end.
+        upstream = Upstream(resource, dialect, self._transport(resource.spec))
+        self._upstreams[id] = (resource.spec, resource.metadata.uid, upstream)
+        return upstream
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        for _, _, upstream in self._upstreams.values():
+            await upstream.transport.aclose()
+        self._upstreams.clear()
+        self._models.clear()
+
+    def _make(self, id: ResourceId) -> ModelPlan | None:
+        plans: dict[ResourceId, ModelPlan] = {}
+        self._collect(id, plans)
+        if id not in plans:
+            return None
+        own = plans[id]
+        return ModelPlan(own.id, own.spec, own.targets, own.missing, chain=tuple(plans.values()))
+
+    def _collect(self, id: ResourceId, plans: dict[ResourceId, ModelPlan]) -> None:
+        """Depth first, each model once: fallbacks may form a circle."""
+        model = self._index.get(MODEL, id.name, id.namespace)
+        if model is None or id in plans:
+            return
+        targets, missing = [], []
+        overlay = self._overlay(id.namespace)
+        for target in model.spec.targets:
+            provider = _PROVIDER.resolve(target.provider, id.namespace)
+            upstream = self.upstream(provider)
+            if upstream is None:
+                missing.append(str(provider))
+            else:
+                targets.append(Target(upstream, target.model, target.weight, overlay, self._prices))
+        plans[id] = ModelPlan(id, model.spec, tuple(targets), tuple(missing))
+        for name in model.spec.fallbacks:
+            self._collect(_MODEL.resolve(name, id.namespace), plans)
+
+    def _overlay(self, namespace: str) -> Overlay:
+        overlay = self._overlays.get(namespace)
+        if overlay is None:
+            own = (price for price in self._index.all(PRICE) if price.metadata.namespace == namespace)
+            overlay = self._overlays[namespace] = Overlay(own)
+        return overlay
+
+    def _key(self, key: Resource[KeySpec]) -> KeyPlan:
+        namespace, spec = key.metadata.namespace, key.spec
+        budgets: list[BudgetPlan] = []
+        missing: list[ResourceId] = []
+        for name in spec.budgets:
+            id = _BUDGET.resolve(name, namespace)
+            budget: Resource[BudgetSpec] | None = self._index.get(BUDGET, id.name, id.namespace)
+            if budget is None:
+                missing.append(id)
+            else:
+                budgets.append(BudgetPlan.of(budget))
+        limits = spec.limits
+        return KeyPlan(
+            models=frozenset(_MODEL.resolve(name, namespace) for name in spec.models if name != "*"),
+            every=namespace if "*" in spec.models else None,
+            budgets=tuple(budgets),
+            missing=tuple(missing),
+            limits=Limits(limits.requests_per_minute or 0, limits.tokens_per_minute or 0, limits.concurrency or 0),
+            team=key.metadata.labels.get("team", ""),
+        )
+
+    def _changed(self, id: ResourceId, resource: AnyResource | None) -> None:
+        if id.kind in (MODEL.name, PROVIDER.name, PRICE.name):
+            self._models.clear()
+            self._overlays.clear()
+            if id.kind == PROVIDER.name and resource is None:
+                self._upstreams.pop(id, None)
+        elif id.kind == BUDGET.name:
+            self._keys.clear()

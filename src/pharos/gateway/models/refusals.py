@@ -1,0 +1,185 @@
+"""The faults of a model call that take more than a sentence: with their facts, their causes and the fixes that help."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import ROUND_UP, Decimal
+
+from pharos.core.call import Call as OperationCall
+from pharos.core.fault import Applicability, Cause, Fault, FaultCode, Fix, Retry, State
+from pharos.core.wire import Json
+from pharos.gateway.models import faults
+from pharos.gateway.models.canonical import Failure, FailureClass
+from pharos.gateway.models.money import BudgetPlan, window_end, window_name
+from pharos.gateway.models.plans import ModelPlan, Target
+from pharos.gateway.models.prices import NANOS, decimal_text
+from pharos.store.ports import Count, Store
+
+MAX_MESSAGE = 500
+"""Characters of a provider's message that are repeated."""
+
+_CENTS = Decimal("0.01")
+
+_CODES: Mapping[FailureClass, FaultCode] = {
+    FailureClass.RATE_LIMITED: faults.UPSTREAM_RATE_LIMITED,
+    FailureClass.OVERLOADED: faults.UPSTREAM_OVERLOADED,
+    FailureClass.SERVER: faults.UPSTREAM_FAILED,
+    FailureClass.TIMEOUT: faults.UPSTREAM_TIMEOUT,
+    FailureClass.CONNECT: faults.UPSTREAM_UNREACHABLE,
+    FailureClass.PROTOCOL: faults.UPSTREAM_PROTOCOL,
+    FailureClass.INVALID: faults.UPSTREAM_REFUSED,
+    FailureClass.CONTEXT: faults.CONTEXT_EXCEEDED,
+    FailureClass.AUTHENTICATION: faults.PROVIDER_CREDENTIAL,
+    FailureClass.QUOTA: faults.UPSTREAM_QUOTA,
+    FailureClass.NOT_FOUND: faults.UPSTREAM_MODEL,
+    FailureClass.FILTERED: faults.CONTENT_FILTERED,
+}
+
+OURS = frozenset({FailureClass.AUTHENTICATION, FailureClass.QUOTA, FailureClass.NOT_FOUND})
+"""Failures about this city's account: the provider's words on them are not for the client."""
+
+THEIRS = frozenset({FailureClass.INVALID, FailureClass.CONTEXT, FailureClass.FILTERED})
+"""Failures about the client's request: the provider's words are exactly what the client needs."""
+
+
+def code_of(failure: Failure) -> FaultCode:
+    """The fault code of a failure."""
+    return _CODES[failure.cls]
+
+
+def upstream_fault(failure: Failure, target: Target, causes: Sequence[Cause] = ()) -> Fault:
+    """What the client gets when the last attempt failed like this."""
+    code = code_of(failure)
+    provider = str(target.upstream.id)
+    said = "" if failure.cls in OURS else failure.message[:MAX_MESSAGE]
+    where = Cause(message=said or code.title, resource=provider, observed=failure.status or None)
+    uncertain = failure.cls in (FailureClass.TIMEOUT, FailureClass.PROTOCOL)
+    fault = code(
+        f"{target.upstream.name}: {said}" if said else "",
+        subject=provider,
+        causes=[where, *causes],
+        state=State.UNKNOWN if uncertain else State.UNCHANGED,
+        retry_after=failure.retry_after,
+    )
+    if failure.cls in THEIRS and 400 <= failure.status < 500:
+        return fault.amended(lambda document: document.model_copy(update={"status": failure.status}))
+    return fault
+
+
+async def budget_exceeded(store: Store, budgets: Sequence[BudgetPlan], amount: int, now: datetime) -> Fault:
+    """``BUDGET_EXCEEDED`` for every budget in which ``amount`` billionths have no room, with the raise that helps."""
+    windows = [(budget.counter, window_name(budget.window, now)) for budget in budgets]
+    counts = await store.counters.read(windows)
+    short = [
+        (budget, count)
+        for budget, count in zip(budgets, counts, strict=True)
+        if count.settled + count.reserved + amount > budget.limit
+    ]
+    # Meanwhile a call may have been settled and made room: then the first budget is named, and trying again helps.
+    named = short or [(budgets[0], counts[0])]
+    causes, facts = [], []
+    for budget, count in named:
+        causes.append(Cause(message=_sentence(budget, count, amount), resource=str(budget.id)))
+        facts.append(_facts(budget, count, amount))
+    first, count = named[0]
+    ends = window_end(first.window, now)
+    return faults.BUDGET_EXCEEDED(
+        _sentence(first, count, amount),
+        subject=str(first.id),
+        rule="budget.limit",
+        causes=causes,
+        facts={"budgets": facts, "windowEnds": ends.isoformat() if ends is not None else None},
+        retry=Retry.AFTER_FIX if short else Retry.SAME_REQUEST,
+        fixes=[_raise(budget, count, amount, alone=len(short) == 1) for budget, count in short],
+    )
+
+
+def _raise(budget: BudgetPlan, count: Count, amount: int, *, alone: bool) -> Fix:
+    """Raise the limit to what is needed, a quarter more than it was at least, in whole cents."""
+    needed = max(count.settled + count.reserved + amount, budget.limit + budget.limit // 4)
+    limit = (Decimal(needed) / NANOS).quantize(_CENTS, ROUND_UP)
+    return Fix(
+        id=f"raise-{budget.id.name}",
+        title=f"Raise the budget {budget.id.name} to {limit} USD",
+        # With several budgets short, one raise alone does not let the call through.
+        applicability=Applicability.CERTAIN if alone else Applicability.LIKELY,
+        call=OperationCall(
+            operation="budgets.raise",
+            arguments={"name": budget.id.name, "namespace": budget.id.namespace, "limit": str(limit)},
+        ),
+        effect=f"Calls have room up to {limit} USD in each {budget.window}; operations.undo takes it back.",
+    )
+
+
+def _sentence(budget: BudgetPlan, count: Count, amount: int) -> str:
+    left = max(budget.limit - count.settled - count.reserved, 0)
+    return (
+        f"The call can cost up to {decimal_text(amount)} USD; the budget {budget.id.name} has {decimal_text(left)} of "
+        f"{decimal_text(budget.limit)} USD left ({budget.window} {count.window})."
+    )
+
+
+def _facts(budget: BudgetPlan, count: Count, amount: int) -> Json:
+    return {
+        "budget": str(budget.id),
+        "window": count.window,
+        "limit": decimal_text(budget.limit),
+        "settled": decimal_text(count.settled),
+        "reserved": decimal_text(count.reserved),
+        "requested": decimal_text(amount),
+    }
+
+
+def unpriced(model: ModelPlan, what: str) -> Fault:
+    """``MODEL_UNPRICED``: no target has a price, or (``what``) part of the request has none."""
+    if what:
+        return faults.MODEL_UNPRICED(
+            f"A budget applies, and what {what} costs is not known before it is used.",
+            subject=str(model.id),
+            rule="model.unpriced",
+            facts={"unpriced": what},
+        )
+    targets = [target for plan in model.chain for target in plan.targets]
+    names: list[Json] = [target.label for target in targets]
+    fixes = [_price(target, model) for target in targets[:1]]
+    return faults.MODEL_UNPRICED(
+        f"A budget applies, and no price is known for {', '.join(map(str, names))}.",
+        subject=str(model.id),
+        rule="model.unpriced",
+        facts={"unpriced": names},
+        fixes=fixes,
+    )
+
+
+def _price(target: Target, model: ModelPlan) -> Fix:
+    document: dict[str, Json] = {
+        "apiVersion": "pharos/v1",
+        "kind": "Price",
+        "metadata": {"name": f"{target.upstream.name}-price", "namespace": model.id.namespace},
+        "spec": {
+            "model": target.model,
+            "currency": "USD",
+            "inputPerMillion": "<USD per million input tokens>",
+            "outputPerMillion": "<USD per million output tokens>",
+        },
+    }
+    return Fix(
+        id="apply-price",
+        title=f"Declare what {target.model} costs",
+        applicability=Applicability.TEMPLATE,
+        call=OperationCall(operation="catalog.apply", arguments={"documents": [document]}),
+        effect="The call's cost can be bounded, so the budget can admit it.",
+    )
+
+
+def unavailable(model: ModelPlan, reasons: Mapping[str, str], retry_after: float | None) -> Fault:
+    """``MODEL_UNAVAILABLE``: why each target was passed over."""
+    causes = [Cause(message=f"{label}: {reason}") for label, reason in reasons.items()]
+    return faults.MODEL_UNAVAILABLE(
+        f"No target of {model.name} can be used now.",
+        subject=str(model.id),
+        causes=causes or [Cause(message=f"{model.name} names no provider that exists")],
+        retry=Retry.AFTER_TIME if retry_after is not None else Retry.AFTER_FIX,
+        retry_after=retry_after,
+    )

@@ -1,0 +1,202 @@
+"""Settles calls, also those that nobody saw the end of.
+
+Three ways a reservation can be left behind: the process died; the disk refused the commit that was to settle it; a
+call was cancelled in the very moment it reserved. What the disk refused is kept and tried again. Every other
+reservation that belongs to no call under way is settled at the amount that was held, which is the most the call can
+have cost, with a ``model.called`` of outcome ``unknown``: so nothing stays reserved, and the ledger adds up to the
+counters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+from pharos.core.event import Event
+from pharos.core.fault import Fault
+from pharos.core.ids import uuid7
+from pharos.core.wire import JsonObject
+from pharos.gateway.models.prices import decimal_text
+from pharos.mesh import facts
+from pharos.store.ports import Append, Command, Reservation, Settle, Store
+
+_log = logging.getLogger(__name__)
+
+PERIOD = 30.0
+"""Seconds between two looks."""
+
+SETTLING = timedelta(seconds=60)
+"""How long a reservation without a call under way is left alone: its commit may be on its way."""
+
+REFUSALS_PER_SECOND = 20
+"""Refused calls of one key that are recorded."""
+
+MAX_PENDING = 10_000
+"""Commits kept for another try; beyond that the oldest are left to what was held for them."""
+
+BATCH = 200
+
+
+class Settlements:
+    """Commits what calls leave behind."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._under_way: set[str] = set()
+        self._pending: OrderedDict[str, Sequence[Command]] = OrderedDict()
+        self._refusals: dict[str, tuple[int, int, int]] = {}
+
+    def begin(self, call: str) -> None:
+        """A call is under way: its reservations are its own business."""
+        self._under_way.add(call)
+
+    def end(self, call: str) -> None:
+        """The call is over."""
+        self._under_way.discard(call)
+
+    async def commit(self, call: str, commands: Sequence[Command]) -> None:
+        """Settle and record a call. What the store refuses is tried again later, and the fault raised."""
+        try:
+            await self._store.commit(*commands)
+        except Fault:
+            self._pending[call] = commands
+            if len(self._pending) > MAX_PENDING:
+                self._pending.popitem(last=False)
+            raise
+
+    def refused(self, key: str, now: float) -> int | None:
+        """How many refusals of this key were left out since the last one that was recorded; ``None``: leave it out."""
+        second = int(now)
+        last, count, left_out = self._refusals.get(key, (0, 0, 0))
+        if last != second:
+            count = 0
+        if count >= REFUSALS_PER_SECOND:
+            self._refusals[key] = (second, count, left_out + 1)
+            return None
+        self._refusals[key] = (second, count + 1, 0)
+        return left_out
+
+    def sweep(self, now: float) -> None:
+        """Forget refusals of the past."""
+        old = [key for key, (second, _, left_out) in self._refusals.items() if second < now - 60 and not left_out]
+        for key in old:
+            del self._refusals[key]
+
+    async def settle_abandoned(self, before: datetime) -> int:
+        """Settle reservations made before a moment that no call under way owns; returns how many calls they were of."""
+        await self._settle_pending()
+        settled = 0
+        while True:
+            limit = BATCH + len(self._under_way) + len(self._pending)
+            found = await self._store.counters.open_reservations(before=before, limit=limit)
+            calls: dict[str, list[Reservation]] = {}
+            for reservation in found:
+                call = reservation.note.get("call", "")
+                if call and call not in self._under_way and call not in self._pending:
+                    calls.setdefault(call, []).append(reservation)
+            for call, reservations in calls.items():
+                await self._store.commit(*_unknown(call, reservations))
+                settled += 1
+            if len(found) < limit or not calls:
+                return settled
+
+    @asynccontextmanager
+    async def service(self) -> AsyncIterator[None]:
+        """Settle what a former process left behind, then look again from time to time."""
+        settled = await self.settle_abandoned(datetime.now(UTC))
+        if settled:
+            _log.warning("settled %d calls that a former process left open, at the amounts held for them", settled)
+        task = asyncio.create_task(self._look(), name="pharos-settlements")
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            with suppress(Fault):
+                await self._settle_pending()
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(PERIOD)
+            try:
+                await self.settle_abandoned(datetime.now(UTC) - SETTLING)
+            except Fault as fault:
+                _log.error("abandoned reservations could not be settled: %s", fault.code)
+
+    async def _settle_pending(self) -> None:
+        for call in list(self._pending):
+            commands = self._pending[call]
+            await self._store.commit(*commands)
+            self._pending.pop(call, None)
+
+
+def _unknown(call: str, reservations: Sequence[Reservation]) -> list[Command]:
+    """The settlement and the record of a call whose end nobody saw."""
+    held: dict[str, int] = {}
+    for reservation in reservations:
+        for hold in reservation.holds:
+            held[hold.counter] = held.get(hold.counter, 0) + hold.amount
+    # Every budget of a call holds the same amount.
+    cost = max(held.values(), default=0)
+    commands: list[Command] = [
+        Settle(reservation.id, {hold.counter: hold.amount for hold in reservation.holds})
+        for reservation in reservations
+    ]
+    commands.append(Append(_event(call, reservations[0].note, cost)))
+    return commands
+
+
+def _event(call: str, note: Mapping[str, str], cost: int) -> Event:
+    amount = decimal_text(cost)
+    namespace, key = note.get("namespace", ""), note.get("key", "")
+    attempt: facts.Attempt = {
+        "number": 1,
+        "provider": "",
+        "dialect": "",
+        "asked": "",
+        "answered": "",
+        "outcome": "unknown",
+        "status": 0,
+        "fault": "",
+        "usage": {"estimated": True},
+        "price": {"source": "reservation", "version": ""},
+        "cost": amount,
+        "currency": "USD",
+        "startedAt": note.get("startedAt", ""),
+        "latencyMs": 0.0,
+        "firstTokenMs": None,
+    }
+    data: facts.ModelCalled = {
+        "call": call,
+        "key": key,
+        "namespace": namespace,
+        "team": note.get("team", ""),
+        "labels": {},
+        "dialect": note.get("dialect", ""),
+        "model": note.get("model", ""),
+        "stream": bool(note.get("stream")),
+        "outcome": "unknown",
+        "fault": "",
+        "attempts": [attempt],
+        "cost": amount,
+        "currency": "USD",
+        "latencyMs": 0.0,
+        "firstTokenMs": None,
+        "tools": [],
+        "route": {},
+        "conversation": {"id": "", "marks": []},
+    }
+    return Event(
+        topic=f"calls/{namespace}/{key}",
+        type=facts.MODEL_CALLED,
+        data=cast("JsonObject", data),
+        principal=note.get("principal", ""),
+        correlation=call,
+        id=uuid7(),
+    )

@@ -1,0 +1,58 @@
+"""The order of the layers of a model call, in one place.
+
+Read it from the outside in: everything that is recorded includes everything below it; nothing below ``authenticate``
+runs for a stranger; nothing below ``admit`` runs without room for it; only ``attempt`` calls what is below it more than
+once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from pharos.gateway.models.call import Call, Layer, Next, Reply
+from pharos.gateway.models.layers.admit import Admit
+from pharos.gateway.models.layers.attempt import AttemptLayer
+from pharos.gateway.models.layers.authenticate import Authenticate
+from pharos.gateway.models.layers.record import Record
+from pharos.gateway.models.layers.route import Route
+from pharos.gateway.models.layers.transmit import Transmit
+from pharos.gateway.models.layers.understand import Understand
+from pharos.gateway.models.limits import Meters
+from pharos.gateway.models.plans import Plans
+from pharos.gateway.models.settlement import Settlements
+from pharos.store.ports import Store
+
+
+def model_stack(
+    authenticate: Authenticate,
+    plans: Plans,
+    meters: Meters,
+    settlements: Settlements,
+    store: Store,
+    random: Callable[[], float],
+) -> Next:
+    """The whole way of a call."""
+    layers: Sequence[Layer] = (
+        Record(settlements),
+        authenticate,
+        Understand(),
+        Admit(plans, meters, store),
+        Route(random),
+        AttemptLayer(store, random),
+    )
+    return compose(layers, Transmit())
+
+
+def compose(layers: Sequence[Layer], innermost: Next) -> Next:
+    """Each layer around those after it."""
+    handler = innermost
+    for layer in reversed(layers):
+        handler = _around(layer, handler)
+    return handler
+
+
+def _around(layer: Layer, inner: Next) -> Next:
+    async def handler(call: Call) -> Reply:
+        return await layer(call, inner)
+
+    return handler

@@ -1,0 +1,129 @@
+"""A streamed answer on its way to the client, from its first content to its one end.
+
+It ends in one of four ways: the provider's own end mark; a failure, which becomes the error frame of the client's
+dialect and is never followed by an end mark; the client leaving; or the city shutting down. Whatever the way, the
+attempt is ended once, with the usage the provider reported or an estimate from the bytes that passed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from pharos.core.fault import Fault
+from pharos.gateway.models.call import Attempt, Call, UpstreamFailed
+from pharos.gateway.models.canonical import Failure
+from pharos.gateway.models.exchange import Flow, lied
+from pharos.gateway.models.line import Line
+from pharos.mesh.facts import Outcome
+
+MAX_HELD = 1024 * 1024
+"""Bytes that may come before the first content."""
+
+Refusal = Callable[[Failure], Fault]
+
+
+class AnswerStream:
+    """The body of a streamed reply. See :class:`~pharos.gateway.models.call.Body`.
+
+    ``open`` must have returned before the first read.
+    """
+
+    __slots__ = ("_attempt", "_call", "_done", "_first", "_flow", "_line", "_refusal")
+
+    def __init__(self, call: Call, attempt: Attempt, line: Line, flow: Flow, refusal: Refusal) -> None:
+        self._call = call
+        self._attempt = attempt
+        self._line = line
+        self._flow = flow
+        self._refusal = refusal
+        self._first = b""
+        self._done = False
+
+    async def open(self) -> None:
+        """Read up to the first content, or to the end of an answer that has none. Raises ``UpstreamFailed``."""
+        try:
+            self._first = await self._begin()
+        except BaseException:
+            self._note()
+            raise
+        self._attempt.first_token_at = time.monotonic()
+        if self._flow.failure is not None:
+            self._first += self._fail(self._flow.failure)
+        elif self._flow.complete:
+            self._finish()
+
+    async def _begin(self) -> bytes:
+        flow, line = self._flow, self._line
+        held: list[bytes] = []
+        size = 0
+        while not (flow.content or flow.complete):
+            chunk = await line.read()
+            out = flow.feed(chunk) if chunk else flow.end()
+            if flow.failure is not None and not flow.content:
+                raise UpstreamFailed(flow.failure)
+            if not chunk and not flow.complete:
+                raise UpstreamFailed(lied("the stream ended before the answer began"))
+            held.append(out)
+            size += len(out)
+            if size > MAX_HELD:
+                raise UpstreamFailed(lied(f"nothing of the answer came in the first {MAX_HELD} bytes"))
+        return b"".join(held)
+
+    def __aiter__(self) -> AnswerStream:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._first:
+            first, self._first = self._first, b""
+            return first
+        flow, line = self._flow, self._line
+        while not self._done:
+            try:
+                chunk = await line.read()
+            except UpstreamFailed as error:
+                return self._fail(error.failure)
+            out = flow.feed(chunk) if chunk else flow.end()
+            if flow.failure is not None:
+                return out + self._fail(flow.failure)
+            if flow.complete:
+                self._finish()
+            elif not chunk:
+                return out + self._fail(lied("the stream was cut before its end"))
+            if out:
+                return out
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """End the attempt if it is not over: the client has left."""
+        if self._attempt.open:
+            self._note()
+            self._attempt.end("cancelled", self._line.probable_usage())
+            self._call.outcome = "cancelled"
+        self._done = True
+        await self._line.aclose()
+
+    def _finish(self) -> None:
+        self._note()
+        self._attempt.end("ok", self._flow.usage or self._line.probable_usage())
+        self._over("ok")
+
+    def _fail(self, failure: Failure) -> bytes:
+        """The provider failed in the middle of its answer."""
+        fault = self._refusal(failure)
+        self._note()
+        self._attempt.end("incomplete", self._line.probable_usage(), against=True, fault=fault.code)
+        self._call.fault = fault.code
+        self._over("incomplete")
+        return self._call.dialect.write_stream_fault(fault.document)
+
+    def _note(self) -> None:
+        flow = self._flow
+        self._attempt.answered = flow.model
+        self._attempt.tier = flow.tier
+        self._line.saw(flow.usage, flow.output_bytes)
+
+    def _over(self, outcome: Outcome) -> None:
+        self._call.outcome = outcome
+        self._call.ended = True
+        self._done = True

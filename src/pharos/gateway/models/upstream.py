@@ -1,0 +1,141 @@
+"""A provider as it runs: its connections, our credential with it, its health, and how much is under way."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pharos.core.resource import Resource
+from pharos.gateway.models.breaker import Breaker
+from pharos.gateway.models.dialects.dialect import Dialect
+from pharos.gateway.models.kinds import ProviderSpec, SecretSource
+from pharos.gateway.models.transport import Headers, Transport
+
+MAX_SECRET = 8_192
+
+REREAD_SECONDS = 5.0
+"""How old the content of a secret's file may be."""
+
+
+_SECRET = frozenset({"authorization", "x-api-key"})
+"""Headers that are left out towards a provider that asks for no credential."""
+
+
+class SecretUnusable(Exception):
+    """The secret is absent or cannot be sent. The text names the place it should be in, never its value."""
+
+
+class Secret:
+    """A credential of ours, read where the spec says. An environment variable is read anew for every use."""
+
+    def __init__(self, source: SecretSource) -> None:
+        self._source = source
+        self._value = ""
+        self._read_at = float("-inf")
+
+    async def value(self) -> str:
+        """The secret. Raises :class:`SecretUnusable`."""
+        source = self._source
+        if source.env is not None:
+            found = os.environ.get(source.env)
+            if found is None:
+                raise SecretUnusable(f"environment variable {source.env} is not set")
+            return _usable(found, f"environment variable {source.env}")
+        if time.monotonic() - self._read_at > REREAD_SECONDS:
+            path = Path(source.file or "")
+            try:
+                text = await asyncio.to_thread(_read, path)
+            except (OSError, ValueError) as error:
+                raise SecretUnusable(f"file {path} cannot be read ({type(error).__name__})") from error
+            self._value = _usable(text, f"file {path}")
+            self._read_at = time.monotonic()
+        return self._value
+
+
+def _read(path: Path) -> str:
+    with path.open(encoding="utf-8") as file:
+        return file.read(MAX_SECRET + 1)
+
+
+def _usable(text: str, place: str) -> str:
+    text = text.strip()
+    if not text:
+        raise SecretUnusable(f"{place} is empty")
+    if len(text) > MAX_SECRET or not text.isascii() or not text.isprintable():
+        raise SecretUnusable(f"{place} does not hold a credential: it must be one line of printable ASCII")
+    return text
+
+
+class Upstream:
+    """A provider that can be called.
+
+    ``active`` counts the requests under way; ``begin`` and ``end`` keep it, one of each for each attempt.
+    """
+
+    def __init__(self, resource: Resource[ProviderSpec], dialect: Dialect, transport: Transport) -> None:
+        spec = resource.spec
+        self.id = resource.id
+        self.name = resource.metadata.name
+        self.spec = spec
+        self.dialect = dialect
+        self.transport = transport
+        self.breaker = Breaker(spec.breaker)
+        self.path = request_path(spec.base_url, dialect.path)
+        self.first_byte_seconds = spec.timeouts.first_byte_ms / 1000
+        self.idle_seconds = spec.timeouts.idle_ms / 1000
+        self.total_seconds = spec.timeouts.total_ms / 1000
+        self.drains = spec.on_disconnect == "drain"
+        self.active = 0
+        self._secret = Secret(spec.api_key) if spec.api_key is not None else None
+        self._credentials: tuple[str, Headers] | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether it has as many requests under way as it may."""
+        limit = self.spec.concurrency
+        return limit is not None and self.active >= limit
+
+    async def credentials(self) -> Headers:
+        """Headers that authenticate us. Raises :class:`SecretUnusable`."""
+        value = "" if self._secret is None else await self._secret.value()
+        known = self._credentials
+        if known is None or known[0] != value:
+            headers = [(name, text) for name, text in self.dialect.credentials(value) if value or name not in _SECRET]
+            known = self._credentials = (value, headers)
+        return known[1]
+
+    async def problem(self) -> str:
+        """Why our credential cannot be used; empty if it can, or if none is needed."""
+        if self._secret is not None:
+            try:
+                await self._secret.value()
+            except SecretUnusable as error:
+                return str(error)
+        return ""
+
+    def begin(self) -> None:
+        """An attempt starts."""
+        self.active += 1
+        self.breaker.begin()
+
+    def end(self, now: float, *, succeeded: bool | None) -> None:
+        """An attempt is over; ``None``: its end says nothing about the provider."""
+        self.active -= 1
+        if succeeded is None:
+            self.breaker.abandoned()
+        elif succeeded:
+            self.breaker.succeeded(now)
+        else:
+            self.breaker.failed(now)
+
+
+def request_path(base_url: str, dialect_path: str) -> str:
+    """Path of a call. A base URL may be given with or without the version that the dialect's path begins with."""
+    base = urlsplit(base_url).path.rstrip("/")
+    version, slash, rest = dialect_path.lstrip("/").partition("/")
+    if slash and base.endswith(f"/{version}"):
+        return f"{base}/{rest}"
+    return f"{base}/{dialect_path.lstrip('/')}"
