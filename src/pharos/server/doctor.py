@@ -22,6 +22,7 @@ from pharos.control.index import Index
 from pharos.core.call import Call
 from pharos.core.fault import TIMEOUT, Applicability, Fault, Fix
 from pharos.core.ids import uuid7
+from pharos.core.resource import ResourceId
 from pharos.core.wire import JsonObject
 from pharos.gateway.models.kinds import SecretSource
 from pharos.mesh.runner import ProjectionRunner
@@ -129,20 +130,12 @@ class Doctor:
         return await asyncio.to_thread(missing)
 
     async def _references(self) -> Sequence[Finding]:
-        found = []
-        for target in self._index.targets():
-            if self._index.find(target) is None:
-                users = ", ".join(str(id) for id in self._index.referrers(target))
-                named: JsonObject = {"kind": target.kind, "namespace": target.namespace, "name": target.name}
-                call = Call(operation="system.impact", arguments=named)
-                fix = Fix(
-                    id="see-impact",
-                    title=f"Apply {target}, or change what refers to it",
-                    applicability=Applicability.MANUAL,
-                    call=call,
-                )
-                found.append(Finding("references", "warning", f"{target} does not exist; {users} refer to it.", fix))
-        return found
+        users: dict[ResourceId, list[ResourceId]] = {}
+        for found in self._index.everything():
+            for reference in self._index.references(found.id):
+                if self._index.find(reference.target) is None:
+                    users.setdefault(reference.target, []).append(found.id)
+        return [_dangling(target, sources) for target, sources in users.items()]
 
     async def _reservations(self) -> Sequence[Finding]:
         stale = await self._store.counters.open_reservations(before=datetime.now(UTC) - STALE)
@@ -231,6 +224,18 @@ def _lacking(source: SecretSource) -> str | None:
         return None if path.read_text().strip() else f"a secret in the file {path}"
     except (OSError, UnicodeDecodeError):
         return f"the file {path}"
+
+
+def _dangling(target: ResourceId, sources: Sequence[ResourceId]) -> Finding:
+    named: JsonObject = {"kind": target.kind, "namespace": target.namespace, "name": target.name}
+    fix = Fix(
+        id="see-impact",
+        title=f"See what needs {target}; then apply it, or change what refers to it",
+        applicability=Applicability.MANUAL,
+        call=Call(operation="system.impact", arguments=named),
+    )
+    who = ", ".join(dict.fromkeys(str(source) for source in sources))
+    return Finding("references", "warning", f"{target} does not exist, but is referred to by {who}.", fix)
 
 
 def _by_hand(id: str, title: str) -> Fix:

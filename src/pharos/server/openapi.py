@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any
+
+from pydantic import ValidationError
 
 from pharos.control.plan import Plan
 from pharos.core.fault import FORBIDDEN, HTTP_PROBLEM, INVALID, UNAUTHENTICATED, FaultCode, FaultDocument
@@ -34,7 +35,7 @@ def openapi(registry: Registry, routes: Iterable[Route], version: str) -> Schema
             answer = {"anyOf": [answer, schemas.output(Plan)]}
         item = paths[f"/api/{operation.name}"]
         shared = _shared(operation, answer, fault)
-        item["post"] = _post(operation, given, example_of(given, schemas.definitions), shared)
+        item["post"] = _post(operation, given, _example(operation, given, schemas.definitions), shared)
         if operation.effect is Effect.READ:
             item["get"] = _get(operation, _properties(given, schemas.definitions), shared)
     return {
@@ -83,12 +84,22 @@ def _shared(operation: AnyOperation, output: Schema, fault: Schema) -> Schema:
     return described
 
 
-def _post(operation: AnyOperation, given: Schema, example: Any, shared: Schema) -> Schema:
-    content: Schema = {"schema": given, "example": example}
+def _example(operation: AnyOperation, given: Schema, definitions: Schema) -> Schema | None:
+    """A smallest input, where the schema alone says enough to make one."""
+    example: Schema = example_of(given, definitions)
+    try:
+        operation.input.model_validate(example)
+    except ValidationError:
+        return None
+    return example
+
+
+def _post(operation: AnyOperation, given: Schema, example: Schema | None, shared: Schema) -> Schema:
+    content = {"schema": given} if example is None else {"schema": given, "example": example}
     post = {
         **shared,
         "operationId": operation.name,
-        "requestBody": {"required": bool(example), "content": {"application/json": content}},
+        "requestBody": {"required": example != {}, "content": {"application/json": content}},
     }
     if operation.effect is not Effect.READ:
         post["parameters"] = [_DRY_RUN, _IDEMPOTENCY_KEY]

@@ -1,0 +1,198 @@
+"""``pharos up`` as a process: start, signals, sudden death."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import stat
+from pathlib import Path
+
+import httpx2
+import pytest
+from tests.server.processes import Running, up
+
+from pharos.server.serve import is_loopback
+from pharos.server.terminal import greeting
+
+
+async def stopped(city: Running, number: signal.Signals = signal.SIGTERM) -> None:
+    city.signal(number)
+    assert await city.exit_code() == 0, city.said
+
+
+async def test_the_first_start_writes_a_key_that_is_never_shown(tmp_path: Path) -> None:
+    home = tmp_path / "city"
+    async with up(home) as city:
+        secret = city.admin
+        assert stat.S_IMODE((home / "admin.key").stat().st_mode) == 0o600
+        assert str(home / "admin.key") in "".join(city.out)
+        async with city.client() as client:
+            assert (await client.get("/api/system.version")).json()["apiVersion"] == "pharos/v1"
+            assert (await client.get("/readyz")).json() == {"status": "ready"}
+            report = (await client.get("/api/system.doctor")).json()
+            assert report["healthy"], report
+        await stopped(city)
+        assert secret not in city.said
+    async with up(home) as city:
+        assert city.admin == secret
+        async with city.client() as client:
+            assert (await client.get("/api/system.version")).status_code == 200
+        await stopped(city, signal.SIGINT)
+        assert secret not in city.said
+        for line in city.err:
+            json.loads(line)
+
+
+async def test_starts_that_fail_say_why(tmp_path: Path) -> None:
+    home = tmp_path / "city"
+    async with up(home) as city:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            starts = [
+                (home, (), "HOME_IN_USE", f"process {city.process.pid}"),
+                (tmp_path / "b", ("--port", str(port)), "ADDRESS_UNAVAILABLE", f"127.0.0.1:{port}"),
+                (tmp_path / "c", ("--host", "192.0.2.1"), "ADDRESS_UNAVAILABLE", "192.0.2.1"),
+            ]
+            for at, arguments, code, word in starts:
+                async with up(at, *arguments, opens=False) as failed:
+                    assert await failed.exit_code() == 1
+                    assert code in "".join(failed.err)
+                    assert word in "".join(failed.err)
+                    assert failed.out == []
+        await stopped(city)
+
+
+async def test_manifests_are_applied_at_start(tmp_path: Path) -> None:
+    good = tmp_path / "good.yaml"
+    good.write_text("apiVersion: pharos/v1\nkind: Key\nmetadata: {name: bot}\nspec: {scopes: [ledger.read]}\n")
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("apiVersion: pharos/v1\nkind: Key\nmetadata: {name: bot}\nspec: {scopse: [ledger.read]}\n")
+    async with up(tmp_path / "city", "-f", str(good)) as city:
+        async with city.client() as client:
+            got = await client.get("/api/catalog.get?kind=Key&name=bot")
+            assert got.json()["spec"]["scopes"] == ["ledger.read"]
+        await stopped(city)
+    async with up(tmp_path / "city", "-f", str(bad), opens=False) as failed:
+        assert await failed.exit_code() == 1
+        said = "".join(failed.err)
+        assert f"INVALID: {bad}" in said
+        assert "/spec/scopse: There is no such field. Did you mean 'scopes'?" in said
+    async with up(tmp_path / "city", "-f", str(tmp_path / "none.yaml"), opens=False) as failed:
+        assert await failed.exit_code() != 0
+
+
+async def half_sent(city: Running, body: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A call under way: its head and half of its body are sent."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", city.port)
+    head = f"POST /api/system.version HTTP/1.1\r\nHost: x\r\nx-api-key: {city.admin}\r\nContent-Length: {len(body)}\r\n"
+    writer.write(head.encode() + b"Expect: 100-continue\r\n\r\n" + body[:1])
+    async with asyncio.timeout(20):
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100")
+    return reader, writer
+
+
+async def test_calls_under_way_end_before_the_city_does(tmp_path: Path) -> None:
+    async with up(tmp_path / "city") as city, city.client() as client:
+        async with client.stream("GET", "/api/catalog.watch") as watch:
+            lines = watch.aiter_lines()
+            assert await anext(lines) == ": open"
+            reader, writer = await half_sent(city, b"{}")
+            city.signal(signal.SIGTERM)
+            # What would never end by itself ends at once …
+            async with asyncio.timeout(20):
+                assert [line async for line in lines if line.startswith("event: ")] == []
+        # … new connections are refused …
+        with pytest.raises(httpx2.ConnectError):
+            async with city.client() as late:
+                while True:
+                    await late.get("/readyz")
+        # … and what is under way is answered.
+        writer.write(b"}")
+        async with asyncio.timeout(20):
+            answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 200"), answer
+        writer.close()
+        assert await city.exit_code() == 0
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["the drain limit", "a second signal"])
+async def test_what_does_not_end_is_cut_off(tmp_path: Path, again: bool) -> None:
+    async with up(tmp_path / "city", "--drain", "60" if again else "0.3") as city:
+        reader, writer = await half_sent(city, b"{}")
+        city.signal(signal.SIGTERM)
+        if again:
+            await refused(city)
+            city.signal(signal.SIGTERM)
+        async with asyncio.timeout(30):
+            answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 503"), answer
+        assert b"SHUTTING_DOWN" in answer
+        writer.close()
+        assert await city.exit_code() == 0
+        assert "the drain limit is over: 1 calls are cut off" in "".join(city.err)
+
+
+async def refused(city: Running) -> None:
+    """Wait until the city takes no more connections."""
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", city.port)
+        except ConnectionRefusedError:
+            return
+        writer.close()
+        await asyncio.sleep(0.02)
+
+
+async def test_nothing_acknowledged_is_lost_when_the_process_is_killed(tmp_path: Path) -> None:
+    home = tmp_path / "city"
+    acknowledged: set[str] = set()
+    asked = 0
+
+    async def write(client: httpx2.AsyncClient, worker: int) -> None:
+        nonlocal asked
+        for number in range(10_000):
+            name = f"key-{worker}-{number}"
+            document = {"apiVersion": "pharos/v1", "kind": "Key", "metadata": {"name": name}, "spec": {}}
+            asked += 1
+            try:
+                answer = await client.post("/api/catalog.apply", json={"documents": [document]})
+            except httpx2.TransportError:
+                return
+            assert answer.status_code == 200, answer.text
+            acknowledged.add(name)
+
+    async with up(home) as city:
+        async with city.client() as client:
+            writers = [asyncio.create_task(write(client, worker)) for worker in range(8)]
+            async with asyncio.timeout(60):
+                while len(acknowledged) < 100:
+                    await asyncio.sleep(0.005)
+            city.signal(signal.SIGKILL)
+            await asyncio.gather(*writers)
+        assert await city.exit_code() == -signal.SIGKILL
+    async with up(home) as city:
+        async with city.client() as client:
+            kept: set[str] = set()
+            cursor = None
+            while True:
+                query = {"kind": "Key", "limit": "500", **({"cursor": cursor} if cursor else {})}
+                page = (await client.get("/api/catalog.list", params=query)).json()
+                kept |= {item["metadata"]["name"] for item in page["items"]}
+                cursor = page["next"]
+                if cursor is None:
+                    break
+            assert acknowledged <= kept
+            assert len(kept) - 1 <= asked
+            report = (await client.get("/api/system.doctor")).json()
+            assert report["healthy"], report
+        await stopped(city)
+
+
+def test_a_city_beyond_loopback_warns() -> None:
+    assert "without TLS" in greeting(Path("/h"), "0.0.0.0", 7700, loopback=False)
+    assert "without TLS" not in greeting(Path("/h"), "127.0.0.1", 7700, loopback=True)
+    assert "http://[::1]:7700" in greeting(Path("/h"), "::1", 7700, loopback=True)
+    hosts = ("127.0.0.1", "::1", "localhost", "127.8.8.8", "0.0.0.0", "::", "example.org", "")
+    assert [is_loopback(host) for host in hosts] == [True] * 4 + [False] * 4
