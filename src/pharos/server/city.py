@@ -24,6 +24,7 @@ from pharos.core.fault import Fault
 from pharos.core.plane import Plane, Route
 from pharos.core.principal import SYSTEM, Principal
 from pharos.gateway.models.dialects.registry import DIALECTS
+from pharos.gateway.models.plane import models_plane
 from pharos.insight.plane import insight_plane, projections
 from pharos.mesh.runner import ProjectionRunner
 from pharos.server.app import App
@@ -103,6 +104,7 @@ async def open_city(
         planes = [
             control_plane(directory, store, index, invoker),
             trust_plane(index, directory, invoker.decide, pepper, clock),
+            models_plane(store, index, authenticator.authenticate, invoker.resolve, invoker.observe),
             *(entry.load()(ground) for entry in entry_points(group=PLANES)),
         ]
         views = [*projections(), *(view for plane in planes for view in plane.projections)]
