@@ -29,7 +29,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from measure import Pinned, cpu_seconds, free_port, median, rss_mb, table
+from measure import Pinned, cpu_seconds, free_port, median, rss_mb, table, wait_until_ready
 
 HERE = Path(__file__).resolve().parent
 GATEWAY_CORE, OTHER_CORE = 0, 1
@@ -125,6 +125,7 @@ def pharos(upstream: int, work: Path) -> Iterator[Lane]:
     command = [sys.executable, "-m", "pharos", "up", "--home", str(home / "city"), "--port", str(port), "-f"]
     environment = {"MOCK_API_KEY": "upstream-secret"}
     with Pinned([*command, str(manifest)], GATEWAY_CORE, port, environment, home / "log") as process:
+        wait_until_ready(f"http://127.0.0.1:{port}/readyz")
         key = (home / "city" / "admin.key").read_text().strip()
         issue = [sys.executable, "-m", "pharos", "keys", "issue", "bench", "--json"]
         issued = subprocess.run(
