@@ -104,8 +104,7 @@ def _method(operation: AnyOperation, imports: Imports, awaited: bool) -> str:
         body = [
             f"input_: dict[str, object] = {{{arguments}}}",
             f'if dry_run:\n    return {caller}.plan("{operation.name}", input_)',
-            f'return {caller}.typed("{operation.name}", input_, {output}, write=True, '
-            "idempotency_key=idempotency_key)",
+            f'return {caller}.typed("{operation.name}", input_, {output}, write=True, idempotency_key=idempotency_key)',
         ]
     elif operation.streaming:
         generator = imports.need("collections.abc", "AsyncGenerator" if awaited else "Generator")

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 from pharos.client import faults as client_faults
-from pharos.core.fault import COMMON
 from pharos.gateway.models.dialects.registry import DIALECTS
 from scripts.output import ROOT, finish
 from scripts.reference import cli, faults, kinds, losses, operations
@@ -19,9 +18,10 @@ _NOTE = "<!-- Generated from the code by `make docs`; edits are overwritten. -->
 
 def files(city: Survey) -> dict[Path, str]:
     """Every generated page with its content."""
+    by_owner = dict(city.faults)
     catalogue = [
-        ("Everywhere", COMMON),
-        *((f"The plane {plane.name}", plane.faults) for plane in city.planes),
+        ("Everywhere", by_owner.pop("core")),
+        *((owner.capitalize(), codes) for owner, codes in by_owner.items()),
         ("On the caller's side", client_faults.ALL),
     ]
     pages = {

@@ -18,6 +18,8 @@ _OWN = {
     "apply": ("pharos.server.cli.catalog:apply", "Bring resources about as manifests say."),
     "call": ("pharos.server.cli.call:call", "Run an operation call as it was returned, such as a fix."),
     "completion": ("pharos.server.cli.completion:completion", "Print the completion script of a shell."),
+    "delete": ("pharos.server.cli.catalog:delete", "Delete a resource."),
+    "diff": ("pharos.server.cli.catalog:diff", "Show how a resource changed, or how manifests differ from what is."),
     "doctor": ("pharos.server.cli.doctor:doctor", "Find out what is wrong between here and the city, and in it."),
     "get": ("pharos.server.cli.catalog:get", "Show one resource."),
     "list": ("pharos.server.cli.catalog:list_", "List resources."),
@@ -28,8 +30,6 @@ _OWN = {
 
 # Operations that people use so often that they need no noun.
 _SHORT = {
-    "delete": "catalog.delete",
-    "diff": "catalog.diff",
     "graph": "system.graph",
     "history": "catalog.history",
     "redo": "operations.redo",

@@ -43,6 +43,7 @@ def doctor(session: Session, wait: float) -> int:
     target = find_target(session.url, session.key)
     with progress(f"Waiting for {target.url}" if wait else ""):
         ready = _await_ready(target, wait)
+    target = find_target(session.url, session.key)  # a city that has just started has written its key meanwhile
     checks: list[Report] = [_reached(target, ready), _entered_with(target)]
     code = Exit.OK if ready else Exit.UNREACHABLE
     if ready:

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pharos.server.cli.exits import Exit
-from pharos.server.cli.output import console, text
+from pharos.server.cli.output import people, text
 from pharos.server.cli.values import command_line
 
 if TYPE_CHECKING:
@@ -27,8 +27,9 @@ def exit_code(fault: Fault) -> Exit:
 def show_fault(fault: Fault, form: Form) -> Exit:
     """Print ``fault`` on stderr and return the exit code it means."""
     if form == "table":
-        for line in _lines(fault.document):
-            console(stderr=True).print(line)
+        with people(sys.stderr) as console:
+            for line in _lines(fault.document):
+                console.print(line)
     else:
         sys.stderr.write(text(fault.document.to_json(), form))
     return exit_code(fault)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from typing import Any
 
 import click
@@ -10,6 +11,9 @@ import click
 from pharos.client.description import Description, descriptions
 from pharos.server.cli.session import Session, common_options
 from pharos.server.cli.values import arguments, click_parameter
+
+# Operations whose command does more than call: the rest is made from their description.
+_BY_HAND = {"views.rebuild": "pharos.server.cli.rebuild:rebuild"}
 
 
 def operation_command(operation: Description, name: str | None = None, shown: str | None = None) -> click.Command:
@@ -123,7 +127,7 @@ def perform(
         idempotency_key=idempotency_key,
         waiting=f"{operation.noun} {operation.verb}" if operation.slow else "",
     )
-    session.show(output, operation.name)
+    session.show(output, "plan" if dry_run else operation.name)
 
 
 def _confirm(operation: Description) -> None:
@@ -156,4 +160,10 @@ class NounGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         operation = self._operations.get(cmd_name)
-        return None if operation is None else operation_command(operation)
+        if operation is None:
+            return None
+        if (place := _BY_HAND.get(operation.name)) is not None:
+            module, _, attribute = place.partition(":")
+            command: click.Command = getattr(import_module(module), attribute)
+            return command
+        return operation_command(operation)

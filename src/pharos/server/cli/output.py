@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import StringIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,7 +24,8 @@ def show(output: JsonObject, form: Form, view: str) -> None:
     if form == "table":
         from pharos.server.cli.views import render
 
-        render(output, view, console())
+        with people() as console:
+            render(output, view, console)
     else:
         sys.stdout.write(text(output, form))
         sys.stdout.flush()
@@ -32,7 +36,8 @@ def show_item(item: JsonObject, form: Form, view: str) -> None:
     if form == "table":
         from pharos.server.cli.views import render_item
 
-        render_item(item, view, console())
+        with people() as console:
+            render_item(item, view, console)
     elif form == "json":
         sys.stdout.write(json.dumps(item, ensure_ascii=False) + "\n")
     else:
@@ -49,17 +54,23 @@ def text(value: Any, form: Form) -> str:
     return yaml.safe_dump(value, allow_unicode=True, sort_keys=False, width=WIDE)
 
 
-def console(*, stderr: bool = False) -> Console:
-    """Where people read: in colour and as wide as the terminal; plain and as wide as needed in a pipe."""
+@contextmanager
+def people(stream: TextIO | None = None) -> Iterator[Console]:
+    """Where people read: stdout, or ``stream``. In colour and as wide as the terminal; in a pipe plain, as wide as
+    needed, and without the blanks that fill up the last column."""
     from rich.console import Console
 
-    terminal = (sys.stderr if stderr else sys.stdout).isatty()
-    return Console(
-        stderr=stderr,
+    stream = stream or sys.stdout
+    terminal = stream.isatty()
+    console = Console(
+        file=stream if terminal else StringIO(),
         width=None if terminal else WIDE,
-        force_terminal=terminal,
         highlight=False,
         markup=False,
         emoji=False,
         soft_wrap=not terminal,
     )
+    yield console
+    if isinstance(console.file, StringIO):
+        stream.writelines(f"{line.rstrip()}\n" for line in console.file.getvalue().splitlines())
+    stream.flush()

@@ -82,16 +82,11 @@ class ReferenceType(click.ParamType[str]):
 
 
 class KindType(click.ParamType[str]):
-    """A kind of resource: its name or plural, in any case."""
+    """A kind of resource: its name or plural, in any case, completed without asking the city."""
 
     name = "kind"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        from pharos.client.description import kinds
-
-        for kind in kinds():
-            if str(value).lower() in (kind["name"].lower(), kind["plural"]):
-                return kind["name"]
         return str(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -12,10 +12,24 @@ if TYPE_CHECKING:
 View = Callable[["Console", Mapping[str, Any]], None]
 
 # Views by operation; imported when used.
-_VIEWS: dict[str, str] = {}
+_VIEWS = {
+    "catalog.apply": "changes:applied",
+    "catalog.delete": "changes:deleted",
+    "catalog.diff": "changes:differences",
+    "catalog.get": "details:resource",
+    "journeys.get": "details:journey",
+    "keys.issue": "details:issued",
+    "ledger.summary": "details:summary",
+    "operations.redo": "changes:reversed_",
+    "operations.undo": "changes:reversed_",
+    "plan": "changes:plan",
+    "system.doctor": "details:report",
+    "system.graph": "graph:graph",
+    "system.impact": "graph:impact",
+}
 
 # Views of one item of a streaming operation.
-_ITEMS: dict[str, str] = {}
+_ITEMS = {"catalog.watch": "details:watched"}
 
 
 def render(output: Mapping[str, Any], view: str, console: Console) -> None:

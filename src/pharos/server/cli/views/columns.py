@@ -1,7 +1,202 @@
-"""The columns of lists."""
+"""The columns of lists: what a person looks for, in the order in which they look."""
 
 from __future__ import annotations
 
-from pharos.server.cli.views.cells import Column
+from collections.abc import Mapping
+from typing import Any
 
-COLUMNS: dict[str, tuple[Column, ...]] = {}
+from rich.text import Text
+
+from pharos.server.cli.views.cells import Column, count, milliseconds, money, number, plain, state, time
+
+
+def short_id(value: Any) -> Text:
+    """``Kind/name`` for what is in the default namespace."""
+    return Text(str(value or "").replace("/default/", "/"))
+
+
+def _namespace(value: Any) -> Text:
+    """A namespace, where it is not the usual one."""
+    return plain(None if value == "default" else value)
+
+
+def _tokens_in(row: Mapping[str, Any]) -> Text:
+    tokens = row.get("tokens") or {}
+    read = sum(tokens.get(name) or 0 for name in ("input", "cacheRead", "cacheWrite5m", "cacheWrite1h"))
+    return _estimated(count(read), tokens)
+
+
+def _tokens_out(row: Mapping[str, Any]) -> Text:
+    tokens = row.get("tokens") or {}
+    return _estimated(count(sum(tokens.get(name) or 0 for name in ("output", "reasoning"))), tokens)
+
+
+def _estimated(text: Text, tokens: Mapping[str, Any]) -> Text:
+    return Text.assemble("~", text) if tokens.get("estimated") else text
+
+
+def _served_by(row: Mapping[str, Any]) -> Text:
+    return Text("/".join(part for part in (row.get("provider"), row.get("target")) if part))
+
+
+def _cost(row: Mapping[str, Any]) -> Text:
+    cost = money(row.get("cost"))
+    return cost if row.get("cost") is None else Text.assemble(cost, " ", row.get("currency") or "")
+
+
+def _costs(value: Any) -> Text:
+    costs = [f"{money(cost.get('amount'))} {cost.get('currency', '')}" for cost in value or ()]
+    unpriced = sum(cost.get("unpriced") or 0 for cost in value or ())
+    return Text(" + ".join(costs) + (f" ({unpriced} unpriced)" if unpriced else ""))
+
+
+def _outcome(row: Mapping[str, Any]) -> Text:
+    fault = row.get("fault")
+    return Text.assemble(state(row.get("outcome")), f" {fault}" if fault else "")
+
+
+def _health(value: Any) -> Text:
+    """The conditions of a status in a word, and in words what is not as it should be."""
+    conditions = value or []
+    bad = [condition for condition in conditions if condition.get("status") != "True"]
+    if not bad:
+        return state("healthy") if conditions else Text("")
+    return Text.assemble(state("unhealthy"), " ", ", ".join(c.get("reason") or c.get("type") or "" for c in bad))
+
+
+def _changes(value: Any) -> Text:
+    changes = [f"{change.get('action')} {short_id(change.get('resource'))}" for change in value or ()]
+    return Text(", ".join(changes[:3]) + (f" and {len(changes) - 3} more" if len(changes) > 3 else ""))
+
+
+def _call(value: Any) -> Text:
+    from pharos.server.cli.values import command_line
+
+    return Text(command_line(value.get("operation", ""), value.get("arguments") or {}) if value else "")
+
+
+_SUMS = (
+    number("attempts", "attempts", count),
+    number("in", "", _tokens_in),
+    number("out", "", _tokens_out),
+    number("unpriced", "unpriced", count),
+    number("cost", "", _cost),
+)
+
+COLUMNS: dict[str, tuple[Column, ...]] = {
+    "approvals.list": (
+        Column("name", "name", short=True),
+        Column("state", "state", state),
+        Column("requester", "requester"),
+        Column("what", "call", _call),
+        Column("reason", "reason"),
+        Column("expires", "expiresAt", time, short=True),
+    ),
+    "budgets.list": (
+        Column("name", "name", short=True),
+        Column("window", "window"),
+        number("limit", "limit", money),
+        number("settled", "settled", money),
+        number("reserved", "reserved", money),
+        number("left", "remaining", money),
+        Column("currency", "currency"),
+    ),
+    "catalog.history": (
+        number("revision", "revision"),
+        Column("action", "action", state),
+        Column("time", "time", time, short=True),
+        Column("principal", "principal"),
+        Column("operation", "operation", short=True),
+    ),
+    "catalog.list": (
+        Column("kind", "kind", short=True),
+        Column("name", "metadata.name", short=True),
+        Column("namespace", "metadata.namespace", _namespace),
+        Column("labels", "metadata.labels"),
+        number("revision", "metadata.revision"),
+        Column("updated", "metadata.updatedAt", time, short=True),
+        Column("state", "status.conditions", _health),
+    ),
+    "faults.list": (
+        Column("code", "code", short=True),
+        number("http", "status"),
+        Column("category", "category"),
+        Column("retry", "retry"),
+        Column("meaning", "meaning"),
+    ),
+    "journeys.list": (
+        Column("updated", "updated", time, short=True),
+        Column("key", "key"),
+        Column("team", "team"),
+        Column("model", "model"),
+        number("calls", "calls", count),
+        number("attempts", "attempts", count),
+        number("cost", "costs", _costs),
+        number("latency", "latencyMs", milliseconds),
+        Column("outcome", "outcome", state),
+        Column("conversation", "conversation"),
+        Column("id", "id", short=True),
+    ),
+    "keys.list": (
+        Column("key", "key", short=True),
+        Column("state", "state", state),
+        Column("models", "models"),
+        Column("budgets", "budgets"),
+        Column("scopes", "scopes"),
+        Column("labels", "labels"),
+        Column("issued", "lastIssuedAt", time, short=True),
+        Column("expires", "expiresAt", time, short=True),
+    ),
+    "kinds.list": (
+        Column("kind", "name", short=True),
+        Column("plural", "plural", short=True),
+        Column("plane", "plane"),
+        Column("meaning", "summary"),
+    ),
+    "ledger.list": (
+        Column("time", "time", time, short=True),
+        Column("key", "key"),
+        Column("team", "team"),
+        Column("model", "model"),
+        Column("served by", "", _served_by),
+        number("in", "", _tokens_in),
+        number("out", "", _tokens_out),
+        number("cost", "", _cost),
+        number("latency", "latencyMs", milliseconds),
+        number("first token", "firstTokenMs", milliseconds),
+        Column("outcome", "", _outcome),
+    ),
+    "ledger.summary": (
+        Column("day", "day"),
+        Column("key", "key"),
+        Column("team", "team"),
+        Column("model", "model"),
+        Column("provider", "provider"),
+        Column("outcome", "outcome", state),
+        *_SUMS,
+    ),
+    "operations.list": (
+        Column("time", "time", time, short=True),
+        Column("what", "operation", short=True),
+        Column("who", "principal"),
+        Column("changes", "changes", _changes),
+        Column("state", "state"),
+        Column("operation", "id", short=True),
+    ),
+    "system.operations": (
+        Column("operation", "name", short=True),
+        Column("effect", "effect"),
+        Column("permission", "permission"),
+        Column("undo", "reversibility"),
+        Column("meaning", "summary"),
+    ),
+    "views.list": (
+        Column("view", "name", short=True),
+        Column("state", "state", state),
+        number("behind", "lag", count),
+        number("skipped", "skipped", count),
+        Column("message", "message"),
+    ),
+}
+
+SUM_TOTALS = (Column("", "", lambda _: plain("all")), *_SUMS)

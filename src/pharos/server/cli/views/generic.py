@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,13 +27,21 @@ def show_page(console: Console, items: Sequence[Any], next_: object, columns: Se
         for item in items:
             console.print(str(item))
         if not items:
-            Console(stderr=True, highlight=False).print("nothing", style="dim")
+            note("nothing")
         return
     console.print(table(rows, columns or _columns(rows)))
     if isinstance(next_, str):
         Console(stderr=True, highlight=False, soft_wrap=True).print(
             f"more: --cursor {next_}", style="dim", markup=False
         )
+
+
+def note(text: str) -> None:
+    """Say something about the output that is not part of it: on stderr."""
+    from pharos.server.cli.output import people
+
+    with people(sys.stderr) as console:
+        console.print(Text(text, style="dim"))
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> Table:
