@@ -201,7 +201,7 @@ class Rebuilder:
             )
             await self._store.commit(Append(done))
         except Fault as fault:
-            # Its projection may be gone with the plane that brought it, or the disk be full: the next start tries again.
+            # The plane that brought the projection may be gone, or the disk be full: the next start tries again.
             _log.error("view %s could not be rebuilt: %s", name, fault.code)
 
 
