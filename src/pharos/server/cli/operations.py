@@ -151,7 +151,8 @@ class NounGroup(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click, after putting the verb ``list`` in front of options that come without one."""
         implied = not args or (args[0].startswith("-") and args[0] not in ("--help", "-h"))
-        if implied and "list" in self._operations:
+        # Completion parses what stands before the word to complete, which is not all of the line.
+        if implied and "list" in self._operations and not ctx.resilient_parsing:
             args = ["list", *args]
         return super().parse_args(ctx, args)
 
