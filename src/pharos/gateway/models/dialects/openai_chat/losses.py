@@ -62,17 +62,11 @@ _CONVERTED: tuple[tuple[str, str], ...] = (
     ("/messages/*/content/*/cache_control", "A long lifetime after a short one becomes short."),
     ("/tools/*/cache_control", "A long lifetime after a short one becomes short."),
     ("/messages/*/content", _MOVED),
-    (
-        "/messages/*/content/*",
-        _MOVED,
-    ),
+    ("/messages/*/content/*", _MOVED),
 )
 
 _REFUSED: tuple[tuple[str, str], ...] = (
-    *(
-        (f"/{key}", f"It {why}." if not why.startswith(("more", "audio")) else f"{why}.")
-        for key, why in REFUSED.items()
-    ),
+    *((f"/{key}", f"{why[0].upper()}{why[1:]}.") for key, why in REFUSED.items()),
     ("/tools/*/type", "Free-text (`custom`) tools."),
     ("/tool_choice/type", "Free-text (`custom`) tools."),
     ("/messages/*/tool_calls/*/type", "Calls of free-text (`custom`) tools."),
