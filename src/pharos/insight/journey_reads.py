@@ -103,8 +103,8 @@ class Step(Wire):
     outcome: str
     fault: str
     cost: Cost
-    latency_ms: float | None
-    first_token_ms: float | None
+    latency_ms: float | None = None
+    first_token_ms: float | None = None
     tools: list[str]
     """Names of the tools the model asked for."""
     route: dict[str, str]

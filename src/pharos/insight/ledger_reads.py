@@ -80,11 +80,11 @@ class LedgerItem(Wire):
     dialect: str
     tokens: AttemptTokens
     price: Price
-    cost: str | None
+    cost: str | None = None
     """A decimal amount, exact; ``null`` where no price was known, never zero."""
     currency: str
-    latency_ms: float | None
-    first_token_ms: float | None
+    latency_ms: float | None = None
+    first_token_ms: float | None = None
     outcome: str
     status: int
     """HTTP status of the provider; 0 if there was none."""

@@ -63,7 +63,7 @@ class BudgetState(Wire):
     window: Window
     period: str
     """Name of the present window, such as ``2026-11``."""
-    ends_at: datetime | None
+    ends_at: datetime | None = None
     limit: str
     settled: str
     """Spent by calls that are over."""
