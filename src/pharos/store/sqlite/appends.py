@@ -68,7 +68,7 @@ class LogStage:
         self._ends.update(dict.fromkeys(unknown, _NEW))
         found = select(
             self._connection,
-            "SELECT name, id, sequence FROM json_each(?) AS wanted CROSS JOIN topics ON topics.name = wanted.value",
+            "SELECT name, topics.id, sequence FROM json_each(?) AS wanted CROSS JOIN topics ON name = wanted.value",
             (dump(list(unknown)),),
         )
         for name, id, sequence in found:

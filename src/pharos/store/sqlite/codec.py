@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 import orjson
@@ -13,7 +14,7 @@ from pharos.core.wire import Json
 MAX_INTEGER = 2**63 - 1
 """The largest integer a table holds."""
 
-_WIDTH = 16
+_POSITION = re.compile("[0-7][0-9a-f]{15}")
 
 
 def to_position(number: int) -> Position:
@@ -25,13 +26,8 @@ def from_position(position: Position) -> int:
     """The row number behind a position. Raises ``INVALID`` for text that never was one."""
     if position == START:
         return 0
-    if len(position) == _WIDTH and position.isascii() and position.isalnum():
-        try:
-            number = int(position, 16)
-        except ValueError:
-            number = MAX_INTEGER + 1
-        if number <= MAX_INTEGER:
-            return number
+    if _POSITION.fullmatch(position):
+        return int(position, 16)
     raise INVALID(f"{position!r} is not a position of the log.", facts={"position": position})
 
 

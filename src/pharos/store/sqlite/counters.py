@@ -83,8 +83,8 @@ class CounterStage:
             held = reserved[key] if key in reserved else self._reserved.get(key, 0)
             settled = self._total(key)
             if settled + held + hold.amount > hold.limit:
-                # The caller's own earlier holds are not counted as reserved: they come undone.
-                raise _exhausted(hold, settled, self._reserved.get(key, 0))
+                before = self._reserved.get(key, 0)
+                raise _exhausted(hold, settled, before, held + hold.amount - before)
             reserved[key] = held + hold.amount
         journal = self._journal
         for key, held in reserved.items():
@@ -150,11 +150,11 @@ class CounterStage:
                 del self._settled[key]
 
 
-def _exhausted(hold: Hold, settled: int, reserved: int) -> Refusal:
+def _exhausted(hold: Hold, settled: int, reserved: int, requested: int) -> Refusal:
     return Refusal(
         COUNTER_EXHAUSTED,
         f"Counter {hold.counter!r} has {max(hold.limit - settled - reserved, 0)} left in {hold.window!r}; "
-        f"{hold.amount} was requested.",
+        f"{requested} was requested.",
         subject=hold.counter,
         facts={
             "counter": hold.counter,
@@ -162,7 +162,7 @@ def _exhausted(hold: Hold, settled: int, reserved: int) -> Refusal:
             "limit": hold.limit,
             "settled": settled,
             "reserved": reserved,
-            "requested": hold.amount,
+            "requested": requested,
         },
     )
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
+
+import apsw
 
 from pharos.core.operation import Delete, Put, SetStatus
 from pharos.store.ports import Append, Command, Remember, Remembered, Reserve, Result, Settle
-from pharos.store.sqlite import schema
 from pharos.store.sqlite.appends import LogStage, prepare_append
 from pharos.store.sqlite.blobs import FileBlobs
 from pharos.store.sqlite.catalog import SqliteCatalog
@@ -28,6 +30,7 @@ from pharos.store.sqlite.journal import Journal
 from pharos.store.sqlite.log import SqliteLog
 from pharos.store.sqlite.readers import Readers
 from pharos.store.sqlite.remembering import RememberStage, find_remembered, prepare_remember
+from pharos.store.sqlite.schema import CITY, VIEWS, open_writer
 from pharos.store.sqlite.stage import Origin
 from pharos.store.sqlite.views import SqliteViews
 from pharos.store.sqlite.writer import Handle, Prepare, Writer
@@ -41,12 +44,17 @@ def open_store(home: Path, *, full_sync: bool = False) -> SqliteStore:
 
     Raises ``HOME_IN_USE``, ``SCHEMA_TOO_NEW`` and ``STORAGE_FAILED``.
     """
-    owned = Home(home)
-    try:
-        return SqliteStore(owned, full_sync=full_sync)
-    except BaseException:
-        owned.release()
-        raise
+    with ExitStack() as undo:
+        owned = Home(home)
+        undo.callback(owned.release)
+        city = open_writer(owned.city, CITY, full_sync=full_sync)
+        undo.callback(city.close)
+        # A view can always be folded again, so its transactions never wait for the disk.
+        views = open_writer(owned.views, VIEWS)
+        undo.callback(views.close)
+        store = SqliteStore(owned, city, views)
+        undo.pop_all()
+        return store
 
 
 def _nothing(command: object) -> None:
@@ -56,12 +64,10 @@ def _nothing(command: object) -> None:
 class SqliteStore:
     """An open home."""
 
-    def __init__(self, home: Home, *, full_sync: bool) -> None:
+    def __init__(self, home: Home, connection: apsw.Connection, views_connection: apsw.Connection) -> None:
         self._home = home
-        self._connection = connection = schema.open_writer(home.city, schema.CITY, full_sync=full_sync)
-        self._checkpointer = Checkpointer(home.city, connection)
-        # A view can always be folded again, so its transactions need not wait for the disk.
-        views_connection = schema.open_writer(home.views, schema.VIEWS)
+        self._connection = connection
+        self._views_connection = views_connection
         journal = Journal()
         appends = LogStage(connection, journal)
         counters = CounterStage(connection, journal)
@@ -85,6 +91,7 @@ class SqliteStore:
         self._counters = SqliteCounters(self._readers)
         self._blobs = FileBlobs(home.blobs)
         self._views = SqliteViews(views_connection, self._view_readers, self._readers, self._hub)
+        self._checkpointer = Checkpointer(home.city, connection)
         self._writer = Writer(connection, journal, appends, stages, handlers, self._hub)
 
     @property
@@ -131,7 +138,8 @@ class SqliteStore:
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
-        """The last connection to close leaves a database without a write-ahead log beside it."""
+        """The last connection to a database: its close leaves no write-ahead log beside the file."""
         self._checkpointer.close()
+        self._views_connection.close()
         self._connection.close()
         self._home.release()

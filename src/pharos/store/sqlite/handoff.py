@@ -43,7 +43,9 @@ class Handoff(Generic[T]):
             self._asleep = False
         return [items.popleft() for _ in range(min(most, len(items)))]
 
-    def close(self) -> None:
-        """Give the pipe back. The consumer's last act."""
+    def close(self) -> list[T]:
+        """Give the pipe back and return what was not taken. The consumer's last act."""
+        self._asleep = False
         os.close(self._read)
         os.close(self._write)
+        return list(self._items)

@@ -10,6 +10,7 @@ import apsw
 
 from pharos.store.faults import SCHEMA_TOO_NEW
 from pharos.store.sqlite.failures import storage_failures
+from pharos.store.sqlite.transaction import transaction
 
 CITY: Final[Sequence[str]] = (
     """
@@ -111,6 +112,7 @@ VIEWS: Final[Sequence[str]] = (
 
 WRITER_CACHE_KIB = 32 * 1024
 READER_CACHE_KIB = 4 * 1024
+JOURNAL_BYTES = 128 * 1024 * 1024
 
 
 def open_writer(path: Path, migrations: Sequence[str], *, full_sync: bool = False) -> apsw.Connection:
@@ -129,6 +131,8 @@ def open_writer(path: Path, migrations: Sequence[str], *, full_sync: bool = Fals
             connection.execute(f"PRAGMA synchronous = {'FULL' if full_sync else 'NORMAL'}")
             connection.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KIB}")
             connection.execute("PRAGMA temp_store = MEMORY")
+            # A reader that held the write-ahead log back makes it grow; afterwards the file gives the space back.
+            connection.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES}").fetchall()
             _migrate(connection, migrations)
         except BaseException:
             connection.close()
@@ -166,15 +170,10 @@ def _refuse_newer(path: Path, known: int) -> None:
 def _migrate(connection: apsw.Connection, migrations: Sequence[str]) -> None:
     version = _version(connection)
     for number, script in enumerate(migrations[version:], start=version + 1):
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(connection):
             if number == 1:
                 connection.execute(
                     "CREATE TABLE schema_version (version INTEGER PRIMARY KEY, applied_at TEXT NOT NULL) STRICT"
                 )
             connection.execute(script).fetchall()
             connection.execute("INSERT INTO schema_version VALUES (?, datetime('now'))", (number,))
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise

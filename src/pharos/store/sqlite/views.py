@@ -8,8 +8,9 @@ the medium while the view's were) is recognised when it is registered, and folde
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
@@ -25,6 +26,7 @@ from pharos.store.sqlite.hub import Hub
 from pharos.store.sqlite.log import read_span
 from pharos.store.sqlite.readers import Readers
 from pharos.store.sqlite.rows import select
+from pharos.store.sqlite.transaction import transaction
 
 T = TypeVar("T")
 
@@ -75,8 +77,7 @@ class SqliteViews:
     async def register(self, projection: Projection) -> None:
         """Create what is missing; drop and create what another version left, or what is ahead of the log."""
         head = from_position(self._hub.head)
-        position = await self._run(self._register, projection, head)
-        self._registered[projection.name] = _Registered(projection, position)
+        self._registered[projection.name] = await self._run(self._register, projection, head)
 
     async def advance(self, name: str, limit: int = 1000) -> int:
         """Fold events from memory if they are still there, otherwise from the tables."""
@@ -93,11 +94,7 @@ class SqliteViews:
                 events = [recorded for recorded in recent if recorded.event.type in types]
             else:
                 events = await self._log_readers.run(lambda connection: read_span(connection, start, end, types))
-            if events:
-                await self._run(self._fold, entry.projection, events, end)
-            else:
-                await self._run(self._pass, name, end)
-            entry.position = end
+            await self._run(self._fold, entry, events, end)
             return passed
 
     async def position(self, name: str) -> Position:
@@ -108,8 +105,7 @@ class SqliteViews:
         """Create the tables anew."""
         entry = self._entry(name)
         async with entry.turn:
-            await self._run(self._create, entry.projection)
-            entry.position = 0
+            await self._run(self._reset, entry)
 
     async def query(self, sql: str, parameters: Mapping[str, Scalar] | None = None) -> Sequence[Row]:
         """Read on a read-only connection that sees the views and nothing else."""
@@ -121,7 +117,6 @@ class SqliteViews:
         if not self._closed:
             self._closed = True
             await asyncio.to_thread(self._thread.shutdown)
-            self._connection.close()
 
     def _entry(self, name: str) -> _Registered:
         try:
@@ -130,31 +125,47 @@ class SqliteViews:
             raise NOT_FOUND(f"There is no projection {name!r}.", subject=name) from None
 
     async def _run(self, work: Callable[..., T], *arguments: object) -> T:
-        """Run ``work`` in a transaction on the views' thread. What was begun ends, also if the caller goes away."""
+        """Run ``work`` on the views' thread. What was begun ends, also if the caller goes away."""
         if self._closed:
             raise STORAGE_FAILED("The store is closed.")
-        future = asyncio.get_running_loop().run_in_executor(self._thread, self._transact, work, *arguments)
+        future = asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
             await asyncio.wait([future])
+            if not future.cancelled():
+                future.exception()  # Its result is in the database; nobody is left to hear of an error.
             raise
 
-    # On the views' thread.
+    # On the views' thread. A position is noted where its transaction ends, so that no cancelled caller loses it.
 
-    def _transact(self, work: Callable[..., T], *arguments: object) -> T:
-        with storage_failures("Writing a view failed"), self._connection:
-            done = work(*arguments)
-        return done  # noqa: RET504 - mypy holds that a connection's context may swallow
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with storage_failures("Writing a view failed"), transaction(self._connection):
+            yield
 
-    def _register(self, projection: Projection, head: int) -> int:
-        _check_names(projection, select(self._connection, "SELECT name, tables FROM projections"))
-        sql = "SELECT version, position FROM projections WHERE name = ?"
-        for version, position in select(self._connection, sql, (projection.name,)):
-            if version == projection.version and position <= head:
-                return cast("int", position)
-        self._create(projection)
-        return 0
+    def _register(self, projection: Projection, head: int) -> _Registered:
+        with self._transaction():
+            _check_names(projection, select(self._connection, "SELECT name, tables FROM projections"))
+            sql = "SELECT version, position FROM projections WHERE name = ?"
+            for version, position in select(self._connection, sql, (projection.name,)):
+                if version == projection.version and position <= head:
+                    return _Registered(projection, position)
+            self._create(projection)
+        return _Registered(projection, 0)
+
+    def _reset(self, entry: _Registered) -> None:
+        with self._transaction():
+            self._create(entry.projection)
+        entry.position = 0
+
+    def _fold(self, entry: _Registered, events: Sequence[Recorded], end: int) -> None:
+        with self._transaction():
+            if events:
+                entry.projection.fold(SqliteView(self._connection), events)
+            sql = "UPDATE projections SET position = ? WHERE name = ?"
+            self._connection.execute(sql, (end, entry.projection.name))
+        entry.position = end
 
     def _create(self, projection: Projection) -> None:
         tables = dict.fromkeys(projection.tables)
@@ -169,13 +180,6 @@ class SqliteViews:
             "INSERT OR REPLACE INTO projections VALUES (?, ?, 0, ?)",
             (projection.name, projection.version, dump(list(projection.tables))),
         )
-
-    def _fold(self, projection: Projection, events: Sequence[Recorded], end: int) -> None:
-        projection.fold(SqliteView(self._connection), events)
-        self._pass(projection.name, end)
-
-    def _pass(self, name: str, end: int) -> None:
-        self._connection.execute("UPDATE projections SET position = ? WHERE name = ?", (end, name))
 
 
 def _check_names(projection: Projection, others: Iterable[tuple[object, ...]]) -> None:

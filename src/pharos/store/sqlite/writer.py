@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,8 @@ from pharos.store.sqlite.journal import Journal
 from pharos.store.sqlite.refusal import Refusal
 from pharos.store.sqlite.stage import Origin, Stage
 from pharos.store.sqlite.statements import Statement
+
+logger = logging.getLogger(__name__)
 
 MAX_WAITING = 8192
 """Commits that may wait for the writer. Further callers wait for room, at most ``ROOM_DEADLINE`` seconds."""
@@ -158,15 +161,24 @@ class Writer:
     # On the writer's thread.
 
     def _run(self) -> None:
+        group: list[Request] = []
         closing = False
-        while not closing:
-            taken = self._queue.take(MAX_GROUP)
-            group = [request for request in taken if request is not None]
-            closing = len(group) < len(taken)
-            if group:
-                events: list[Published] = []
-                self._answer(self._transact(group, events), events)
-        self._queue.close()
+        try:
+            while not closing:
+                taken = self._queue.take(MAX_GROUP)
+                group = [request for request in taken if request is not None]
+                closing = len(group) < len(taken)
+                if group:
+                    events: list[Published] = []
+                    self._answer(self._transact(group, events), events)
+                    group = []
+        finally:
+            # Also where a defect ends the thread: nobody waits for an answer that never comes.
+            self._closing = True
+            abandoned = [*group, *(request for request in self._queue.close() if request is not None)]
+            stopped = Refusal(STORAGE_FAILED, "The writer has stopped.", state=State.UNKNOWN)
+            if abandoned:
+                self._answer([(request, stopped) for request in abandoned], [])
 
     def _answer(self, outcomes: Sequence[tuple[Request, Outcome]], events: Sequence[Published]) -> None:
         """One wake-up of the event loop for the whole group."""
@@ -198,11 +210,13 @@ class Writer:
             self._roll_back()
             failure = storage_refusal(error, State.ROLLED_BACK)
             return [(request, failure) for request in group]
-        except Exception as error:  # noqa: BLE001 - a defect; it reaches the caller whose commit has it, and only that one
+        except Exception as error:
             self._roll_back()
             if len(group) == 1:
-                defect = Refusal(INTERNAL, f"The commit failed: {error!r}.", state=State.ROLLED_BACK)
+                logger.exception("a commit failed by a defect")
+                defect = Refusal(INTERNAL, INTERNAL.meaning, state=State.ROLLED_BACK)
                 return [(group[0], defect)]
+            logger.warning("a group of %d commits failed by a defect in one of them: %r", len(group), error)
             return [outcome for request in group for outcome in self._transact([request], events)]
         events.extend(zip(self._log.recorded, self._log.sizes, strict=True))
         for stage in self._stages:
