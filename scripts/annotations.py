@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc
+import keyword
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,10 +24,10 @@ _MAPPINGS = (dict, collections.abc.Mapping)
 _PLAIN = (str, int, float, bool, bytes)
 _IMPORTED = (datetime, date, timedelta, Decimal)
 
-COMMON_HELP = {
-    "namespace": "Namespace.",
-    "limit": "Most items of the page.",
-    "cursor": "Where to continue: `next` of the page before.",
+_COMMON_HELP = {
+    ("namespace", "string"): "Namespace.",
+    ("limit", "integer"): "Most items of the page.",
+    ("cursor", "string"): "Where to continue: `next` of the page before.",
 }
 """What members mean that many inputs share, where the input itself says nothing."""
 
@@ -72,6 +73,8 @@ def source(annotation: Any, imports: Imports) -> str:
         return f"{imports.need('collections.abc', 'Mapping')}[{inner}]"
     if annotation in _PLAIN:
         return str(annotation.__name__)
+    if annotation is Decimal:
+        return f"{imports.need('decimal', 'Decimal')} | str"  # amounts are decimal text on the wire
     if annotation in _IMPORTED:
         return imports.need(annotation.__module__, annotation.__name__)
     if isinstance(annotation, type) and issubclass(annotation, Enum):
@@ -115,9 +118,20 @@ def parameter(name: str, info: FieldInfo) -> Parameter:
         required=info.is_required(),
         default=default if isinstance(default, str | int | float | bool) else None,
         choices=_choices(inner),
-        help=" ".join((info.description or COMMON_HELP.get(name, "")).split()),
+        help=meaning(name, info),
         kind=reference,
     )
+
+
+def safe(name: str) -> str:
+    """``name`` as Python can say it: ``budgets.raise`` is the method ``raise_``."""
+    return f"{name}_" if keyword.iskeyword(name) else name
+
+
+def meaning(name: str, info: FieldInfo) -> str:
+    """What a member means, on one line."""
+    described = info.description or _COMMON_HELP.get((name, _shape(_without_none(info.annotation))), "")
+    return " ".join(described.split())
 
 
 def _without_none(annotation: Any) -> Any:

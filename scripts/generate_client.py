@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import keyword
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping
@@ -23,7 +22,7 @@ from pharos.control.plan import Plan
 from pharos.core.operation import AnyOperation, Effect
 from pharos.core.resource import AnyKind
 from pharos.core.wire import Page
-from scripts.annotations import Imports, model_source, parameter, source
+from scripts.annotations import Imports, model_source, parameter, safe, source
 from scripts.output import finish, formatted
 
 CLIENT = Path(__file__).parents[1] / "src" / "pharos" / "client"
@@ -80,17 +79,17 @@ def _method(operation: AnyOperation, imports: Imports, awaited: bool) -> str:
     if clash := _OPTIONS & set(fields):
         raise ValueError(f"{operation.name}: an input may not be called {', '.join(clash)}")
     parameters = [
-        *(f"{_safe(name)}: {source(info.annotation, imports)}" for name, info in fields.items() if info.is_required()),
+        *(f"{safe(name)}: {source(info.annotation, imports)}" for name, info in fields.items() if info.is_required()),
         *(_optional(name, info, imports) for name, info in fields.items() if not info.is_required()),
     ]
     local = Imports()
     output = model_source(operation.output, local)
     model_source(operation.output, imports)
-    arguments = ", ".join(f'"{info.alias or name}": {_safe(name)}' for name, info in fields.items())
+    arguments = ", ".join(f'"{info.alias or name}": {safe(name)}' for name, info in fields.items())
     call = f'"{operation.name}", {{{arguments}}}'
     caller = f"{'await ' if awaited else ''}self._caller"
     head = "async def" if awaited else "def"
-    name = _safe(operation.verb)
+    name = safe(operation.verb)
 
     if operation.effect is not Effect.READ:
         overload, literal = imports.need("typing", "overload"), imports.need("typing", "Literal")
@@ -132,7 +131,7 @@ def _optional(name: str, info: FieldInfo, imports: Imports) -> str:
     elif "None" in written.split(" | "):
         raise ValueError(f"{name}: null differs from its default {default!r}, which no call could say")
     literal = json.dumps(default) if isinstance(default, str) else repr(default)
-    return f"{_safe(name)}: {written} = {literal}"
+    return f"{safe(name)}: {written} = {literal}"
 
 
 def _docstring(operation: AnyOperation, fields: Mapping[str, FieldInfo]) -> str:
@@ -140,7 +139,7 @@ def _docstring(operation: AnyOperation, fields: Mapping[str, FieldInfo]) -> str:
     if operation.description:
         paragraphs.append(operation.description)
     helps = {name: parameter(name, info).help for name, info in fields.items()}
-    lines = [f"{_safe(name)}: {text}" for name, text in helps.items() if text]
+    lines = [f"{safe(name)}: {text}" for name, text in helps.items() if text]
     wrapped = [textwrap.fill(line, 108, subsequent_indent="    ") for line in lines]
     if wrapped:
         paragraphs.append("Args:\n" + textwrap.indent("\n".join(wrapped), "    "))
@@ -170,10 +169,6 @@ def _index(nouns: Iterable[str]) -> str:
         text += f"    def __init__(self, caller: {prefix}Caller) -> None:\n        self._caller = caller\n"
         text += "".join(f"        self.{noun} = {prefix}{noun.capitalize()}(caller)\n" for noun in nouns)
     return text
-
-
-def _safe(name: str) -> str:
-    return f"{name}_" if keyword.iskeyword(name) else name
 
 
 # JSON

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pharos.core.fault import FaultCode, FaultDocument
-from scripts.reference.members import plain, table
+from scripts.reference.members import nested, plain, summary, table
 
 HEAD = """# Faults
 
@@ -35,4 +35,6 @@ def page(groups: Sequence[tuple[str, Sequence[FaultCode]]]) -> str:
                 f"{plain(code.meaning)}\n"
             )
     parts.append("## The document\n\n" + table(FaultDocument, output=True))
+    for model in nested(FaultDocument):
+        parts.append(f"### {model.__name__}\n\n{plain(summary(model))}\n\n{table(model, output=True)}")
     return "\n".join(parts)

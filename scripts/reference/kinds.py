@@ -18,7 +18,8 @@ metadata: {name: team-a}
 spec: {limit: "25.00", currency: USD, window: month}
 ```
 
-Unknown members are errors. References are checked when they are used, so that manifests may come in any order; the
+Unknown members are errors. A *name* has lower-case letters, digits, `.`, `_` and `-`, begins and ends with a letter or
+digit, and is at most 128 long. A reference may name what does not exist yet, so manifests may come in any order; the
 graph (`pharos graph`) shows those that lead nowhere. A name alone means the same namespace, `namespace/name` another.
 """
 

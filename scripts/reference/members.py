@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections.abc
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -14,9 +14,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import AwareDatetime, JsonValue
 from pydantic.fields import FieldInfo
 
-from pharos.core.resource import Ref
+from pharos.core.resource import NAME_PATTERN, Ref
 from pharos.core.wire import Wire
-from scripts.annotations import COMMON_HELP
+from scripts.annotations import meaning
 
 _LISTS = (list, tuple, set, frozenset, collections.abc.Sequence)
 _WORDS: dict[object, str] = {
@@ -96,7 +96,7 @@ def _member(name: str, info: FieldInfo) -> Member:
         words=type_text(annotation),
         required=info.is_required(),
         default=_default(info),
-        description=plain(" ".join((info.description or COMMON_HELP.get(name, "")).split())),
+        description=plain(meaning(name, info)),
         models=tuple(_models(annotation)),
     )
 
@@ -118,6 +118,8 @@ def _default(info: FieldInfo) -> str:
             return f"`{value}`" if value != "" else ""
         case [] | {} | ():
             return "none"
+        case list() | tuple():
+            return ", ".join(f"`{item}`" for item in value)
     return f"`{value}`"
 
 
@@ -127,15 +129,19 @@ def type_text(annotation: Any) -> str:
     if origin is Annotated:
         reference = next((mark for mark in arguments[1:] if isinstance(mark, Ref)), None)
         if reference is not None:
-            inner = f"name of a {reference.kind}"
-            return f"list of {inner}" if get_origin(arguments[0]) in _LISTS else inner
-        return type_text(arguments[0]) + _limits(arguments[1:])
+            inner = f"[{reference.kind}](#{anchor(reference.kind)})"
+            return f"names of {inner}" if get_origin(arguments[0]) in _LISTS else f"name of {inner}"
+        marks = list(_flat(arguments[1:]))
+        if any(getattr(mark, "pattern", None) == NAME_PATTERN for mark in marks):
+            return "name"
+        return type_text(arguments[0]) + _limits(marks)
     if origin in (Union, types.UnionType):
         return " or ".join(dict.fromkeys(type_text(option) for option in arguments if option is not type(None)))
     if origin is Literal:
         return ", ".join(f"`{value}`" for value in arguments)
     if origin in _LISTS:
-        return f"list of {type_text(arguments[0])}"
+        inner = type_text(arguments[0])
+        return f"names of {inner.removeprefix('name of ')}" if inner.startswith("name of ") else f"list of {inner}"
     if origin in (dict, collections.abc.Mapping):
         return "any JSON object" if arguments[1] in (JsonValue, Any) else f"map of {type_text(arguments[1])}"
     if annotation in _WORDS:
@@ -154,9 +160,9 @@ def anchor(title: str) -> str:
     return "".join(c for c in title.lower().replace(" ", "-") if c.isalnum() or c in "-_")
 
 
-def _limits(marks: Sequence[object]) -> str:
+def _limits(marks: Iterable[object]) -> str:
     words = []
-    for mark in _flat(marks):
+    for mark in marks:
         for attribute, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<")):
             if (bound := getattr(mark, attribute, None)) is not None:
                 words.append(f"{sign} {bound}")
@@ -169,7 +175,7 @@ def _limits(marks: Sequence[object]) -> str:
     return " " + ", ".join(words) if words else ""
 
 
-def _flat(marks: Sequence[object]) -> Iterator[object]:
+def _flat(marks: Iterable[object]) -> Iterator[object]:
     """The constraints in a list of marks; a ``Field(...)`` carries several."""
     for mark in marks:
         if isinstance(mark, FieldInfo):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from pharos.core.call import tool_name
 from pharos.core.operation import AnyOperation, Effect
 from pharos.core.wire import Wire
+from scripts.annotations import safe
 from scripts.reference.members import anchor, nested, plain, summary, table
 
 HEAD = """# Operations
@@ -45,9 +47,12 @@ def _section(operation: AnyOperation) -> str:
     if operation.description:
         parts.append(plain(operation.description))
     parts.append(_facts(operation))
-    parts.append(
-        f"`pharos {operation.noun} {operation.verb}` · `client.{operation.name}(…)` · MCP `{tool_name(operation.name)}`"
+    ways = (
+        f"`pharos {operation.noun} {operation.verb}`",
+        f"`client.{operation.noun}.{safe(operation.verb)}(…)`",
+        f"MCP `{tool_name(operation.name)}`",
     )
+    parts.append(" · ".join(ways))
     parts.append("**Input**\n\n" + _model(operation.input))
     parts.append(f"**{'Each item' if operation.streaming else 'Output'}**\n\n" + _model(operation.output, output=True))
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
@@ -60,7 +65,7 @@ def _facts(operation: AnyOperation) -> str:
         facts.insert(1, f"Reversibility: {operation.reversibility.value}{undo}.")
     if operation.faults:
         codes = ", ".join(f"[{fault.code}](faults.md#{anchor(fault.code)})" for fault in operation.faults)
-        facts.append(f"Faults beside the common ones: {codes}.")
+        facts.append(f"Faults to expect: {codes}.")
     return " ".join(facts)
 
 
@@ -69,10 +74,4 @@ def _model(model: type[Wire], *, output: bool = False) -> str:
     for inner in nested(model):
         text += f"\n`{inner.__name__}`: {plain(summary(inner))}\n\n{table(inner, output=output)}"
     # Several operations share models, and a heading for each would repeat itself: the tables stand without anchors.
-    return _without_links(text)
-
-
-def _without_links(text: str) -> str:
-    import re
-
     return re.sub(r"\[(\w+(?:\[[\w, ]+\])?)\]\(#[\w-]*\)", r"`\1`", text)

@@ -69,6 +69,18 @@ def _changes(value: Any) -> Text:
     return Text(", ".join(changes[:3]) + (f" and {len(changes) - 3} more" if len(changes) > 3 else ""))
 
 
+def _targets(value: Any) -> Text:
+    """Where a model is served, with what is not as it should be."""
+    words = []
+    for target in value or ():
+        odd = [target.get("state")] if target.get("state") != "ready" else []
+        odd += ["no credential"] if target.get("credential") == "missing" else []
+        odd += ["unpriced"] if target.get("price") == "unpriced" else []
+        served = f"{target.get('provider')}/{target.get('model')} ×{target.get('weight')}"
+        words.append(served + (f" ({', '.join(odd)})" if odd else ""))
+    return Text("\n".join(words))
+
+
 def _call(value: Any) -> Text:
     from pharos.server.cli.values import command_line
 
@@ -94,12 +106,15 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
     ),
     "budgets.list": (
         Column("name", "name", short=True),
+        Column("namespace", "namespace", _namespace),
         Column("window", "window"),
+        Column("period", "period", short=True),
         number("limit", "limit", money),
-        number("settled", "settled", money),
+        number("spent", "settled", money),
         number("reserved", "reserved", money),
         number("left", "remaining", money),
         Column("currency", "currency"),
+        Column("ends", "endsAt", time, short=True),
     ),
     "catalog.history": (
         number("revision", "revision"),
@@ -174,6 +189,12 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("provider", "provider"),
         Column("outcome", "outcome", state),
         *_SUMS,
+    ),
+    "models.list": (
+        Column("name", "name", short=True),
+        Column("namespace", "namespace", _namespace),
+        Column("targets", "targets", _targets),
+        Column("fallbacks", "fallbacks"),
     ),
     "operations.list": (
         Column("time", "time", time, short=True),

@@ -1,0 +1,54 @@
+"""What is generated from the code says what the code says: the typed client, its description, the reference pages."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from scripts import generate_client, generate_docs
+from scripts.output import ROOT, stale
+from scripts.survey import Survey, survey
+
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+
+@pytest.fixture(scope="module")
+def city() -> Survey:
+    return survey()
+
+
+def _names(paths: list[Path]) -> list[str]:
+    return [str(path.relative_to(ROOT)) for path in paths]
+
+
+def test_the_typed_client_is_fresh(city: Survey) -> None:
+    files = generate_client.files(city.operations, city.kinds)
+    found = stale(files, [generate_client.CLIENT / "generated"])
+    assert not _names(found), "run `make docs` and commit what it writes"
+
+
+def test_the_reference_pages_are_fresh(city: Survey) -> None:
+    found = stale(generate_docs.files(city), [generate_docs.REFERENCE])
+    assert not _names(found), "run `make docs` and commit what it writes"
+
+
+@pytest.mark.parametrize(
+    "page", [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda page: str(page.relative_to(ROOT))
+)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.S)
+    for target in LINK.findall(text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, fragment = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), f"{page.name}: {target}"
+        if fragment and file.suffix == ".md":
+            assert fragment in _anchors(file), f"{page.name}: {target}"
+
+
+def _anchors(page: Path) -> set[str]:
+    from scripts.reference.members import anchor
+
+    return {anchor(title.strip().replace("`", "")) for title in re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.M)}
