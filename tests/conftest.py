@@ -6,8 +6,13 @@ import os
 from collections.abc import Generator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 _CI = os.environ.get("CI", "").lower() in {"1", "true"}
+
+# A loaded machine is slow, not wrong: no deadline per example. In CI the same examples every time.
+settings.register_profile("suite", deadline=None, derandomize=_CI, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 
 def pytest_configure(config: pytest.Config) -> None:

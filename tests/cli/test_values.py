@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pharos.client.description import Description, Parameter, descriptions
@@ -96,6 +96,7 @@ def test_a_command_line_means_its_call(call: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("operation", descriptions().values(), ids=lambda operation: operation.name)
 def test_every_operation_can_be_written_as_a_command(operation: Description) -> None:
+    @settings(max_examples=20)
     @given(_calls(operation))
     def check(call: dict[str, Any]) -> None:
         words = shlex.split(command_line(operation.name, call))[3:]
