@@ -100,7 +100,7 @@ async def _whole(call: Call, attempt: Attempt, line: Line, exchange: Exchange) -
         raise UpstreamFailed(_no_answer(attempt, line, raw, str(error))) from None
     attempt.answered = whole.model
     attempt.tier = whole.tier
-    if whole.usage is None:
+    if not whole.usage:
         line.saw(None, len(raw))
     attempt.end("ok", whole.usage or line.probable_usage())
     return Reply(200, JSON, whole.body, _headers(exchange))
