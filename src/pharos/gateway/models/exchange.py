@@ -95,9 +95,19 @@ def lied(message: str, status: int = 200) -> Failure:
     return Failure(FailureClass.PROTOCOL, message, status=status)
 
 
+def _illegal(error: ValueError) -> Failure:
+    """A frame of the provider's stream is not legal in its dialect."""
+    return lied(
+        f"a chunk of the stream is not JSON: {error}" if isinstance(error, orjson.JSONDecodeError) else str(error)
+    )
+
+
 def parse_object(raw: bytes) -> JsonObject:
     """A JSON object. Raises ``ValueError`` for anything else."""
-    body = orjson.loads(raw)
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"the answer is not JSON: {error}") from None
     if not isinstance(body, dict):
         raise ValueError("the answer is not a JSON object")
     return cast("JsonObject", body)
@@ -184,7 +194,7 @@ class _Watched:
                 if not seen.hide:
                     out.append(frame.raw)
         except ValueError as error:
-            self.failure = lied(str(error))
+            self.failure = _illegal(error)
         if self._watcher.complete:
             self.complete = True
         return out[0] if len(out) == 1 else b"".join(out)
@@ -198,7 +208,7 @@ class _Watched:
                 if not seen.hide:
                     out.append(frame.raw)
         except ValueError as error:
-            self.failure = self.failure or lied(str(error))
+            self.failure = self.failure or _illegal(error)
         self.complete = self._watcher.complete
         return b"".join(out)
 
@@ -284,7 +294,7 @@ class _Translated:
                 for event in self._reader.read(frame):
                     self._pass(event, out)
         except ValueError as error:
-            self.failure = self.failure or lied(str(error))
+            self.failure = self.failure or _illegal(error)
         return b"".join(out)
 
     def end(self) -> bytes:
@@ -294,7 +304,7 @@ class _Translated:
                 for event in self._reader.read(frame):
                     self._pass(event, out)
         except ValueError as error:
-            self.failure = self.failure or lied(str(error))
+            self.failure = self.failure or _illegal(error)
         return b"".join(out)
 
     def _pass(self, event: StreamEvent, out: list[bytes]) -> None:
