@@ -28,11 +28,11 @@ TYPES: Mapping[str, FailureClass] = MappingProxyType(
         "not_found_error": FailureClass.NOT_FOUND,
         "rate_limit_error": FailureClass.RATE_LIMITED,
         "timeout_error": FailureClass.TIMEOUT,
-        "api_error": FailureClass.SERVER,
         "overloaded_error": FailureClass.OVERLOADED,
     }
 )
-"""Error types; one of these says more than the status, which inside a stream is always 200."""
+"""Error types; one of these says more than the status, which inside a stream is always 200. ``api_error`` is not among
+them: it says no more than that the server failed, and a status of 503 or 504 then says how."""
 
 CODES: Mapping[str, FailureClass] = MappingProxyType(
     {

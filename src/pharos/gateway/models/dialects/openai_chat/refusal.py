@@ -122,8 +122,15 @@ def write_fault(document: FaultDocument) -> JsonObject:
 
 
 def write_stream_fault(document: FaultDocument) -> bytes:
-    """A data line with the error object; no end mark follows."""
-    return encode(orjson.dumps(write_fault(document)))
+    """A data line with the error object; no end mark follows.
+
+    The fault stands inside the error as well: of a stream the official SDK hands its user nothing but that.
+    """
+    written = write_fault(document)
+    error = written["error"]
+    if isinstance(error, dict):
+        error["pharos"] = written["pharos"]
+    return encode(orjson.dumps(written))
 
 
 def _error(document: JsonObject) -> tuple[str, str, str]:
