@@ -41,10 +41,17 @@ class _Protocol(HttpToolsProtocol):
 def bind(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 takes a free one. Raises ``CONFLICT`` if the address cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # The protocol is named because asyncio sends small writes at once (TCP_NODELAY) only where it is: with the default
+    # of socket.create_server each chunk of a stream would wait 40 ms for the acknowledgement of the one before.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return socket.create_server((host, port), family=family, backlog=1024)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(1024)
     except OSError as error:
+        listener.close()
         raise CONFLICT(f"Cannot listen on {host}:{port}: {error.strerror}.", subject=f"{host}:{port}") from error
+    return listener
 
 
 def url_of(listener: socket.socket) -> str:
