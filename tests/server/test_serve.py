@@ -13,6 +13,7 @@ import httpx2
 import pytest
 from tests.server.processes import Running, up
 
+from pharos.server import serve
 from pharos.server.serve import is_loopback
 from pharos.server.terminal import greeting
 
@@ -22,9 +23,11 @@ async def stopped(city: Running, number: signal.Signals = signal.SIGTERM) -> Non
     assert await city.exit_code() == 0, city.said
 
 
-async def test_the_first_start_writes_a_key_that_is_never_shown(tmp_path: Path) -> None:
+async def test_the_first_start_writes_a_key_that_is_never_shown_and_applies_manifests(tmp_path: Path) -> None:
     home = tmp_path / "city"
-    async with up(home) as city:
+    manifest = tmp_path / "manifest.yaml"
+    manifest.write_text("apiVersion: pharos/v1\nkind: Key\nmetadata: {name: bot}\nspec: {scopes: [ledger.read]}\n")
+    async with up(home, "-f", str(manifest)) as city:
         secret = city.admin
         assert stat.S_IMODE((home / "admin.key").stat().st_mode) == 0o600
         assert str(home / "admin.key") in "".join(city.out)
@@ -33,6 +36,8 @@ async def test_the_first_start_writes_a_key_that_is_never_shown(tmp_path: Path) 
             assert (await client.get("/readyz")).json() == {"status": "ready"}
             report = (await client.get("/api/system.doctor")).json()
             assert report["healthy"], report
+            bot = await client.get("/api/catalog.get?kind=Key&name=bot")
+            assert bot.json()["spec"]["scopes"] == ["ledger.read"]
         await stopped(city)
         assert secret not in city.said
     async with up(home) as city:
@@ -45,42 +50,48 @@ async def test_the_first_start_writes_a_key_that_is_never_shown(tmp_path: Path) 
             json.loads(line)
 
 
-async def test_starts_that_fail_say_why(tmp_path: Path) -> None:
-    home = tmp_path / "city"
-    async with up(home) as city:
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            port = taken.getsockname()[1]
-            starts = [
-                (home, (), "HOME_IN_USE", f"process {city.process.pid}"),
-                (tmp_path / "b", ("--port", str(port)), "ADDRESS_UNAVAILABLE", f"127.0.0.1:{port}"),
-                (tmp_path / "c", ("--host", "192.0.2.1"), "ADDRESS_UNAVAILABLE", "192.0.2.1"),
-            ]
-            for at, arguments, code, word in starts:
-                async with up(at, *arguments, opens=False) as failed:
-                    assert await failed.exit_code() == 1
-                    assert code in "".join(failed.err)
-                    assert word in "".join(failed.err)
-                    assert failed.out == []
+async def test_one_process_owns_a_home(tmp_path: Path) -> None:
+    async with up(tmp_path / "city") as city:
+        async with up(tmp_path / "city", opens=False) as second:
+            assert await second.exit_code() == 1
+            assert second.out == []
+            assert f"HOME_IN_USE: The home {tmp_path / 'city'} is open in process {city.process.pid}" in second.said
+        async with city.client() as client:
+            assert (await client.get("/api/system.version")).status_code == 200
         await stopped(city)
 
 
-async def test_manifests_are_applied_at_start(tmp_path: Path) -> None:
-    good = tmp_path / "good.yaml"
-    good.write_text("apiVersion: pharos/v1\nkind: Key\nmetadata: {name: bot}\nspec: {scopes: [ledger.read]}\n")
+def test_an_address_that_cannot_be_had(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for host, number in (("127.0.0.1", port), ("192.0.2.1", 0), ("no.such.host.invalid", 0)):
+            assert serve.up(tmp_path / "city", host, number) == 1
+            said = capsys.readouterr()
+            assert said.err.startswith(f"ADDRESS_UNAVAILABLE: Cannot listen on {host}:{number}")
+            assert "fix: " in said.err
+            assert said.out == ""
+    assert not (tmp_path / "city").exists()
+
+
+def test_a_manifest_that_does_not_apply(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bad = tmp_path / "bad.yaml"
     bad.write_text("apiVersion: pharos/v1\nkind: Key\nmetadata: {name: bot}\nspec: {scopse: [ledger.read]}\n")
-    async with up(tmp_path / "city", "-f", str(good)) as city:
-        async with city.client() as client:
-            got = await client.get("/api/catalog.get?kind=Key&name=bot")
-            assert got.json()["spec"]["scopes"] == ["ledger.read"]
-        await stopped(city)
-    async with up(tmp_path / "city", "-f", str(bad), opens=False) as failed:
-        assert await failed.exit_code() == 1
-        said = "".join(failed.err)
-        assert f"INVALID: {bad}" in said
-        assert "/spec/scopse: There is no such field. Did you mean 'scopes'?" in said
-    async with up(tmp_path / "city", "-f", str(tmp_path / "none.yaml"), opens=False) as failed:
-        assert await failed.exit_code() != 0
+    assert serve.up(tmp_path / "city", port=0, files=[bad]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert f"INVALID: {bad}" in said.err
+    assert "/spec/scopse: There is no such field. Did you mean 'scopes'?" in said.err
+    assert serve.up(tmp_path / "city", port=0, files=[tmp_path / "none.yaml"]) == 1
+    assert "MANIFEST_UNREADABLE: Cannot read" in capsys.readouterr().err
+
+
+def test_a_home_that_cannot_be_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert serve.up(tmp_path / "file", port=0) == 1
+    assert capsys.readouterr().err.startswith("STORAGE_FAILED: ")
+    (tmp_path / "city" / "admin.key").mkdir(parents=True)
+    assert serve.up(tmp_path / "city", port=0) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("STORAGE_FAILED: ")
 
 
 async def half_sent(city: Running, body: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

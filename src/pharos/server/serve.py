@@ -20,12 +20,13 @@ from pathlib import Path
 import uvicorn
 import uvloop
 
-from pharos.core.fault import Fault
+from pharos.core.fault import Applicability, Fault, Fix
 from pharos.server.city import City, open_city
 from pharos.server.faults import ADDRESS_UNAVAILABLE
 from pharos.server.logs import logging_to
 from pharos.server.protocol import BoundedProtocol, watch
 from pharos.server.terminal import fault_text, greeting
+from pharos.store.faults import STORAGE_FAILED
 
 logger = logging.getLogger(__name__)
 
@@ -61,9 +62,15 @@ def up(
         ):
             runner.run(_run(home, host, sockets, files, full_sync, drain_seconds, access_log))
     except Fault as fault:
-        sys.stderr.write(fault_text(fault.document))
-        return 1
+        return _failed(fault)
+    except OSError as error:
+        return _failed(STORAGE_FAILED(f"{error.filename or home}: {error.strerror or error}."))
     return 0
+
+
+def _failed(fault: Fault) -> int:
+    sys.stderr.write(fault_text(fault.document))
+    return 1
 
 
 async def _run(
@@ -97,30 +104,29 @@ async def _serve_until(
 ) -> None:
     """Serve until told to stop; then drain, within the limit, and cut off what is left."""
     serving = asyncio.create_task(server.serve(sockets=sockets))
-    stop = asyncio.create_task(orders.stop.wait())
     watching = asyncio.create_task(watch(server.server_state.connections))
+    stop = asyncio.create_task(orders.stop.wait())
+    now = asyncio.create_task(orders.now.wait())
+    tasks = (serving, watching, stop, now)
     try:
-        await asyncio.wait({serving, stop, watching}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({serving, watching, stop}, return_when=asyncio.FIRST_COMPLETED)
         city.draining.set()
         server.should_exit = True
-        now = asyncio.create_task(orders.now.wait())
         await asyncio.wait({serving, now}, timeout=drain_seconds, return_when=asyncio.FIRST_COMPLETED)
-        now.cancel()
         calls = set(server.server_state.tasks)
         if not serving.done():
             logger.warning("the drain limit is over: %d calls are cut off", len(calls))
             server.force_exit = True
             for call in calls:
                 call.cancel()
-        if calls:
-            await asyncio.wait(calls, timeout=SETTLING)
-        await asyncio.wait({serving}, timeout=SETTLING)
-        if serving.done():
-            serving.result()
+        await asyncio.wait({serving, *calls}, timeout=SETTLING)
     finally:
-        for task in (serving, stop, watching):
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(serving, stop, watching, return_exceptions=True)
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+    for outcome in ended:
+        if isinstance(outcome, Exception):
+            raise outcome
 
 
 class _Orders:
@@ -197,9 +203,18 @@ def _listening(host: str, port: int) -> Iterator[list[socket.socket]]:
                 sockets.append(bound)
         except OSError as error:
             raise ADDRESS_UNAVAILABLE(
-                f"Cannot listen on {host}:{port}: {error.strerror or error}.", facts={"host": host, "port": port}
+                f"Cannot listen on {host}:{port}: {error.strerror or error}.",
+                facts={"host": host, "port": port},
+                fixes=[_OTHER_ADDRESS],
             ) from error
         yield sockets
+
+
+_OTHER_ADDRESS = Fix(
+    id="other-address",
+    title="Stop the process that has it, or choose another address with --host and --port (0: any free port)",
+    applicability=Applicability.MANUAL,
+)
 
 
 def is_loopback(host: str) -> bool:
