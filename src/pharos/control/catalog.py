@@ -261,9 +261,9 @@ def _look(id: ResourceId) -> Fix:
 
 
 def _rebased(id: ResourceId, merged: JsonObject, revision: int) -> Fix:
-    labels = merged["metadata"]
-    assert isinstance(labels, dict)
-    metadata: JsonObject = {**labels, "name": id.name, "namespace": id.namespace, "revision": revision}
+    labels = merged.get("metadata")
+    given = labels if isinstance(labels, dict) else {}
+    metadata: JsonObject = {**given, "name": id.name, "namespace": id.namespace, "revision": revision}
     document: JsonObject = {"kind": id.kind, "metadata": metadata, "spec": merged["spec"]}
     return Fix(
         id="rebase",

@@ -15,7 +15,7 @@ from typing import Any
 from pharos.control.index import Index
 from pharos.control.integrity import refuse_dangling
 from pharos.control.kinds import Kinds
-from pharos.control.record import ChangeRecord
+from pharos.control.record import ChangeRecord, Reversal
 from pharos.core.event import Event, Position, Recorded
 from pharos.core.fault import CONFLICT, Fault
 from pharos.core.ids import uuid7
@@ -66,7 +66,7 @@ class Committer:
             step = await self._stamp(change, id, before, invocation)
             now[id] = step.after
             steps.append(step)
-        self._check(steps, invocation)
+        self._check(decision, steps, invocation)
         return steps
 
     async def commit(
@@ -79,7 +79,7 @@ class Committer:
     ) -> None:
         """Bring it all about, or nothing of it. Raises ``CONFLICT``, ``POSITION_CONFLICT``, ``IDEMPOTENCY_RACE``."""
         # Between this check and the note of what is under way nothing else runs, so no other commit slips between.
-        self._check(steps, invocation)
+        self._check(decision, steps, invocation)
         self._refuse_overtaken(steps)
         await self._owned(steps, self._commit(decision, steps, record, invocation, remember))
 
@@ -143,28 +143,26 @@ class Committer:
         history, _ = await self._store.catalog.history(id, limit=1)
         return history[0].revision if history else 0
 
-    def _check(self, steps: Sequence[Step], invocation: Invocation) -> None:
+    def _check(self, decision: Decision[Any], steps: Sequence[Step], invocation: Invocation) -> None:
         for step in steps:
             kind = self._kinds.get(step.id.kind)
             if kind is None or isinstance(step.change, SetStatus):
                 continue
             if (refused := kind.guard(invocation.principal, step.before, step.after)) is not None:
                 raise refused
-        changed = {step.id: step.after for step in steps if step.after is not None}
-        removed = {step.id for step in steps if isinstance(step.change, Delete)} - changed.keys()
+        changed = {step.id for step in steps if step.after is not None}
+        removed = {step.id for step in steps if isinstance(step.change, Delete)} - changed
         if not removed:
             return
-        dangling = refuse_dangling(removed, changed.keys(), self._index, self._kinds, invocation.principal)
+        if isinstance(decision, Reversal):
+            changed |= {id for id, revision in decision.tolerates if self._is_at(id, revision)}
+        dangling = refuse_dangling(removed, changed, self._index, self._kinds, invocation.principal)
         if dangling is not None:
             raise dangling
-        for resource in changed.values():
-            for reference in references(resource):
-                if reference.target in removed:
-                    raise CONFLICT(
-                        f"{resource.id} would refer to {reference.target}, which the same decision removes.",
-                        subject=str(resource.id),
-                        pointer=reference.pointer,
-                    )
+
+    def _is_at(self, id: ResourceId, revision: int) -> bool:
+        resource = self._index.find(id)
+        return resource is not None and resource.metadata.revision == revision
 
     def _refuse_overtaken(self, steps: Sequence[Step]) -> None:
         """A change of what is being changed at this moment would lose in the store: lose it here, and decide anew."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal, cast
+from typing import Literal
 
 from pydantic import Field
 
@@ -54,7 +54,7 @@ def identity(named: Named, index: Index, kinds: Kinds) -> ResourceId:
 
 def missing(id: ResourceId, index: Index) -> Fault:
     """``NOT_FOUND``, with the nearest name of the same kind."""
-    peers = [r.metadata.name for r in index.everything() if r.kind == id.kind and r.metadata.namespace == id.namespace]
+    peers = [r.metadata.name for r in index.of_kind(id.kind) if r.metadata.namespace == id.namespace]
     close = nearest(id.name, peers)
     arguments: JsonObject = {"kind": id.kind}
     fix = Fix(
@@ -79,13 +79,7 @@ def dangling(
         for pointer, target in references(resource):
             if index.find(target) is not None or target in arriving:
                 continue
-            peers = [r.metadata.name for r in index.everything() if r.kind == target.kind]
-            peers += [id.name for id in arriving if id.kind == target.kind]
-            close = nearest(target.name, peers)
+            peers = {r.id for r in index.of_kind(target.kind)} | {id for id in arriving if id.kind == target.kind}
+            close = nearest(target.name, [id.name for id in sorted(peers - {resource.id})])
             hint = f" Did you mean {close}?" if close else ""
-            yield resource.id, f"{resource.id}: {pointer} refers to {target}, which does not exist.{hint}"
-
-
-def metadata_of(document: JsonObject) -> JsonObject:
-    """The metadata of a stored document."""
-    return cast("JsonObject", document["metadata"])
+            yield resource.id, f"{resource.id}: {pointer} refers to {quoted(target)}, which does not exist.{hint}"

@@ -15,6 +15,7 @@ import orjson
 
 from pharos.control.index import Index
 from pharos.control.kinds import Opaque
+from pharos.control.wording import quoted
 from pharos.core.resource import AnyResource, Condition, ResourceId
 from pharos.core.wire import Wire
 
@@ -68,7 +69,7 @@ def state_of(resource: AnyResource, index: Index) -> tuple[State, list[Condition
     references = index.references(resource.id)
     broken = [reference for reference in references if index.find(reference.target) is None]
     if broken:
-        what = ", ".join(str(reference.target) for reference in broken[:5])
+        what = ", ".join(quoted(reference.target) for reference in broken[:5])
         conditions.append(
             Condition(type="Connected", status="False", reason="DanglingReference", message=f"Missing: {what}.")
         )

@@ -111,9 +111,9 @@ class Index:
         """The resources that refer to ``target``, which need not exist."""
         return self._referrers.get(target, {}).keys()
 
-    def targets(self) -> Iterable[ResourceId]:
-        """Everything that is referred to, whether it exists or not."""
-        return self._referrers.keys()
+    def is_referenced(self, target: ResourceId) -> bool:
+        """Whether anything refers to ``target``."""
+        return target in self._referrers
 
     def deleted_after(self, position: Position) -> Iterator[tuple[ResourceId, Position]]:
         """What was deleted after a position of late, and where in the log."""

@@ -20,13 +20,13 @@ MOST_DELETED = 100
 
 
 def refuse_dangling(
-    removed: Collection[ResourceId], changed: Collection[ResourceId], index: Index, kinds: Kinds, principal: Principal
+    removed: Collection[ResourceId], ignored: Collection[ResourceId], index: Index, kinds: Kinds, principal: Principal
 ) -> Fault | None:
     """``REFERENCED``, if something that stays as it is refers to something in ``removed``; otherwise ``None``.
 
-    ``changed`` are resources whose references the same decision replaces: what they refer to now does not count.
+    What the resources in ``ignored`` refer to now does not count: the same decision replaces them, say.
     """
-    gone = {*removed, *changed}
+    gone = {*removed, *ignored}
     blocked = {target for target in removed for source in index.referrers(target) if source not in gone}
     if not blocked:
         return None

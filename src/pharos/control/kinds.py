@@ -126,7 +126,7 @@ def content(document: JsonObject) -> JsonObject:
     """The part of a document that a declaration determines, and a revision is about: labels, annotations and spec."""
     metadata = cast("JsonObject", document["metadata"])
     kept: JsonObject = {name: metadata[name] for name in ("labels", "annotations") if metadata.get(name)}
-    return {"metadata": kept, "spec": document["spec"]}
+    return {**({"metadata": kept} if kept else {}), "spec": document["spec"]}
 
 
 def declared(resource: AnyResource) -> JsonObject:

@@ -7,6 +7,7 @@ is: it means "this is the revision I have seen", and the change is refused if it
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +19,10 @@ from pharos.control.problems import invalid, problems_of
 from pharos.control.reading import check_plain, read_documents
 from pharos.control.wording import nearest, quoted
 from pharos.core.fault import Problem
-from pharos.core.resource import AnyKind, AnyResource, ResourceId
+from pharos.core.resource import NAME_PATTERN, AnyKind, AnyResource, ResourceId, references
 from pharos.core.wire import Json
+
+_NAME = re.compile(NAME_PATTERN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,11 @@ def _declared(document: Json, pointer: str, kinds: Kinds) -> Declared | list[Pro
         return problems_of(error, envelope, data, pointer)
     problems = [
         Problem(pointer=f"{pointer}/spec{place}", message=message) for place, message in kind.check(resource.spec)
+    ]
+    problems += [
+        Problem(pointer=f"{pointer}{place}", message=f"Not the name of a {target.kind}: {quoted(target.name)}.")
+        for place, target in references(resource)
+        if not (_NAME.fullmatch(target.name) and _NAME.fullmatch(target.namespace))
     ]
     if resource.metadata.revision < 0:
         problems.append(Problem(pointer=f"{pointer}/metadata/revision", message="A revision is not negative."))

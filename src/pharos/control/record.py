@@ -14,8 +14,9 @@ from typing import Literal
 import orjson
 
 from pharos.core.call import Call
-from pharos.core.event import START, Event
+from pharos.core.event import START, Event, Position
 from pharos.core.operation import AnyOperation, Decision, Effect, Invocation, O, Reversibility
+from pharos.core.resource import ResourceId
 from pharos.core.wire import JsonObject, Wire
 from pharos.store.ports import Log
 
@@ -72,6 +73,8 @@ class Reversal(Decision[O]):
     reverses: str = ""
     permission: str | None = None
     """What ``root`` required."""
+    tolerates: frozenset[tuple[ResourceId, int]] = frozenset()
+    """Revisions of resources whose references may dangle again, as they did before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,8 @@ class History:
     """The operation whose changes count now: the operation itself, or its last undo or redo."""
     sequence: int
     """How many events its topic has."""
+    position: Position
+    """Where in the log it was recorded."""
 
 
 def topic_of(id: str) -> str:
@@ -119,16 +124,16 @@ async def read_history(log: Log, id: str) -> History | None:
     """The operation ``id``, or ``None`` if no such operation was carried out."""
     record: Record | None = None
     in_effect, holder, sequence = True, id, 0
-    position = START
+    recorded_at = position = START
     while events := await log.read(topic_of(id), position, _PAGE):
         for recorded in events:
             position, sequence = recorded.position, recorded.sequence
             match recorded.event.type:
                 case "operation.completed":
-                    record = Record.model_validate(recorded.event.data)
+                    record, recorded_at = Record.model_validate(recorded.event.data), recorded.position
                 case "operation.undone" | "operation.redone":
                     in_effect = recorded.event.type == REDONE
                     holder = str(recorded.event.data["by"])
         if len(events) < _PAGE:
             break
-    return None if record is None else History(record, in_effect, holder, sequence)
+    return None if record is None else History(record, in_effect, holder, sequence, recorded_at)

@@ -37,11 +37,10 @@ class Resolver:
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
-        self._offered: OrderedDict[tuple[str, str], tuple[str, str]] = OrderedDict()
-        """(principal, digest of a fix's call) -> (operation that failed, its symptom)."""
+        self._offered: OrderedDict[tuple[str, str], tuple[str, str, str]] = OrderedDict()
+        """(principal, digest of a fix's call) -> (operation that failed, its symptom, id of the fix)."""
         self._tried: OrderedDict[tuple[str, str], dict[tuple[str, str], int]] = OrderedDict()
-        """(principal, operation that failed) -> how often (symptom, digest of a fix's call) was run since it last
-        succeeded."""
+        """(principal, operation that failed) -> how often (symptom, id of a fix) was run since it last succeeded."""
 
     def unauthenticated(self, correlation: str) -> Fault:
         """The one answer to everyone who is not known, whatever they asked for."""
@@ -67,7 +66,7 @@ class Resolver:
         fixes = [resolved for fix in fault.document.fixes if (resolved := self._resolved(fix, principal)) is not None]
         doubted = [self._doubted(fix, (operation, symptom), principal) for fix in fixes]
         kept = [fix for fix in doubted if fix is not None]
-        facts: JsonObject = {"escalate": True} if fixes and not kept else {}
+        facts: JsonObject = {"escalate": True} if len(kept) < len(fixes) else {}
 
         def amend(document: FaultDocument) -> FaultDocument:
             update = {"fixes": kept, "facts": {**document.facts, **facts}, "correlation": correlation}
@@ -76,13 +75,14 @@ class Resolver:
         return fault.amended(amend)
 
     def succeeded(self, operation: str, fingerprint: str, principal: Principal) -> None:
-        """Note that a call was carried out. If it was offered as a fix, it has now been tried; and what was tried to
-        make this operation succeed has helped."""
-        self._tried.pop((principal.id, operation), None)
-        if (offer := self._offered.pop((principal.id, fingerprint), None)) is not None:
-            failed, symptom = offer
+        """Note that a call was carried out. If it was offered as a fix, it has now been tried; otherwise what was tried
+        to make its operation succeed has helped."""
+        if (offer := self._offered.pop((principal.id, fingerprint), None)) is None:
+            self._tried.pop((principal.id, operation), None)
+        else:
+            failed, symptom, fix = offer
             counts = self._tried.get((principal.id, failed), {})
-            counts[symptom, fingerprint] = counts.get((symptom, fingerprint), 0) + 1
+            counts[symptom, fix] = counts.get((symptom, fix), 0) + 1
             _keep(self._tried, (principal.id, failed), counts)
 
     def _resolved(self, fix: Fix, principal: Principal) -> Fix | None:
@@ -102,10 +102,9 @@ class Resolver:
         """The fix, one grade lower if it was tried on this symptom before; ``None`` after the second time."""
         if fix.call is None:
             return fix
-        print = fingerprint_of(fix.call.operation, fix.call.arguments)
         operation, symptom = failed
-        _keep(self._offered, (principal.id, print), failed)
-        tried = self._tried.get((principal.id, operation), {}).get((symptom, print), 0)
+        _keep(self._offered, (principal.id, fingerprint_of(fix.call.operation, fix.call.arguments)), (*failed, fix.id))
+        tried = self._tried.get((principal.id, operation), {}).get((symptom, fix.id), 0)
         if tried == 0:
             return fix
         return fix.model_copy(update={"applicability": Applicability.LIKELY}) if tried == 1 else None

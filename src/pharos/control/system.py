@@ -30,6 +30,9 @@ from pharos.core.wire import Wire
 
 MOST_NODES = 10_000
 
+_FIGURES = 8
+"""Tokens for the two figures that say what a summary costs and leaves out."""
+
 
 class GraphInput(Wire):
     """Input of ``system.graph``."""
@@ -63,7 +66,7 @@ class Graph(Wire):
     dangling: list[Edge] = Field(default_factory=list)
     """References to what does not exist: every one of them, whatever the limit."""
     unreferenced: list[str] = Field(default_factory=list)
-    """Resources that nothing refers to and that refer to nothing. In a summary as far as there is room."""
+    """Resources that nothing refers to. In a summary as many as there is room for."""
     omitted: int = 0
     """How many nodes (in a summary: unreferenced ones) were left out for the limit."""
     tokens: int | None = None
@@ -104,7 +107,7 @@ class System:
         """
         ids = self._ids(input)
         nodes = [node_of(resource, self._index) for id in ids if (resource := self._index.find(id)) is not None]
-        alone = [node.resource for node in nodes if self._is_alone(ResourceId.parse(node.resource))]
+        alone = [str(id) for id in ids if self._index.find(id) is not None and not self._index.is_referenced(id)]
         graph = Graph(
             position=self._index.position,
             counts=counted(nodes),
@@ -145,22 +148,28 @@ class System:
             raise missing(root, self._index)
         return found
 
-    def _is_alone(self, id: ResourceId) -> bool:
-        return not self._index.references(id) and not any(True for _ in self._index.referrers(id))
-
 
 def _fitted(graph: Graph, unhealthy: list[Trouble], limit: int) -> Graph:
-    """The summary, as full as fits: details go first, then the unreferenced; never an unhealthy or dangling part."""
-    room = limit - 8  # for the figure itself
-    terse = [Trouble(resource=trouble.resource, why=trouble.why.split(":")[0].split(";")[0]) for trouble in unhealthy]
+    """The summary, as full as fits. The unreferenced go first, then details; never an unhealthy or dangling part."""
+    room = limit - _FIGURES
     alone = graph.unreferenced
-    for troubles_told, alone_told in ((unhealthy, alone), (unhealthy, []), (terse, [])):
-        summary = graph.model_copy(update={"unhealthy": troubles_told, "unreferenced": alone_told})
-        cost = tokens(summary)
+    told = len(alone)
+    summary = graph.model_copy(update={"unhealthy": unhealthy})
+    while (cost := tokens(summary)) > room and told:
+        told //= 2
+        summary = summary.model_copy(update={"unreferenced": alone[:told]})
+    for why in (_first_reason, _no_reason):
         if cost <= room:
             break
-    else:
-        bare = [Trouble(resource=trouble.resource, why="") for trouble in unhealthy]
-        summary = graph.model_copy(update={"unhealthy": bare, "unreferenced": []})
+        terse = [Trouble(resource=trouble.resource, why=why(trouble)) for trouble in unhealthy]
+        summary = summary.model_copy(update={"unhealthy": terse})
         cost = tokens(summary)
-    return summary.model_copy(update={"tokens": cost + 8, "omitted": len(alone) - len(summary.unreferenced)})
+    return summary.model_copy(update={"tokens": cost + _FIGURES, "omitted": len(alone) - told})
+
+
+def _first_reason(trouble: Trouble) -> str:
+    return trouble.why.partition(";")[0].partition(":")[0]
+
+
+def _no_reason(trouble: Trouble) -> str:
+    return ""

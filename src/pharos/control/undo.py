@@ -7,7 +7,7 @@ count: the resource is again as it was. What compensates instead of restoring ru
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -116,11 +116,9 @@ class Undo:
 
     async def _reverse(self, root: History, invocation: Invocation) -> Reversal[Reversed]:
         """The decision that turns an operation's effect over: out of effect if it is in effect, else into effect."""
-        held = root.record
-        if root.holder != held.id:
-            holder = await read_history(self._store.log, root.holder)
-            assert holder is not None, "what is recorded as undone was undone by an operation"
-            held = holder.record
+        holder = root if root.holder == root.record.id else await read_history(self._store.log, root.holder)
+        assert holder is not None, "what is recorded as undone was undone by an operation"
+        held = holder.record
         permission = root.record.permission
         if permission is not None and not invocation.principal.may(permission):
             name = "operations.undo" if root.in_effect else "operations.redo"
@@ -178,7 +176,40 @@ class Undo:
             root=root.record.id,
             reverses=held.id,
             permission=permission,
+            tolerates=await self._tolerated(changes, root),
         )
+
+    async def _tolerated(self, changes: Sequence[Change], root: History) -> frozenset[tuple[ResourceId, int]]:
+        """What refers to a resource that goes, and did so before ``root``: then, too, the reference dangled."""
+        tolerated: set[tuple[ResourceId, int]] = set()
+        for change in changes:
+            if not isinstance(change, Delete):
+                continue
+            for source in tuple(self._index.referrers(change.id)):
+                resource = self._index.find(source)
+                if resource is None:
+                    continue
+                origin = await self._origin(source, resource.metadata.revision)
+                if origin is not None and origin.position < root.position:
+                    tolerated.add((source, resource.metadata.revision))
+        return frozenset(tolerated)
+
+    async def _origin(self, id: ResourceId, revision: int) -> History | None:
+        """The operation that first made a resource what it is at ``revision``, not those that only brought it back."""
+        while revision > 0:
+            entry = await self._store.catalog.revision(id, revision)
+            made = await read_history(self._store.log, entry.operation_id) if entry is not None else None
+            if made is None or made.record.reverses is None:
+                return made
+            revision = await self._before_reversed(made.record, id) or 0
+        return None
+
+    async def _before_reversed(self, record: Record, id: ResourceId) -> int | None:
+        """The revision a resource had before what ``record``, an undo or redo, reversed: it is that again."""
+        assert record.reverses is not None
+        reversed = await read_history(self._store.log, record.reverses)
+        change = _change_of(reversed.record, id) if reversed is not None else None
+        return change.before if change is not None else None
 
     async def _restore(self, record: Record) -> tuple[Change, ...]:
         """The changes that bring back what was before ``record``. Raises ``UNDO_CONFLICT``."""
@@ -220,13 +251,11 @@ class Undo:
                 yield operation
                 at = own.before
             else:
-                undone = await read_history(self._store.log, history.record.reverses)
-                its = _change_of(undone.record, id) if undone is not None else None
-                if its is None or its.before < revision:
+                before = await self._before_reversed(history.record, id)
+                if before is None or before < revision:
                     yield operation
-                    at = own.before
-                else:
-                    at = its.before
+                    before = own.before
+                at = before
 
     async def _made_after(self, id: ResourceId, revision: int) -> Mapping[int, Revision]:
         made: dict[int, Revision] = {}
@@ -246,15 +275,17 @@ class Undo:
         ordered = sorted(blocking, reverse=True)[:MOST_NAMED]
         causes: list[Cause] = []
         fixes: list[Fix] = []
+        named: list[Json] = []
         for id in ordered:
             history = await read_history(self._store.log, id)
-            name = history.record.operation if history is not None else "a change without an operation"
-            causes.append(Cause(message=f"{name} {id} changed {blocking[id]} afterwards.", resource=blocking[id]))
+            name = f"{history.record.operation} {id}" if history is not None else "Something that is no operation"
+            causes.append(Cause(message=f"{name} changed {blocking[id]} afterwards.", resource=blocking[id]))
             if history is not None:
+                named.append(id)
                 fixes.append(
                     Fix(
                         id=f"undo-{len(fixes) + 1}",
-                        title=f"Undo {name} {id}" + (" first" if len(fixes) == 0 else " next"),
+                        title=f"Undo {name}" + (" first" if len(fixes) == 0 else " next"),
                         applicability=Applicability.LIKELY,
                         call=Call(operation="operations.undo", arguments={"id": id}),
                         effect="One operation less stands on it.",
@@ -262,12 +293,11 @@ class Undo:
                 )
         if len(blocking) == 1 and fixes and await self._can_undo(ordered[0]):
             fixes = [fixes[0].model_copy(update={"applicability": Applicability.CERTAIN})]
-        first: list[Json] = [*ordered]
         return UNDO_CONFLICT(
             f"{len(blocking)} later operation{'s' if len(blocking) > 1 else ''} changed the same resources.",
             subject=record.id,
             causes=causes,
-            facts={"undoFirst": first, "later": len(blocking)},
+            facts={"undoFirst": named, "later": len(blocking)},
             fixes=fixes,
         )
 

@@ -18,7 +18,7 @@ _PREFIXES = re.compile(
     r"(?i)\b(sk|pk|rk)[-_][\w-]{8,}|\b(gh[a-z]|github_pat|glpat|xox[a-z]|ph|pharos)[-_][\w-]{16,}"
     r"|\b(AKIA|ASIA|AIza)\w{12,}|\beyJ[\w-]{8,}|\bbearer\s+\S+|-----BEGIN"
 )
-_RUN = re.compile(r"[A-Za-z0-9+/=_-]{20,}")
+_RUN = re.compile(r"[A-Za-z0-9+/=]{20,}")
 _LONGEST = 80
 _LONGEST_NAME = 128
 

@@ -1,0 +1,15 @@
+"""The town, opened."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.control.town import Town, town
+
+
+@pytest.fixture
+async def city(tmp_path: Path) -> AsyncIterator[Town]:
+    async with town(tmp_path) as opened:
+        yield opened
