@@ -123,6 +123,7 @@ class _Client:
         self._max_body = max_body
         self._watcher: asyncio.Task[None] | None = None
         self._task = asyncio.current_task()
+        self._answered = False
 
     async def read(self) -> bytes:
         """The body. Raises ``TOO_LARGE`` and ``TIMEOUT``. From here on a client that leaves is noticed."""
@@ -182,8 +183,8 @@ class _Client:
         return self._task is not None and self._task.uncancel() == 0
 
     def close(self) -> None:
-        """Stop watching."""
-        if self._watcher is not None:
+        """Stop watching. After a complete answer ``receive`` returns by itself (ASGI 3.0), so that the watcher ends."""
+        if self._watcher is not None and not self._answered:
             self._watcher.cancel()
 
     async def refuse(self, reply: Reply) -> None:
@@ -195,6 +196,7 @@ class _Client:
         """Send a whole answer."""
         headers.append((b"content-length", b"%d" % len(body)))
         await self._send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        self._answered = True
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def stream(self, reply: Reply, headers: list[tuple[bytes, bytes]], body: Body) -> None:
@@ -207,6 +209,7 @@ class _Client:
             async for chunk in body:
                 if call.gone:
                     continue
+                self._answered = call.ended
                 with watchdog.limit(STALL_SECONDS, "the client"):
                     await send({"type": "http.response.body", "body": chunk, "more_body": not call.ended})
         except Expired:

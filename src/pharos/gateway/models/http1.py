@@ -86,6 +86,8 @@ class Connection(asyncio.Protocol):
         self._headed = False
         self._complete = False
         self._framed = False
+        self._persistent = False
+        self._foreign = False
         self._decoder: Decoder | None = None
         self.status = 0
 
@@ -96,7 +98,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if not self._busy or self._complete:
-            self._break("bytes that belong to no request")
+            self.close()  # bytes that belong to no request
             return
         try:
             self._parser.feed_data(data)
@@ -122,7 +124,13 @@ class Connection(asyncio.Protocol):
 
     # httptools callbacks: they may not raise
 
+    def on_message_begin(self) -> None:
+        # A second answer in one piece with the first is nobody's.
+        self._foreign = self._complete
+
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._foreign:
+            return
         self._header_bytes += len(name) + len(value)
         if self._header_bytes > MAX_HEADER_BYTES:
             self._broken = "headers over the limit"
@@ -130,6 +138,8 @@ class Connection(asyncio.Protocol):
         self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
+        if self._foreign:
+            return
         status = self._parser.get_status_code()
         if 100 <= status < 200:  # an interim answer; the real one follows
             self._headers.clear()
@@ -145,7 +155,7 @@ class Connection(asyncio.Protocol):
         self._headed = True
 
     def on_body(self, body: bytes) -> None:
-        if self._broken:
+        if self._broken or self._foreign:
             return
         if self._decoder is not None:
             try:
@@ -161,6 +171,7 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._headed:
             self._complete = True
+            self._persistent = self._parser.should_keep_alive()  # the parser knows only until it moves on
 
     def _choose_decoder(self, encoding: bytes) -> None:
         if encoding in (b"gzip", b"x-gzip"):
@@ -227,8 +238,9 @@ class Connection(asyncio.Protocol):
             socket is not None
             and self._complete
             and not self._broken
+            and not self._foreign
             and not self._paused
-            and self._parser.should_keep_alive()
+            and self._persistent
             and not socket.is_closing()
             and socket.get_write_buffer_size() == 0
         )

@@ -23,6 +23,7 @@ from pharos.gateway.models.listing import Listing
 from pharos.gateway.models.operations import Operations
 from pharos.gateway.models.plans import Plans
 from pharos.gateway.models.pool import PooledTransport
+from pharos.gateway.models.prices import PriceList
 from pharos.gateway.models.settlement import Settlements
 from pharos.gateway.models.stack import model_stack
 from pharos.gateway.models.transport import Transport
@@ -48,7 +49,8 @@ def models_plane(
     ``authenticate`` is ``Authenticator.authenticate``, ``resolve`` and ``observe`` are the invoker's. ``random`` and
     ``transport`` are for tests.
     """
-    plans = Plans(index, DIALECTS, transport or _pooled)
+    prices = PriceList()
+    plans = Plans(index, DIALECTS, transport or _pooled, prices)
     meters = Meters()
     settlements = Settlements(store)
     caller = Authenticate(authenticate, plans)
@@ -59,7 +61,8 @@ def models_plane(
 
     @asynccontextmanager
     async def upkeep() -> AsyncIterator[None]:
-        """Forget what is idle; at the end close all connections."""
+        """Read the price list before the first call; forget what is idle; at the end close all connections."""
+        await asyncio.to_thread(prices.load)
         task = asyncio.create_task(_sweep(meters, settlements), name="pharos-model-upkeep")
         try:
             yield

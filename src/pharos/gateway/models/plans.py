@@ -106,12 +106,12 @@ class Plans:
         index: Index,
         dialects: Mapping[str, Dialect],
         transport: Callable[[ProviderSpec], Transport],
-        prices: PriceList | None = None,
+        prices: PriceList,
     ) -> None:
         self._index = index
         self._dialects = dialects
         self._transport = transport
-        self._prices = prices or PriceList()
+        self._prices = prices
         self._upstreams: dict[ResourceId, tuple[ProviderSpec, str, Upstream]] = {}
         self._overlays: dict[str, Overlay] = {}
         self._models: dict[ResourceId, ModelPlan] = {}

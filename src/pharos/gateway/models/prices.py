@@ -132,6 +132,11 @@ class PriceList:
         self._models: dict[tuple[str, str, str], ModelInfo | None] = {}
         self._rates: dict[tuple[str, str, str, str], tuple[datetime, Rates | None]] = {}
 
+    def load(self) -> None:
+        """Read the snapshot now instead of at the first look-up; it takes a moment, so do it on a thread."""
+        if self._snapshot is None:
+            self._snapshot = get_snapshot()
+
     def rates(self, base_url: str, price_list: str | None, model: str, now: datetime, tier: str = "") -> Rates | None:
         """Rates of ``model`` at the provider of that URL (or of that id, where given); ``None`` if unknown.
 

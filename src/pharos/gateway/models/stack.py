@@ -8,8 +8,9 @@ once.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
-from pharos.gateway.models.call import Call, Layer, Next, Reply
+from pharos.gateway.models.call import Layer, Next
 from pharos.gateway.models.layers.admit import Admit
 from pharos.gateway.models.layers.attempt import AttemptLayer
 from pharos.gateway.models.layers.authenticate import Authenticate
@@ -47,12 +48,6 @@ def compose(layers: Sequence[Layer], innermost: Next) -> Next:
     """Each layer around those after it."""
     handler = innermost
     for layer in reversed(layers):
-        handler = _around(layer, handler)
-    return handler
-
-
-def _around(layer: Layer, inner: Next) -> Next:
-    async def handler(call: Call) -> Reply:
-        return await layer(call, inner)
-
+        # Not a coroutine of its own: each one on the way is passed through again at every wait.
+        handler = partial(layer.__call__, next=handler)
     return handler

@@ -1,0 +1,343 @@
+"""Money: held before it is spent, settled to the truth, never beyond a limit; refusals that can be mended."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pharos.core.principal import SYSTEM, Principal, PrincipalKind
+from pharos.gateway.models.money import window_end, window_name
+from pharos.gateway.models.prices import NANOS
+from tests.gateway.town import Town, chat, document, town
+from tests.gateway.upstream import Exchange, answer, openai_answer, upstream
+
+
+async def prepare(city: Town, url: str, limit: str, **key: Any) -> None:
+    await city.provider("acme", url)
+    await city.price("small-1")
+    await city.model("fast", "acme")
+    await city.budget("b", limit)
+    await city.key("bot", **{"budgets": ["b"], **key})
+
+
+def ceiling(body: dict[str, Any]) -> int:
+    """What a call is held at: a token for each byte at 1000 billionths, its output limit at 2000."""
+    return len(json.dumps(body)) * 1000 + body["max_tokens"] * 2000
+
+
+@pytest.mark.timeout(100)
+async def test_a_hard_cap_is_never_exceeded(city: Town) -> None:
+    """Two thousand calls at once against a budget with room for a few hundred; each costs up to its very bound."""
+    body = chat(max_tokens=100)
+    held = ceiling(body)
+    limit = held * 300 + held // 2
+    highest = 0
+
+    async def script(exchange: Exchange) -> None:
+        # The provider uses every token that was bounded: the dearest answer there can be.
+        await exchange.json(openai_answer(input=len(json.dumps(body)), output=100))
+
+    async def watch() -> None:
+        nonlocal highest
+        while True:
+            highest = max(highest, sum(await city.settled("b")))
+            await asyncio.sleep(0.01)
+
+    async with upstream(script) as provider:
+        await prepare(city, provider.url, f"{limit / NANOS:.9f}")
+        watching = asyncio.create_task(watch())
+        gate = asyncio.Semaphore(250)
+
+        async def call() -> int:
+            async with gate:
+                return (await city.ask("bot", body)).status
+
+        statuses = await asyncio.gather(*(call() for _ in range(2000)))
+        watching.cancel()
+        settled = await city.quiet("b")
+        spent = sum(round(float(called["cost"]) * NANOS) for called in await city.called())
+        assert settled == spent, "the ledger adds up to the counter"
+        assert settled <= limit
+        assert highest <= limit
+        assert set(statuses) == {200, 402}
+        assert statuses.count(200) == len(provider.requests) >= 300
+        # What is left is less than one more call could cost.
+        assert limit - settled < held
+
+
+async def test_the_fix_of_a_refused_call_lets_it_through(city: Town) -> None:
+    async with upstream(answer) as provider:
+        await prepare(city, provider.url, "0.000001")
+        reply = await city.chat("bot", max_tokens=100)
+        assert reply.status == 402
+        assert reply.headers["x-should-retry"] == "false"
+        assert provider.requests == []
+        fault = reply.fault
+        assert fault["code"] == "BUDGET_EXCEEDED"
+        assert fault["subject"] == "Budget/default/b"
+        (fix,) = fault["fixes"]
+        assert fix["applicability"] == "certain"
+        # The key itself may not raise its own budget; it is told how to ask.
+        assert fix["permitted"] == "needs_approval"
+        assert fix["request"]["operation"] == "approvals.request"
+        assert fix["call"]["operation"] == "budgets.raise"
+        raised = await city.invoker.invoke(fix["call"]["operation"], fix["call"]["arguments"], SYSTEM)
+        assert (await city.chat("bot", max_tokens=100)).status == 200
+        await city.invoke("operations.undo", id=raised["operation"])
+        assert (await city.chat("bot", max_tokens=100)).status == 402
+
+
+async def test_the_way_through_an_approver(city: Town) -> None:
+    async with upstream(answer) as provider:
+        await prepare(city, provider.url, "0.000001", scopes=["models.call", "approvals.request"])
+        (fix,) = (await city.chat("bot", max_tokens=100)).fault["fixes"]
+        bot = Principal(PrincipalKind.KEY, "bot", permissions=frozenset({"models.call", "approvals.request"}))
+        asked = await city.invoker.invoke(fix["request"]["operation"], fix["request"]["arguments"], bot)
+        await city.invoke("approvals.approve", name=asked["approval"]["name"])
+        assert (await city.chat("bot", max_tokens=100)).status == 200
+
+
+async def test_a_call_needs_room_in_all_of_its_budgets(city: Town) -> None:
+    async with upstream(answer) as provider:
+        await prepare(city, provider.url, "1.00", budgets=["b", "small"])
+        await city.budget("small", "0.000001")
+        reply = await city.chat("bot", max_tokens=100)
+        assert reply.status == 402
+        assert [fix["call"]["arguments"]["name"] for fix in reply.fault["fixes"]] == ["small"]
+        assert await city.settled("b") == (0, 0), "nothing is held on one where the other has no room"
+        await city.budget("b", "0.000001")
+        reply = await city.chat("bot", max_tokens=100)
+        assert [fix["applicability"] for fix in reply.fault["fixes"]] == ["likely", "likely"], "one alone does not help"
+
+
+async def test_a_budget_that_does_not_exist_spends_nothing(city: Town) -> None:
+    async with upstream(answer) as provider:
+        await prepare(city, provider.url, "1.00", budgets=["b", "ghost"])
+        reply = await city.chat("bot")
+        assert reply.status == 503
+        assert reply.fault["code"] == "BUDGET_MISSING"
+        assert "Budget/default/ghost" in reply.fault["detail"]
+        assert provider.requests == []
+
+
+async def test_an_unknown_price_is_refused_under_a_budget(city: Town) -> None:
+    async with upstream(answer) as provider:
+        await city.provider("acme", provider.url)
+        await city.model("fast", "acme")
+        await city.budget("b", "1.00")
+        await city.key("bot", budgets=["b"])
+        await city.key("free")
+        reply = await city.chat("bot")
+        assert reply.status == 422
+        assert reply.fault["code"] == "MODEL_UNPRICED"
+        (fix,) = reply.fault["fixes"]
+        assert fix["applicability"] == "template"
+        assert provider.requests == []
+        # Without a budget, and where the model allows it, the call is made and recorded as unpriced.
+        assert (await city.chat("free")).status == 200
+        await city.model("fast", "acme", unpriced="allow")
+        assert (await city.chat("bot")).status == 200
+        for called in (await city.called(3))[1:]:
+            assert called["attempts"][0]["price"]["source"] == "unpriced"
+            assert called["attempts"][0]["cost"] is None
+        # The fix, filled in, mends it for good.
+        text = json.dumps(fix["call"]["arguments"])
+        text = text.replace("<USD per million input tokens>", "1").replace("<USD per million output tokens>", "2")
+        await city.invoker.invoke(fix["call"]["operation"], json.loads(text), SYSTEM)
+        await city.model("fast", "acme")
+        assert (await city.chat("bot")).status == 200
+
+
+async def test_what_cannot_be_bounded_is_refused_under_a_budget(city: Town) -> None:
+    async with upstream(answer) as provider:
+        await prepare(city, provider.url, "1.00")
+        reply = await city.chat("bot", web_search_options={})
+        assert reply.status == 200, "an empty option asks for nothing"
+        reply = await city.chat("bot", web_search_options={"search_context_size": "low"})
+        assert reply.status == 422
+        assert reply.fault["code"] == "MODEL_UNPRICED"
+
+
+async def test_an_output_limit_is_set_where_the_bound_needs_one(city: Town) -> None:
+    async with upstream(answer) as provider:
+        await prepare(city, provider.url, "1.00")
+        await city.key("free")
+        reply = await city.chat("bot")
+        assert reply.headers["x-pharos-max-output"] == "4096"
+        sent = provider.requests[-1].json
+        assert 4096 in (sent.get("max_tokens"), sent.get("max_completion_tokens"))
+        await city.chat("free")
+        assert not {"max_tokens", "max_completion_tokens"} & provider.requests[-1].json.keys()
+        await city.chat("bot", max_tokens=7)
+        assert provider.requests[-1].json["max_tokens"] == 7
+
+
+async def test_images_and_choices_are_held_for(city: Town) -> None:
+    image = {"type": "image_url", "image_url": {"url": "https://example.com/x.png"}}
+    held: list[int] = []
+
+    async def script(exchange: Exchange) -> None:
+        held.append((await city.settled("b"))[1])
+        await answer(exchange)
+
+    async with upstream(script) as provider:
+        await prepare(city, provider.url, "10.00")
+        body = chat(max_tokens=100)
+        await city.ask("bot", body)
+        body["messages"][0]["content"] = [{"type": "text", "text": "x"}, image, {"\u0074ype": "image_url", **image}]
+        await city.ask("bot", json.dumps(body).replace('"image_url"', '"image\\u005furl"').encode())
+        await city.ask("bot", chat(n=3))
+        assert held[0] == ceiling(chat(max_tokens=100))
+        assert held[1] > 2 * 65_536 * 1000, "however the part's name is written"
+        assert held[2] > 3 * 4096 * 2000
+
+
+async def test_budgets_are_listed_with_what_is_left(city: Town) -> None:
+    async with upstream(answer) as provider:
+        await prepare(city, provider.url, "1.00")
+        await city.apply(document("Budget", "monthly", {"limit": "5"}))
+        await city.chat("bot", max_tokens=10)
+        listed = (await city.invoke("budgets.list"))["items"]
+        assert [item["name"] for item in listed] == ["b", "monthly"]
+        assert listed[0]["settled"] == "0.000020000"
+        assert listed[0]["remaining"] == "0.999980000"
+        assert listed[0]["period"] == "total"
+        assert listed[1]["endsAt"].endswith("-01T00:00:00Z")
+        first = await city.invoke("budgets.list", limit=1)
+        second = await city.invoke("budgets.list", limit=1, cursor=first["next"])
+        assert [item["name"] for item in second["items"]] == ["monthly"]
+        assert second["next"] is None
+
+
+async def test_a_raise_only_raises(city: Town) -> None:
+    await city.budget("b", "1.00")
+    for limit in ("1.00", "0.5"):
+        with pytest.raises(Exception, match="BUDGET_NOT_RAISED"):
+            await city.invoke("budgets.raise", name="b", limit=limit)
+    with pytest.raises(Exception, match="NOT_FOUND"):
+        await city.invoke("budgets.raise", name="ghost", limit="1")
+    assert (await city.invoke("budgets.raise", name="b", limit="2.50"))["previous"] == "1.00"
+
+
+def test_windows() -> None:
+    from datetime import UTC, datetime
+
+    now = datetime(2026, 12, 31, 23, 59, 30, tzinfo=UTC)
+    names = {w: window_name(w, now) for w in ("minute", "hour", "day", "week", "month", "total")}
+    assert names == {
+        "minute": "2026-12-31T23:59",
+        "hour": "2026-12-31T23",
+        "day": "2026-12-31",
+        "week": "2026-W53",
+        "month": "2026-12",
+        "total": "total",
+    }
+    new_year = datetime(2027, 1, 1, tzinfo=UTC)
+    for window in ("minute", "hour", "day", "month"):
+        assert window_end(window, now) == new_year
+    assert window_end("week", now) == datetime(2027, 1, 4, tzinfo=UTC)
+    assert window_end("total", now) is None
+    for window in ("minute", "hour", "day", "week", "month"):
+        assert window_name(window, window_end(window, now)) != names[window]
+
+
+KILLED = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from tests.gateway.town import town, chat
+from tests.gateway.upstream import upstream
+
+async def main(home: Path) -> None:
+    asked = asyncio.Semaphore(0)
+    async def script(exchange):
+        body = exchange.request.json
+        if body["max_tokens"] == 11:
+            from tests.gateway.upstream import answer
+            await answer(exchange)
+            return
+        if body.get("stream"):
+            from tests.gateway.upstream import openai_delta
+            await exchange.start()
+            await exchange.chunk(openai_delta("Hello"))
+        asked.release()
+        await exchange.until_left()
+    async with town(home) as city, upstream(script) as provider:
+        await city.provider("acme", provider.url)
+        await city.price("small-1")
+        await city.model("fast", "acme")
+        await city.budget("b", "1.00")
+        await city.budget("c", "1.00")
+        await city.key("bot", budgets=["b", "c"], labels={"team": "a"})
+        for _ in range(3):
+            assert (await city.chat("bot", max_tokens=11)).status == 200
+        calls = [asyncio.create_task(city.chat("bot", max_tokens=100, stream=n % 2 == 0)) for n in range(20)]
+        for _ in calls:
+            await asyncio.wait_for(asked.acquire(), 20)
+        print((await city.settled("b"))[1], flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main(Path(sys.argv[1])))
+"""
+
+
+async def test_a_killed_city_settles_what_it_held(tmp_path: Path) -> None:
+    """kill -9 with twenty calls under way: the next start settles each at the amount held, and says so."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", KILLED, str(tmp_path), stdout=asyncio.subprocess.PIPE, env=dict(os.environ)
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == -signal.SIGKILL
+    held = int(output)
+    assert held > 0
+    async with town(tmp_path) as city:
+        assert await city.settled("b") == await city.settled("c") == (3 * 20_000 + held, 0)
+        called = await city.called()
+        unknown = [each for each in called if each["outcome"] == "unknown"]
+        assert len(called) == 23
+        assert len(unknown) == 20
+        for each in unknown:
+            (attempt,) = each["attempts"]
+            assert attempt["outcome"] == "unknown"
+            assert attempt["cost"] == each["cost"]
+            assert attempt["price"]["source"] == "reservation"
+            assert (each["key"], each["team"], each["model"]) == ("bot", "a", "fast")
+        assert sum(round(float(each["cost"]) * NANOS) for each in called) == 3 * 20_000 + held
+    async with town(tmp_path) as city:
+        assert len(await city.called()) == 23, "once"
+
+
+async def test_a_commit_the_disk_refuses_is_made_later(city: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be recorded is not handed out; the settlement is kept and made as soon as it can be."""
+    from pharos.store.faults import STORAGE_FAILED
+
+    async with upstream(answer) as provider:
+        await prepare(city, provider.url, "1.00")
+        real = type(city.store).commit
+        full = True
+
+        async def commit(self: Any, *commands: Any, **more: Any) -> Any:
+            if full and any(type(command).__name__ == "Settle" for command in commands):
+                raise STORAGE_FAILED("The disk is full.")
+            return await real(self, *commands, **more)
+
+        monkeypatch.setattr(type(city.store), "commit", commit)
+        reply = await city.chat("bot", max_tokens=10)
+        assert reply.status == 503
+        assert reply.fault["code"] == "STORAGE_FAILED"
+        assert b"Hello" not in reply.body
+        stream = await city.chat("bot", stream=True, max_tokens=10)
+        assert stream.events[-1]["pharos"]["code"] == "STORAGE_FAILED"
+        assert b"[DONE]" not in stream.body
+        assert (await city.settled("b"))[1] > 0
+        full = False
+        settlements = next(s for s in city.plane.services if s.__name__ == "service").__self__
+        await settlements._settle_pending()
+        assert await city.settled("b") == (40_000, 0)
+        assert len(await city.called(2)) == 2
