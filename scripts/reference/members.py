@@ -116,7 +116,7 @@ def _default(info: FieldInfo) -> str:
             return "see there"
         case str() | int() | float() | Decimal():
             return f"`{value}`" if value != "" else ""
-        case [] | {} | ():
+        case list() | tuple() | dict() if not value:
             return "none"
         case list() | tuple():
             return ", ".join(f"`{item}`" for item in value)

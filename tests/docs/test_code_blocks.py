@@ -67,7 +67,6 @@ def test_page_runs(page: Path, tmp_path: Path) -> None:
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PHAROS_PORT": str(ports["7700"]),
         "PHAROS_URL": f"http://127.0.0.1:{ports['7700']}",
-        "PYTHONWARNINGS": "default",
     }
     output = tmp_path.parent / f"{tmp_path.name}.log"
     with output.open("wb") as log:

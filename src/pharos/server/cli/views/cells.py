@@ -16,7 +16,7 @@ Write = Callable[[Any], Text]
 def plain(value: Any) -> Text:
     """A value as it is; nothing for what is absent; lists and maps on one line."""
     match value:
-        case None | "" | [] | {}:
+        case None:
             return Text("")
         case bool():
             return Text("yes" if value else "no")

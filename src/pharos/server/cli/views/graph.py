@@ -84,14 +84,12 @@ def _grow(
     shown: set[str],
     above: tuple[str, ...],
 ) -> None:
-    again = name in shown
     shown.add(name)
-    if again and needs.get(name):
-        tree.add(Text("see above", style="dim"))
-        return
     for target in needs.get(name, ()):
         if target in above:
-            tree.add(Text.assemble(_node(target, nodes), (" (circle)", "dim")))
+            tree.add(Text.assemble(_node(target, nodes), ("  (circle)", "dim")))
+        elif target in shown and needs.get(target):
+            tree.add(Text.assemble(_node(target, nodes), ("  (see above)", "dim")))
         else:
             _grow(tree.add(_node(target, nodes)), target, nodes, needs, shown, (*above, target))
 

@@ -1,0 +1,130 @@
+"""Views for people: a graph as a tree, plans with their differences, columns that leave out what says nothing."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from pharos.server.cli.output import people
+from pharos.server.cli.views import render, render_item
+from pharos.server.cli.views.cells import milliseconds, money, time
+
+
+@pytest.fixture
+def shown(capsys: pytest.CaptureFixture[str]) -> Any:
+    """What a person sees of an output."""
+
+    def show(output: dict[str, Any], view: str) -> str:
+        with people() as console:
+            render(output, view, console)
+        return capsys.readouterr().out
+
+    return show
+
+
+def _node(name: str, state: str = "healthy") -> dict[str, Any]:
+    return {"resource": f"Model/default/{name}", "state": state, "conditions": []}
+
+
+def _edge(source: str, target: str) -> dict[str, Any]:
+    return {"source": f"Model/default/{source}", "target": f"Model/default/{target}", "pointer": "/spec"}
+
+
+def _graph(nodes: list[dict[str, Any]], edges: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"counts": {}, "edgeCount": len(edges), "nodes": nodes, "edges": edges, "dangling": []}
+
+
+def test_a_graph_is_a_tree_from_what_nothing_needs(shown: Any) -> None:
+    edges = [_edge("a", "b"), _edge("a", "c"), _edge("b", "d"), _edge("c", "d"), _edge("d", "e")]
+    out = shown(_graph([_node(name) for name in "abcde"], edges), "system.graph").splitlines()[1:]
+    assert out == [
+        "● Model/a",
+        "├── ● Model/b",
+        "│   └── ● Model/d",
+        "│       └── ● Model/e",
+        "└── ● Model/c",
+        "    └── ● Model/d  (see above)",
+    ]
+
+
+def test_a_circle_is_shown_once(shown: Any) -> None:
+    out = shown(_graph([_node("a"), _node("b")], [_edge("a", "b"), _edge("b", "a")]), "system.graph").splitlines()[1:]
+    assert out == ["● Model/a", "└── ● Model/b", "    └── ● Model/a  (circle)"]
+
+
+def test_a_part_that_is_missing_is_seen(shown: Any) -> None:
+    out = shown(_graph([_node("a", "unhealthy")], [_edge("a", "gone")]), "system.graph")
+    assert "└── ✗ Model/gone missing" in out
+
+
+def test_a_long_chain_is_no_problem(shown: Any) -> None:
+    names = [f"n{number}" for number in range(150)]
+    edges = [_edge(a, b) for a, b in pairwise(names)]
+    assert "n149" in shown(_graph([_node(name) for name in names], edges), "system.graph")
+
+
+def test_a_plan_shows_what_appears_changes_and_goes(shown: Any) -> None:
+    changes = [
+        {"action": "created", "resource": "Key/default/a", "diff": [{"pointer": "/spec", "after": {"models": ["x"]}}]},
+        {"action": "updated", "resource": "Key/prod/b", "diff": [{"pointer": "/spec/limit", "before": 1, "after": 2}]},
+        {"action": "deleted", "resource": "Key/default/c", "diff": [{"pointer": "/spec/note", "before": "old"}]},
+    ]
+    out = shown({"operation": "catalog.apply", "changes": changes, "reversibility": "none", "warnings": ["w"]}, "plan")
+    assert out.splitlines() == [
+        "catalog.apply would change 3 resources; nothing was changed",
+        "+ Key/a created",
+        '    /spec/models: ["x"]',
+        "~ Key/prod/b updated",
+        "    /spec/limit: 1 → 2",
+        "- Key/c deleted",
+        "    /spec/note: old removed",
+        "warning: w",
+        "this could not be undone",
+    ]
+
+
+def test_what_has_no_view_is_shown_by_its_form(shown: Any) -> None:
+    out = shown({"operation": "1", "flag": True, "none": None, "rows": [{"a": 1, "b": {"c": 2}}]}, "tomorrow.invent")
+    assert "operation  1" in out
+    assert "flag       yes" in out
+    assert "A  B" in out
+    assert shown({"items": ["x", "y"], "next": None}, "tomorrow.list").split() == ["x", "y"]
+
+
+def test_markup_in_a_value_is_text(shown: Any) -> None:
+    assert "[red]:smile: http://x" in shown({"text": "[red]:smile: http://x"}, "tomorrow.invent")
+
+
+def test_columns_that_are_empty_are_left_out_and_lines_end_where_they_end(shown: Any) -> None:
+    row = {"time": "2026-11-21T00:00:00Z", "key": "k", "model": "m", "provider": "p", "target": "t", "outcome": "ok"}
+    out = shown({"items": [{**row, "cost": "0.0100", "currency": "USD"}], "next": None}, "ledger.list")
+    head, line = out.splitlines()
+    assert "TEAM" not in head
+    assert "0.01 USD" in line
+    assert not head.endswith(" ") and not line.endswith(" ")
+
+
+def test_an_unknown_price_is_seen(shown: Any) -> None:
+    assert "unpriced" in shown({"items": [{"key": "k", "outcome": "ok"}], "next": None}, "ledger.list")
+
+
+def test_items_of_a_watch(capsys: pytest.CaptureFixture[str]) -> None:
+    with people() as console:
+        render_item({"type": "applied", "resource": "Key/default/a", "revision": 3}, "catalog.watch", console)
+        render_item({"x": 1}, "tomorrow.watch", console)
+    assert capsys.readouterr().out == "applied   Key/a revision 3\nx=1\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [("0.000000010", "0.00000001"), ("25", "25.00"), ("1.5", "1.50"), ("0", "0.00"), (None, "unpriced"), ("x", "x")],
+)
+def test_money_is_exact(value: str | None, text: str) -> None:
+    assert str(money(value)) == text
+
+
+def test_durations_and_times_are_short() -> None:
+    assert [str(milliseconds(value)) for value in (0.5, 42.4, 12_345)] == ["0.5 ms", "42 ms", "12.3 s"]
+    assert str(time("no time")) == "no time"
