@@ -113,6 +113,8 @@ class ProjectionRunner:
         entry = self._entry(name)
         await self._store.views.reset(name)
         entry.position = START
+        if entry.failure is not None:  # it was about the view that is gone now
+            entry.failure, entry.failures, entry.since = None, 0, datetime.now(UTC)
         entry.wake.set()
         entry.retry.set()
 
