@@ -136,3 +136,34 @@ async def test_a_failing_view_is_visible_and_holds_no_other_back(tmp_path: Path)
         assert listed["failing"]["state"] == "failing" and listed["failing"]["lag"] == 1
         assert "RuntimeError" in listed["failing"]["message"] and listed["failing"]["behindSince"]
         assert listed["ledger"]["state"] == "ready"
+
+
+class Vandal:
+    """Breaks the tables of another view, as no projection may."""
+
+    name, version, types = "vandal", 1, frozenset({"model.called"})
+    tables: Sequence[str] = ("vandal",)
+    schema: Sequence[str] = ("CREATE TABLE vandal (x TEXT)",)
+
+    def fold(self, view: View, events: Sequence[Recorded]) -> None:
+        view.execute("DROP TABLE journey_marks")
+
+
+async def test_the_ledger_answers_while_journeys_are_broken_and_a_rebuild_mends_them(town: City) -> None:
+    await town.record(event(call(["a"], call="c1")))
+    before = await snapshot(town)
+    await town.store.views.register(Vandal())
+    await town.store.views.advance("vandal")
+    await town.record(event(call(["a", "b"], call="c2")))
+    second, first = (await town.call("ledger.list"))["items"]
+    assert first["journey"] == "j-c1" and "journey" not in second
+    with pytest.raises(Fault) as caught:
+        await town.call("journeys.list")
+    assert caught.value.code == "TIMEOUT"
+    listed = {item["name"]: item["state"] for item in (await town.call("views.list"))["items"]}
+    assert listed["journeys"] == "failing"
+    await town.call("views.rebuild", name="journeys")
+    await rebuilt(town, 1)
+    [journey] = (await town.call("journeys.list"))["items"]
+    assert journey["calls"] == 2
+    assert (await snapshot(town))["journey_steps"][0] == before["journey_steps"][0]

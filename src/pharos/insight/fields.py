@@ -23,8 +23,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _MOST_COUNT = 2**53
 _MOST_MILLISECONDS = 10.0**12
-_MOST_DIGITS = 9
-"""Digits before the point of an amount: sums stay within 64 bits."""
+_MOST_DIGITS = 7
+"""Digits before the point of an amount. No attempt costs ten million, and sums of such would leave 64 bits."""
 
 
 class Malformed(ValueError):

@@ -106,12 +106,14 @@ _LEAVE_MARK = (
     _insert("journey_marks", _MARK) + " ON CONFLICT (mark) DO UPDATE SET journey = excluded.journey, "
     "call = excluded.call, answered = excluded.answered, seen = excluded.seen"
 )
-_NAMES = tuple(f"m{number}" for number in range(MOST_MARKS))
+_AT_ONCE = 4
+"""Marks in one query: a call seldom adds more turns than that, and each look-up of a mark that is not there costs."""
+_NAMES = tuple(f"m{number}" for number in range(_AT_ONCE))
 _FIND_MARKS = tuple(  # by the number of marks
     "SELECT mark, journey, call, answered, seen FROM journey_marks WHERE mark IN ("  # noqa: S608
     + ", ".join(f":{name}" for name in _NAMES[:number])
     + ")"
-    for number in range(MOST_MARKS + 1)
+    for number in range(_AT_ONCE + 1)
 )
 _FORGET = "DELETE FROM journey_marks WHERE seen < :before"
 
@@ -161,6 +163,7 @@ class JourneysProjection:
     schema: Sequence[str] = (
         _create("journeys", _JOURNEY),
         "CREATE INDEX journeys_started ON journeys (started, id)",
+        "CREATE INDEX journeys_key ON journeys (key_name, started, id)",
         _create("journey_steps", _STEP),
         "CREATE INDEX journey_steps_journey ON journey_steps (journey, position)",
         _create("journey_marks", _MARK),
@@ -230,15 +233,16 @@ def _stitch(view: View, batch: _Batch, step: dict[str, Scalar], marks: _Marks) -
 
 
 def _earlier(view: View, batch: _Batch, marks: _Marks) -> Mark | None:
-    shown = marks.shown
-    rows = view.query(_FIND_MARKS[len(shown)], dict(zip(_NAMES, shown, strict=False)))
-    known = {row[0]: row for row in rows}
-    for place, mark in enumerate(shown):
-        found = batch.marks.get(mark)
-        if found is None and (row := known.get(mark)) is not None:
-            found = Mark(str(row[1]), str(row[2]), bool(row[3]), int(row[4] or 0))
-        if found is not None and marks.belongs(found, place):
-            return found
+    for first in range(0, len(marks.shown), _AT_ONCE):
+        shown = marks.shown[first : first + _AT_ONCE]
+        rows = view.query(_FIND_MARKS[len(shown)], dict(zip(_NAMES, shown, strict=False)))
+        known = {row[0]: row for row in rows}
+        for place, mark in enumerate(shown, first):
+            found = batch.marks.get(mark)
+            if found is None and (row := known.get(mark)) is not None:
+                found = Mark(str(row[1]), str(row[2]), bool(row[3]), int(row[4] or 0))
+            if found is not None and marks.belongs(found, place):
+                return found
     return None
 
 

@@ -77,6 +77,7 @@ class LedgerProjection:
         f"CREATE TABLE ledger ({', '.join(f'{name} {type}' for name, type in _COLUMNS.items())}, "
         "PRIMARY KEY (position, number))",
         "CREATE INDEX ledger_time ON ledger (at, position, number)",
+        "CREATE INDEX ledger_key ON ledger (key_name, at, position, number)",
         skipped_schema(LEDGER),
     )
 

@@ -9,7 +9,7 @@ from typing import Literal
 import orjson
 from pydantic import AwareDatetime, Field
 
-from pharos.core.fault import INVALID, TIMEOUT
+from pharos.core.fault import INVALID, TIMEOUT, Fault
 from pharos.core.operation import Invocation, read
 from pharos.core.projection import Row, Scalar
 from pharos.core.resource import Name
@@ -24,6 +24,7 @@ from pharos.store.ports import Views
 
 CATCH_UP = 5.0
 """How long a read waits for its view to reach what had happened when it was asked, in seconds."""
+JOURNEYS_CATCH_UP = 0.5
 MOST_GROUPS = 1000
 
 
@@ -66,6 +67,7 @@ class LedgerItem(Wire):
     attempt: int
     """Its number within the call, from 1."""
     journey: str | None = None
+    """The conversation it belongs to; absent while that is not worked out yet."""
     namespace: str
     key: str
     team: str
@@ -195,7 +197,7 @@ class LedgerReads:
         before any attempt has none; see ``journeys.list``.
         """
         await self._runner.caught_up(LEDGER, CATCH_UP)
-        await self._runner.caught_up(JOURNEYS, CATCH_UP)
+        await self._journeys()
         where, parameters = conditions(input)
         if input.cursor is not None:
             at, position, number = read_cursor(input.cursor, (int, str, int))
@@ -213,6 +215,14 @@ class LedgerReads:
             items=[item_of(row) for row in page],
             next=write_cursor((at, position, number)) if len(rows) > len(page) else None,
         )
+
+    async def _journeys(self) -> None:
+        """Wait a moment for the journeys too; the ledger answers without them if they are behind or failing."""
+        try:
+            await self._runner.caught_up(JOURNEYS, JOURNEYS_CATCH_UP)
+        except Fault as fault:
+            if fault.code != TIMEOUT.code:
+                raise
 
     @read("ledger.summary", permission="ledger.read", faults=(INVALID, TIMEOUT), typical_ms=50)
     async def summary(self, invocation: Invocation, input: SummarizeLedger) -> Summary:

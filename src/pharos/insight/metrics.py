@@ -29,6 +29,7 @@ from pharos.insight.fields import NANOS
 from pharos.insight.journeys import JOURNEYS
 from pharos.insight.ledger import LEDGER
 from pharos.insight.ledger_reads import integer
+from pharos.insight.tasks import running
 from pharos.insight.views import View, ViewStates
 from pharos.store.ports import Views
 
@@ -153,12 +154,8 @@ class Metrics:
         """Count from now on, until the context is left."""
         self._attempts_seen = (await self._views.position(LEDGER), 2**62)
         self._calls_seen = await self._views.position(JOURNEYS)
-        task = asyncio.create_task(self._keep_up(), name="metrics")
-        try:
+        async with running(self._keep_up(), "metrics"):
             yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def exposition(self, accept: str) -> tuple[bytes, str]:
         """All metrics now, in the text format that ``accept`` (the header) prefers, and its content type."""

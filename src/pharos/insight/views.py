@@ -7,10 +7,9 @@ no ``view.rebuilt`` answers is carried out at the next start.
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Literal
 
@@ -20,6 +19,7 @@ from pharos.core.operation import Decision, Invocation, Reversibility, Written, 
 from pharos.core.projection import Projection
 from pharos.core.wire import Page, Wire
 from pharos.insight.fields import skipped_table
+from pharos.insight.tasks import running
 from pharos.mesh.runner import ProjectionRunner
 from pharos.store.ports import Append, Store
 
@@ -164,15 +164,9 @@ class Rebuilder:
         self._store = store
         self._runner = runner
 
-    @asynccontextmanager
-    async def service(self) -> AsyncIterator[None]:
+    def service(self) -> AbstractAsyncContextManager[None]:
         """Carry out open requests, then each new one, until the context is left."""
-        task = asyncio.create_task(self._serve(), name="rebuild views")
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        return running(self._serve(), "rebuild views")
 
     async def _serve(self) -> None:
         position = START
@@ -180,7 +174,10 @@ class Rebuilder:
         while page := await self._store.log.read(TOPIC, position, _PAGE):
             for recorded in page:
                 position = recorded.position
-                _note(pending, recorded)
+                if recorded.event.type == REQUESTED:
+                    pending[recorded.event.subject] = recorded
+                elif recorded.event.type == REBUILT:
+                    pending.pop(recorded.event.subject, None)
         for recorded in list(pending.values()):
             await self._rebuild(recorded)
         async for recorded in self._store.log.tail(TOPIC, position):
@@ -203,11 +200,3 @@ class Rebuilder:
         except Fault as fault:
             # The plane that brought the projection may be gone, or the disk be full: the next start tries again.
             _log.error("view %s could not be rebuilt: %s", name, fault.code)
-
-
-def _note(pending: dict[str, Recorded], recorded: Recorded) -> None:
-    match recorded.event.type:
-        case "view.rebuild-requested":
-            pending[recorded.event.subject] = recorded
-        case "view.rebuilt":
-            pending.pop(recorded.event.subject, None)
