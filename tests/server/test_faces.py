@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import keyword
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -79,7 +80,8 @@ async def test_the_python_client_has_every_operation(city: Open, client: type) -
     made = client(city.served.url, city.admin)
     try:
         for name, operation in operations(city).items():
-            method = getattr(getattr(made, operation.noun), operation.verb.replace("-", "_"))
+            verb = operation.verb.replace("-", "_")
+            method = getattr(getattr(made, operation.noun), f"{verb}_" if keyword.iskeyword(verb) else verb)
             assert callable(method), name
             wanted = len(input_schema(operation).get("properties", {}))
             assert len(inspect.signature(method).parameters) >= wanted, name
