@@ -14,10 +14,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
 
 from pydantic import BaseModel
 
+from pharos.control.health import State
 from pharos.control.index import Index
 from pharos.core.call import Call
 from pharos.core.fault import TIMEOUT, Applicability, Fault, Fix
@@ -27,8 +27,6 @@ from pharos.core.wire import JsonObject
 from pharos.gateway.models.kinds import SecretSource
 from pharos.mesh.runner import ProjectionRunner
 from pharos.store.ports import Settle, Store
-
-State = Literal["ok", "warning", "error"]
 
 DEADLINE = 5.0
 """Seconds a check may take."""

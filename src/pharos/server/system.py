@@ -4,50 +4,18 @@ from __future__ import annotations
 
 import platform
 from datetime import datetime
-from typing import Literal
 
 from pharos import __version__
-from pharos.core.fault import Fix
+from pharos.control.health import CheckResult, Report, Version
 from pharos.core.operation import Invocation, operations_of, read
 from pharos.core.plane import Plane
-from pharos.core.resource import API_VERSION
 from pharos.core.wire import Wire
-from pharos.server.doctor import Doctor, State
+from pharos.server.doctor import Doctor
 from pharos.server.faults import ALL
 
 
 class Nothing(Wire):
     """No input."""
-
-
-class Version(Wire):
-    """What is running."""
-
-    version: str
-    """Version of Pharos."""
-    api_version: Literal["pharos/v1"] = API_VERSION
-    """Version of the manifests it understands."""
-    python: str
-    started_at: datetime
-    """When this process opened the city."""
-
-
-class CheckResult(Wire):
-    """What one check found."""
-
-    check: str
-    state: State
-    message: str
-    fix: Fix | None = None
-    """How to mend it."""
-
-
-class Report(Wire):
-    """A medical report, the worst first."""
-
-    healthy: bool
-    """Whether no check found an error. Warnings are for the next working day."""
-    checks: list[CheckResult]
 
 
 class SystemOperations:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from pharos.client.namespace import AsyncNamespace, Namespace
 
 if TYPE_CHECKING:
+    from pharos.control.health import Report, Version
     from pharos.control.reference import OperationItem
     from pharos.control.system import Graph, Impact
     from pharos.core.wire import Page
-    from pharos.server.system import Report, Version
 
 
 class System(Namespace):
@@ -26,7 +26,7 @@ class System(Namespace):
 
         Needs the permission ``system.read``.
         """
-        from pharos.server.system import Report
+        from pharos.control.health import Report
 
         return self._caller.typed("system.doctor", {}, Report)
 
@@ -90,7 +90,7 @@ class System(Namespace):
 
     def version(self) -> Version:
         """Tell which version is running, and since when."""
-        from pharos.server.system import Version
+        from pharos.control.health import Version
 
         return self._caller.typed("system.version", {}, Version)
 
@@ -105,7 +105,7 @@ class AsyncSystem(AsyncNamespace):
 
         Needs the permission ``system.read``.
         """
-        from pharos.server.system import Report
+        from pharos.control.health import Report
 
         return await self._caller.typed("system.doctor", {}, Report)
 
@@ -169,6 +169,6 @@ class AsyncSystem(AsyncNamespace):
 
     async def version(self) -> Version:
         """Tell which version is running, and since when."""
-        from pharos.server.system import Version
+        from pharos.control.health import Version
 
         return await self._caller.typed("system.version", {}, Version)
