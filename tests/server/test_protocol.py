@@ -141,6 +141,19 @@ async def test_a_stalled_body_is_given_up() -> None:
         await healthy(served)
 
 
+async def test_a_body_nobody_waits_for_any_more_is_given_up_without_a_word() -> None:
+    async def impatient(scope: Scope, receive: Receive, send: Send) -> None:
+        await send_json(send, None, 401)
+
+    async with serving(impatient, HASTY) as served, await served.connect() as raw:
+        await raw.write(b"POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\nabc")
+        answer = asyncio.create_task(raw.rest())
+        while not answer.done():
+            await raw.write(b"more")
+            await asyncio.wait({answer}, timeout=0.02)
+        assert (await answer).count(b"HTTP/1.1") == 1
+
+
 async def test_what_is_not_http_is_refused() -> None:
     async with serving(echo, TIGHT) as served:
         for nonsense in (b"\x16\x03\x01\x02\x00\x01\x00", b"HELLO\r\n\r\n", b"GET / HTTP/1.1\r\nno colon\r\n\r\n"):

@@ -21,14 +21,14 @@ from pharos.control.index import Index
 from pharos.control.invoker import Invoker
 from pharos.control.plane import control_plane
 from pharos.core.fault import Fault
-from pharos.core.plane import Plane, Route
+from pharos.core.plane import Plane, Route, Service
 from pharos.core.principal import SYSTEM, Principal
 from pharos.gateway.models.dialects.registry import DIALECTS
 from pharos.gateway.models.plane import models_plane
 from pharos.insight.plane import insight_plane, projections
 from pharos.mesh.runner import ProjectionRunner
 from pharos.server.app import App
-from pharos.server.credentials import known_caller
+from pharos.server.credentials import Authenticate, known_caller
 from pharos.server.doctor import Doctor
 from pharos.server.faults import MANIFEST_UNREADABLE
 from pharos.server.http import PREFIX, HttpFace
@@ -115,27 +115,34 @@ async def open_city(
             directory.add(plane)
 
         draining = asyncio.Event()
-        http = HttpFace(directory.operations, invoker, authenticate, draining)
-        mcp = McpFace(directory.operations, invoker, authenticate, draining, version=__version__, loopback=loopback)
-        protocols = [
-            *(route for plane in planes for route in plane.routes),
-            *(Route(method, PATH, mcp, "Operations as MCP tools") for method in ("GET", "POST", "DELETE")),
-        ]
-        codes = {code: listed.code for code, listed in directory.faults.items()}
-        routes = [
-            *protocols,
-            *pages(directory.operations, protocols, codes, draining, __version__),
-            *(Route(method, f"{PREFIX}*", http, "An operation") for method in ("GET", "POST")),
-        ]
-        app = App(routes, DIALECTS["openai-chat"].write_fault)
-
+        app, face_service = _front_door(directory, invoker, authenticate, draining, loopback)
         await index.load(store)
         await ensure_admin(home, index, invoker.invoke, authenticator)
         for file in files:
             await _apply(file, invoker)
-        for service in (runner.service, *(service for plane in planes for service in plane.services), mcp.service):
+        for service in (runner.service, *(service for plane in planes for service in plane.services), face_service):
             await open_parts.enter_async_context(service())
         yield City(home, app, store, directory, index, invoker, authenticator, runner, draining)
+
+
+def _front_door(
+    directory: Directory, invoker: Invoker, authenticate: Authenticate, draining: asyncio.Event, loopback: bool
+) -> tuple[App, Service]:
+    """Every route of the city, and the service its faces need."""
+    operations = directory.operations
+    http = HttpFace(operations, invoker, authenticate, draining)
+    mcp = McpFace(operations, invoker, authenticate, draining, version=__version__, loopback=loopback)
+    protocols = [
+        *(route for plane in directory.planes.values() for route in plane.routes),
+        *(Route(method, PATH, mcp, "Operations as MCP tools") for method in ("GET", "POST", "DELETE")),
+    ]
+    codes = {code: listed.code for code, listed in directory.faults.items()}
+    routes = [
+        *protocols,
+        *pages(operations, protocols, codes, draining, __version__),
+        *(Route(method, f"{PREFIX}*", http, "An operation") for method in ("GET", "POST")),
+    ]
+    return App(routes, DIALECTS["openai-chat"].write_fault), mcp.service
 
 
 async def _apply(file: Path, invoker: Invoker) -> None:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import orjson
 
+from pharos.control.invoker import Invoker
 from pharos.core.fault import INVALID, UNAUTHENTICATED, FaultDocument, Problem
 from pharos.core.operation import AnyOperation, Effect, Registry
 from pharos.core.plane import CORRELATION, Receive, Scope, Send
@@ -36,34 +35,6 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _ETAG = re.compile(r'(?:W/)?"?(\d{1,18})"?')
 
 
-class Invokes(Protocol):
-    """What a face needs of the invoker."""
-
-    async def invoke(
-        self,
-        name: str,
-        arguments: JsonObject,
-        principal: Principal | None,
-        *,
-        idempotency_key: str | None = None,
-        dry_run: bool = False,
-        correlation: str = "",
-        traceparent: str = "",
-    ) -> JsonObject:
-        """Run an operation and return its output."""
-
-    def stream(
-        self,
-        name: str,
-        arguments: JsonObject,
-        principal: Principal | None,
-        *,
-        correlation: str = "",
-        traceparent: str = "",
-    ) -> AsyncIterator[JsonObject]:
-        """Run a streaming operation and yield its outputs."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Call:
     """A request, read."""
@@ -81,7 +52,7 @@ class HttpFace:
     """The ASGI application of ``/api/``."""
 
     def __init__(
-        self, registry: Registry, invoker: Invokes, authenticate: Authenticate, draining: asyncio.Event
+        self, registry: Registry, invoker: Invoker, authenticate: Authenticate, draining: asyncio.Event
     ) -> None:
         self._registry = registry
         self._invoker = invoker
@@ -139,7 +110,7 @@ class HttpFace:
             arguments=given,
             principal=principal,
             dry_run=dry_run,
-            idempotency_key=_idempotency_key(header(scope, b"idempotency-key")),
+            idempotency_key=_unquoted(header(scope, b"idempotency-key")),
             correlation=scope[CORRELATION],
             traceparent=traceparent if _TRACEPARENT.fullmatch(traceparent) else "",
         )
@@ -219,11 +190,8 @@ def _etag(output: JsonObject) -> list[Header]:
     return []
 
 
-def _idempotency_key(value: str | None) -> str | None:
-    """The key, without the quotes that the IETF draft (a structured-field string) puts around it."""
-    if value is None:
-        return None
-    key = value[1:-1] if len(value) >= 2 and value[0] == value[-1] == '"' else value
-    if not 1 <= len(key) <= 255 or not key.isprintable():
-        raise INVALID("Idempotency-Key must have 1 to 255 printable characters.")
-    return key
+def _unquoted(value: str | None) -> str | None:
+    """The value without the quotes that the IETF draft of ``Idempotency-Key`` (a structured-field string) asks for."""
+    if value is not None and len(value) >= 2 and value[0] == value[-1] == '"':
+        return value[1:-1]
+    return value

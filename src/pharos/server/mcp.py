@@ -22,6 +22,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.exceptions import MCPError
 
+from pharos.control.invoker import Invoker
 from pharos.core.call import operation_name, tool_name
 from pharos.core.fault import INTERNAL, INVALID, Fault, FaultDocument, Problem
 from pharos.core.operation import AnyOperation, Effect, Registry
@@ -29,7 +30,7 @@ from pharos.core.plane import CORRELATION, Message, Receive, Scope, Send
 from pharos.core.principal import Principal
 from pharos.core.wire import Json, JsonObject
 from pharos.server.credentials import Authenticate, known_caller
-from pharos.server.http import BODY_LIMIT, Invokes
+from pharos.server.http import BODY_LIMIT
 from pharos.server.replies import with_correlation
 from pharos.server.schema import Schema, input_schema, output_schema
 
@@ -57,7 +58,7 @@ class McpFace:
     def __init__(
         self,
         registry: Registry,
-        invoker: Invokes,
+        invoker: Invoker,
         authenticate: Authenticate,
         draining: asyncio.Event,
         *,
@@ -301,8 +302,8 @@ def _dry_run(arguments: JsonObject) -> bool:
 
 def _idempotency_key(arguments: JsonObject) -> str | None:
     value = arguments.pop("idempotencyKey", None)
-    if value is not None and (not isinstance(value, str) or not 1 <= len(value) <= 255 or not value.isprintable()):
-        raise _wrong("idempotencyKey", "must have 1 to 255 printable characters")
+    if value is not None and not isinstance(value, str):
+        raise _wrong("idempotencyKey", "must be text")
     return value
 
 

@@ -57,7 +57,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         # Also bytes that are no request yet, such as stray line breaks, start the clock of the next head.
-        if self._head_since is None and self.cycle.response_complete:
+        if self._head_since is None and self._body_since is None and self.cycle.response_complete:
             self._head_since = self.loop.time()
         self._loose += len(data)
         super().data_received(data)
@@ -98,11 +98,12 @@ class BoundedProtocol(HttpToolsProtocol):
         return False
 
     def give_up(self) -> None:
-        """Close a connection that is late."""
-        if self._head_since is not None and self._loose == 0:
-            self.transport.close()
-        else:
+        """Close a connection that is late: with an answer, if it has begun a request that has none yet."""
+        begun = self._loose > 0 if self._head_since is not None else not self.cycle.response_complete
+        if begun:
             self._refuse(REQUEST_TOO_SLOW())
+        else:
+            self.transport.close()
 
     def _measured(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
