@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator, Mapping
 from types import TracebackType
+from typing import TypeAlias
 
 import httpx2
 
@@ -18,6 +19,15 @@ TIMEOUT = 30.0
 """Seconds a call may take, repetitions included, unless the caller says otherwise."""
 
 RETRIES = 3
+
+AnyCall: TypeAlias = Call | Mapping[str, object] | str
+"""A call as the city returned it, the same as plain JSON data, or the name of an operation."""
+
+
+def _call(call: AnyCall) -> Call:
+    if isinstance(call, str):
+        return Call(operation=call)
+    return call if isinstance(call, Call) else Call.model_validate(call)
 
 
 class Client(Namespaces):
@@ -55,17 +65,18 @@ class Client(Namespaces):
 
     def call(
         self,
-        call: Call | str,
+        call: AnyCall,
         arguments: Mapping[str, object] | None = None,
         *,
         dry_run: bool = False,
         idempotency_key: str | None = None,
     ) -> JsonObject:
-        """Run a call as it was returned (a fix, an inverse, a request), or an operation by name with wire arguments.
+        """Run a call as it was returned (a fix, an inverse, a request; also as plain JSON data), or an operation by
+        name with wire arguments.
 
         Returns the output as plain JSON data. Raises :class:`pharos.Fault`.
         """
-        call = Call(operation=call, arguments={}) if isinstance(call, str) else call
+        call = _call(call)
         return self._caller.plain(
             call.operation,
             {**call.arguments, **(arguments or {})},
@@ -74,11 +85,9 @@ class Client(Namespaces):
             idempotency_key=idempotency_key,
         )
 
-    def stream(
-        self, call: Call | str, arguments: Mapping[str, object] | None = None
-    ) -> Generator[JsonObject, None, None]:
+    def stream(self, call: AnyCall, arguments: Mapping[str, object] | None = None) -> Generator[JsonObject, None, None]:
         """As :meth:`call`, for a streaming operation: its items as they come, resumed after a lost connection."""
-        call = Call(operation=call, arguments={}) if isinstance(call, str) else call
+        call = _call(call)
         return self._caller.plain_stream(call.operation, {**call.arguments, **(arguments or {})})
 
     def with_options(self, *, timeout: float | None = None, retries: int | None = None) -> Client:
@@ -126,17 +135,18 @@ class AsyncClient(AsyncNamespaces):
 
     async def call(
         self,
-        call: Call | str,
+        call: AnyCall,
         arguments: Mapping[str, object] | None = None,
         *,
         dry_run: bool = False,
         idempotency_key: str | None = None,
     ) -> JsonObject:
-        """Run a call as it was returned (a fix, an inverse, a request), or an operation by name with wire arguments.
+        """Run a call as it was returned (a fix, an inverse, a request; also as plain JSON data), or an operation by
+        name with wire arguments.
 
         Returns the output as plain JSON data. Raises :class:`pharos.Fault`.
         """
-        call = Call(operation=call, arguments={}) if isinstance(call, str) else call
+        call = _call(call)
         return await self._caller.plain(
             call.operation,
             {**call.arguments, **(arguments or {})},
@@ -145,11 +155,9 @@ class AsyncClient(AsyncNamespaces):
             idempotency_key=idempotency_key,
         )
 
-    def stream(
-        self, call: Call | str, arguments: Mapping[str, object] | None = None
-    ) -> AsyncGenerator[JsonObject, None]:
+    def stream(self, call: AnyCall, arguments: Mapping[str, object] | None = None) -> AsyncGenerator[JsonObject, None]:
         """As :meth:`call`, for a streaming operation: its items as they come, resumed after a lost connection."""
-        call = Call(operation=call, arguments={}) if isinstance(call, str) else call
+        call = _call(call)
         return self._caller.plain_stream(call.operation, {**call.arguments, **(arguments or {})})
 
     def with_options(self, *, timeout: float | None = None, retries: int | None = None) -> AsyncClient:
