@@ -316,8 +316,8 @@ async def test_nobody_issues_a_secret_for_a_key_that_may_do_more(town: City) -> 
     assert fault.code == "RIGHTS_EXCEEDED"
     assert len(town.authenticator) == 0
     [fix] = fault.document.fixes
-    assert fix.permitted is Permitted.NEEDS_APPROVAL and fix.request is not None
-    assert fix.request.operation == "approvals.request"
+    assert fix.permitted is Permitted.YES and fix.call is not None
+    assert fix.call.operation == "approvals.request"
 
 
 async def test_the_fix_for_missing_rights_asks_and_does_not_widen(town: City) -> None:
@@ -325,7 +325,7 @@ async def test_the_fix_for_missing_rights_asks_and_does_not_widen(town: City) ->
     await town.key("boss", scopes=["ledger.read"])
     clerk = user("clerk", "keys.issue")
     fault = await refusal(town.issue("boss", as_=clerk))
-    request = fault.document.fixes[0].request
+    request = fault.document.fixes[0].call
     assert request is not None
     asked = await town.invoker.invoke(request.operation, request.arguments, clerk)
     assert len(town.authenticator) == 0
@@ -353,6 +353,25 @@ async def test_a_key_that_gains_rights_while_it_is_issued_is_judged_anew(town: C
         else:  # decided and committed before the widening: the secret grew with its key, by its author's will
             assert not isinstance(issued, BaseException)
             await town.invoker.invoke("keys.revoke", {"key": name}, SYSTEM)
+
+
+async def test_what_a_guard_refuses_can_be_asked_for_with_the_fix_as_it_is_returned(town: City) -> None:
+    clerk = user("clerk", "catalog.write", "keys.grant")
+    fault = await refusal(town.key("wide", as_=clerk, scopes=["ledger.read"]))
+    assert fault.code == "RIGHTS_EXCEEDED" and fault.document.required_permission == "ledger.read"
+    [fix] = fault.document.fixes
+    assert fix.call is not None
+    asked = await town.invoker.invoke(fix.call.operation, fix.call.arguments, clerk)
+    name = asked["approval"]["name"]  # type: ignore[index,call-overload]
+    owner = user("owner", "approvals.decide", "catalog.write", "keys.grant", "ledger.*")
+    await town.invoker.invoke("approvals.approve", {"name": name}, owner)
+    assert (await town.issue("wide"))["secret"]
+
+
+async def test_who_may_not_decide_is_offered_no_approval_of_an_approval(town: City) -> None:
+    fault = await refusal(town.invoker.invoke("approvals.approve", {"name": "x"}, user("clerk")))
+    assert fault.code == "FORBIDDEN"
+    assert [fix.call for fix in fault.document.fixes] == [None]
 
 
 async def test_no_key_is_recorded_under_the_citys_own_name(town: City) -> None:

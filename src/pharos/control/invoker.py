@@ -126,7 +126,8 @@ class Invoker:
                 self._resolver.succeeded(name, fingerprint, invocation.principal)
             return answer
         except Fault as fault:
-            raise self._resolver.resolve(fault, principal, name, correlation) from fault.__cause__
+            answerable = self._resolver.with_way_to_ask(fault, name, arguments)
+            raise self._resolver.resolve(answerable, principal, name, correlation) from fault.__cause__
         except Exception as error:  # noqa: BLE001 - the boundary: a defect becomes a fault and is logged
             raise self._defect(error, name, correlation) from None
 

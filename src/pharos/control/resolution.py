@@ -15,13 +15,16 @@ import orjson
 from pharos.control.directory import Directory
 from pharos.control.idempotency import fingerprint_of
 from pharos.core.call import Call
-from pharos.core.fault import FORBIDDEN, UNAUTHENTICATED, Applicability, Fault, FaultDocument, Fix, Permitted
+from pharos.core.fault import FORBIDDEN, UNAUTHENTICATED, Applicability, Category, Fault, FaultDocument, Fix, Permitted
 from pharos.core.operation import AnyOperation, Effect
 from pharos.core.principal import Principal
 from pharos.core.wire import JsonObject
 
 REQUEST = "approvals.request"
 """The operation with which a caller asks for what they may not do."""
+
+_ASKING = REQUEST.partition(".")[0]
+"""The noun of the operations that decide on requests; they are not put up for approval themselves."""
 
 LONGEST_CALL = 16 * 1024
 """Calls with more bytes of arguments are not repeated in a fault."""
@@ -55,6 +58,21 @@ class Resolver:
             subject=operation.name,
             fixes=[self._ask(operation, arguments, required)],
         )
+
+    def with_way_to_ask(self, fault: Fault, operation: str, arguments: JsonObject) -> Fault:
+        """A refusal for want of a permission that says no way out (a guard knows the change, not the call that led to
+        it), with the way to ask."""
+        known = self._directory.operations.get(operation)
+        required = fault.document.required_permission
+        if (
+            known is None
+            or required is None
+            or fault.document.fixes
+            or fault.document.category is not Category.PERMISSION
+        ):
+            return fault
+        fix = self._ask(known, arguments, required)
+        return fault.amended(lambda document: document.model_copy(update={"fixes": [fix]}))
 
     def resolve(self, fault: Fault, principal: Principal | None, operation: str, correlation: str) -> Fault:
         """The fault for this caller."""
@@ -128,7 +146,7 @@ class Resolver:
     def _request(self, operation: AnyOperation, arguments: JsonObject, required: str) -> Call | None:
         """The call that asks for approval; only writes can be run by someone else in one's place."""
         askable = REQUEST in self._directory.operations and operation.effect is not Effect.READ
-        if not askable or operation.name in self._directory.with_secrets or operation.name == REQUEST:
+        if not askable or operation.name in self._directory.with_secrets or operation.noun == _ASKING:
             return None
         try:
             size = len(orjson.dumps(arguments))

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from pharos.control.index import Index
 from pharos.core.call import Call
-from pharos.core.fault import NOT_FOUND, Applicability, Fix, Permitted
+from pharos.core.fault import NOT_FOUND, Applicability, Fix
 from pharos.core.operation import Decision, Invocation, Reversibility, SetStatus, Written, read, write
 from pharos.core.resource import Name, Resource
 from pharos.core.wire import JsonObject, Page, Wire
@@ -133,8 +133,7 @@ class KeyOperations:
         """
         key = self._key(input.key, input.namespace)
         if (fault := rights_exceeded(invocation.principal, key)) is not None:
-            asked = Call(operation="keys.issue", arguments=input.to_json())
-            raise fault.amended(lambda document: document.model_copy(update={"fixes": [_ask_for(asked)]}))
+            raise fault
         now = self._clock.now()
         if key.spec.expires_at is not None and key.spec.expires_at <= now:
             raise KEY_EXPIRED(f"{key.id} expired at {key.spec.expires_at.isoformat()}.", subject=str(key.id))
@@ -302,17 +301,3 @@ def _status(before: KeyStatus, credentials: Sequence[Credential], fresh: dict[st
     digests = {**before.digests, **(fresh or {})}
     kept = {c.id: digests[c.id] for c in credentials if c.revoked_at is None and c.id in digests}
     return before.model_copy(update={"credentials": list(credentials), "digests": kept})
-
-
-def _ask_for(call: Call) -> Fix:
-    reason = "The key may do what the caller may not."
-    request: JsonObject = {"operation": call.operation, "arguments": call.arguments, "reason": reason}
-    return Fix(
-        id="ask",
-        title="Have it done by someone who holds these rights",
-        applicability=Applicability.LIKELY,
-        call=call,
-        effect="The secret is issued, and shown to who approved it.",
-        permitted=Permitted.NEEDS_APPROVAL,
-        request=Call(operation="approvals.request", arguments=request),
-    )
