@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal
+from typing import Literal, cast
 
 from pydantic import Field
 
@@ -14,6 +14,9 @@ from pharos.core.call import Call
 from pharos.core.fault import NOT_FOUND, Applicability, Fault, Fix
 from pharos.core.resource import API_VERSION, AnyResource, Metadata, Name, ResourceId, references
 from pharos.core.wire import JsonObject, Wire
+
+MOST_HINTS = 20
+"""Most warnings of one call that name the nearest name: it is sought among all names."""
 
 KindName = Field(min_length=1, max_length=128, description="Name of the kind in any case, or its plural.")
 
@@ -38,7 +41,14 @@ class Document(Wire):
 
 def shown(resource: AnyResource, kinds: Kinds) -> Document:
     """The public form of a resource."""
-    return Document.model_validate(kinds.shown(resource))
+    document = kinds.shown(resource)
+    # The parts are valid: they come from a resource.
+    return Document.model_construct(
+        kind=resource.kind,
+        metadata=resource.metadata,
+        spec=cast("JsonObject", document["spec"]),
+        status=cast("JsonObject", document.get("status", {})),
+    )
 
 
 def shown_revision(document: JsonObject) -> Document:
@@ -74,12 +84,16 @@ def missing(id: ResourceId, index: Index) -> Fault:
 def dangling(
     resources: Iterable[AnyResource], index: Index, arriving: Mapping[ResourceId, object]
 ) -> Iterator[tuple[ResourceId, str]]:
-    """A warning for each reference to what neither exists nor is ``arriving``."""
+    """A warning for each reference to what neither exists nor is ``arriving``, the first ones with the nearest name."""
+    hints = MOST_HINTS
     for resource in resources:
         for pointer, target in references(resource):
             if index.find(target) is not None or target in arriving:
                 continue
-            peers = {r.id for r in index.of_kind(target.kind)} | {id for id in arriving if id.kind == target.kind}
-            close = nearest(target.name, [id.name for id in sorted(peers - {resource.id})])
+            close = None
+            if hints > 0:
+                hints -= 1
+                peers = {r.id for r in index.of_kind(target.kind)} | {id for id in arriving if id.kind == target.kind}
+                close = nearest(target.name, [id.name for id in sorted(peers - {resource.id})])
             hint = f" Did you mean {close}?" if close else ""
             yield resource.id, f"{resource.id}: {pointer} refers to {quoted(target)}, which does not exist.{hint}"

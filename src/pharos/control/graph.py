@@ -8,7 +8,7 @@ of it: ``unhealthy`` if any condition is false or a reference of its dangles, ``
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable
 from typing import Literal
 
 import orjson
@@ -63,31 +63,35 @@ class Trouble(Wire):
     why: str
 
 
-def state_of(resource: AnyResource, index: Index) -> tuple[State, list[Condition]]:
-    """The state of a resource, and all conditions that speak for it."""
+def state_of(resource: AnyResource, index: Index) -> State:
+    """The state that follows from :func:`conditions_of`, found without making them."""
+    references = index.references(resource.id)
+    if isinstance(resource.spec, Opaque) or any(index.find(target) is None for _, target in references):
+        return "unhealthy"
+    states = {condition.status for condition in resource.status.conditions}
+    if "False" in states:
+        return "unhealthy"
+    return "unknown" if "Unknown" in states or not (states or references) else "healthy"
+
+
+def conditions_of(resource: AnyResource, index: Index) -> list[Condition]:
+    """What was observed of a resource, and what the index sees of its connections."""
     conditions = list(resource.status.conditions)
     references = index.references(resource.id)
-    broken = [reference for reference in references if index.find(reference.target) is None]
+    broken = [target for _, target in references if index.find(target) is None]
     if broken:
-        what = ", ".join(quoted(reference.target) for reference in broken[:5])
-        conditions.append(
-            Condition(type="Connected", status="False", reason="DanglingReference", message=f"Missing: {what}.")
-        )
+        missing = f"Missing: {', '.join(quoted(target) for target in broken[:5])}."
+        conditions.append(Condition(type="Connected", status="False", reason="DanglingReference", message=missing))
     elif references:
         conditions.append(Condition(type="Connected", status="True", reason="ReferencesExist"))
     if isinstance(resource.spec, Opaque):
-        conditions.append(
-            Condition(type="Understood", status="False", reason="KindUnknown", message="No kind accepts its spec.")
-        )
-    states = {condition.status for condition in conditions}
-    if "False" in states:
-        return "unhealthy", conditions
-    return "unknown" if "Unknown" in states or not states else "healthy", conditions
+        message = "No kind accepts its spec."
+        conditions.append(Condition(type="Understood", status="False", reason="KindUnknown", message=message))
+    return conditions
 
 
 def node_of(resource: AnyResource, index: Index) -> Node:
     """The node of a resource."""
-    state, conditions = state_of(resource, index)
     metadata = resource.metadata
     return Node(
         resource=str(resource.id),
@@ -95,8 +99,8 @@ def node_of(resource: AnyResource, index: Index) -> Node:
         name=metadata.name,
         namespace=metadata.namespace,
         revision=metadata.revision,
-        state=state,
-        conditions=conditions,
+        state=state_of(resource, index),
+        conditions=conditions_of(resource, index),
     )
 
 
@@ -146,28 +150,20 @@ def dangling_edges(ids: Iterable[ResourceId], index: Index) -> list[Edge]:
     ]
 
 
-def counted(nodes: Sequence[Node]) -> dict[str, dict[str, int]]:
+def counted(states: Iterable[tuple[ResourceId, State]]) -> dict[str, dict[str, int]]:
     """How many resources each kind has in each state."""
     counts: dict[str, Counter[str]] = {}
-    for node in nodes:
-        counts.setdefault(node.kind, Counter())[node.state] += 1
-    return {kind: dict(sorted(states.items())) for kind, states in sorted(counts.items())}
+    for id, state in states:
+        counts.setdefault(id.kind, Counter())[state] += 1
+    return {kind: dict(sorted(each.items())) for kind, each in sorted(counts.items())}
 
 
-def troubles(nodes: Iterable[Node]) -> list[Trouble]:
-    """Every unhealthy part, with its reasons."""
-    return [
-        Trouble(resource=node.resource, why="; ".join(_reasons(node.conditions)))
-        for node in nodes
-        if node.state == "unhealthy"
-    ]
-
-
-def _reasons(conditions: Collection[Condition]) -> Iterable[str]:
-    for condition in conditions:
-        if condition.status == "False":
-            reason = condition.reason or condition.type
-            yield f"{reason}: {condition.message}" if condition.message else reason
+def trouble_of(resource: AnyResource, index: Index) -> Trouble:
+    """Why a resource is unhealthy."""
+    false = [condition for condition in conditions_of(resource, index) if condition.status == "False"]
+    reasons = [(c.reason or c.type, c.message) for c in false]
+    why = "; ".join(f"{reason}: {message}" if message else reason for reason, message in reasons)
+    return Trouble(resource=str(resource.id), why=why)
 
 
 def tokens(value: Wire) -> int:

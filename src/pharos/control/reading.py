@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -51,51 +51,64 @@ def check_plain(documents: list[Json]) -> None:
     documents that are too many, too deep or too large. Raises ``INVALID`` or ``TOO_LARGE``."""
     if len(documents) > MAX_DOCUMENTS:
         raise TOO_LARGE("Too many documents.", facts={"limitDocuments": MAX_DOCUMENTS, "documents": len(documents)})
-    problems: list[Problem] = []
-    count = 0
-    several = len(documents) > 1
+    found = _Unplain()
     for index, document in enumerate(documents):
-        for problem in _unplain(document, f"/{index}" if several else "", 0):
-            if problem is None:
-                count += 1
-                if count > MAX_NODES:
-                    raise _too_many_nodes()
+        found.look(document, [index] if len(documents) > 1 else [])
+    if found.problems:
+        raise invalid(found.problems)
+
+
+class _Unplain:
+    """What is not plain JSON in some documents. Pointers are only written for that."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self._values = 0
+        self._depth = 0
+
+    def look(self, value: Any, path: list[str | int]) -> None:
+        """Look through a value at a place. Raises ``TOO_LARGE`` when there are too many values in all."""
+        self._values += 1
+        if self._values > MAX_NODES:
+            raise _too_many_nodes()
+        if self._depth > MAX_DEPTH:
+            self._note(path, f"Nested deeper than {MAX_DEPTH} levels.")
+            return
+        match value:
+            case str():
+                if not _is_unicode(value):
+                    self._note(path, "Not valid Unicode text.")
+            case bool() | None:
+                pass
+            case int():
+                if not -(2**63) <= value < 2**63:
+                    self._note(path, "An integer beyond 64 bits.")
+            case float():
+                if not math.isfinite(value):
+                    self._note(path, "Not a finite number.")
+            case dict():
+                self._look_inside(value.items(), path, keyed=True)
+            case list():
+                self._look_inside(enumerate(value), path, keyed=False)
+            case _:
+                self._note(path, f"A {type(value).__name__} is not a JSON value.")
+
+    def _look_inside(self, items: Iterable[tuple[Any, Any]], path: list[str | int], *, keyed: bool) -> None:
+        self._depth += 1
+        for key, inner in items:
+            if keyed and not isinstance(key, str):
+                self._note([*path, str(key)], "A key must be text: quote it.")
+            elif keyed and not _is_unicode(key):
+                self._note(path, "A key is not valid Unicode text.")
             else:
-                problems.append(problem)
-    if problems:
-        raise invalid(problems)
+                path.append(key)
+                self.look(inner, path)
+                path.pop()
+        self._depth -= 1
 
-
-def _unplain(value: Any, pointer: str, depth: int) -> Iterator[Problem | None]:
-    """A problem for each value that is not plain JSON, ``None`` for each that is."""
-    if depth > MAX_DEPTH:
-        yield Problem(pointer=pointer, message=f"Nested deeper than {MAX_DEPTH} levels.")
-        return
-    message = None
-    match value:
-        case dict():
-            for key, inner in value.items():
-                here = f"{pointer}/{escape(key)}"
-                if not isinstance(key, str):
-                    yield Problem(pointer=here, message="A key must be text: quote it.")
-                elif not _is_unicode(key):
-                    yield Problem(pointer=pointer, message="A key is not valid Unicode text.")
-                else:
-                    yield from _unplain(inner, here, depth + 1)
-        case list():
-            for index, inner in enumerate(value):
-                yield from _unplain(inner, f"{pointer}/{index}", depth + 1)
-        case str():
-            message = None if _is_unicode(value) else "Not valid Unicode text."
-        case bool() | None:
-            pass
-        case int():
-            message = None if -(2**63) <= value < 2**63 else "An integer beyond 64 bits."
-        case float():
-            message = None if math.isfinite(value) else "Not a finite number."
-        case _:
-            message = f"A {type(value).__name__} is not a JSON value."
-    yield None if message is None else Problem(pointer=pointer, message=message)
+    def _note(self, path: list[str | int], message: str) -> None:
+        pointer = "".join(f"/{escape(segment)}" for segment in path)
+        self.problems.append(Problem(pointer=pointer, message=message))
 
 
 def _is_unicode(text: str) -> bool:

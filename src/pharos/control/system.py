@@ -17,8 +17,9 @@ from pharos.control.graph import (
     edges_of,
     impact,
     node_of,
+    state_of,
     tokens,
-    troubles,
+    trouble_of,
 )
 from pharos.control.index import Index
 from pharos.control.kinds import Kinds
@@ -106,22 +107,22 @@ class System:
         alone pass `maxTokens` does it cost more, and then without their details.
         """
         ids = self._ids(input)
-        nodes = [node_of(resource, self._index) for id in ids if (resource := self._index.find(id)) is not None]
-        alone = [str(id) for id in ids if self._index.find(id) is not None and not self._index.is_referenced(id)]
+        found = [resource for id in ids if (resource := self._index.find(id)) is not None]
+        states = [(resource, state_of(resource, self._index)) for resource in found]
+        unhealthy = [resource for resource, state in states if state == "unhealthy"]
         graph = Graph(
             position=self._index.position,
-            counts=counted(nodes),
+            counts=counted((resource.id, state) for resource, state in states),
             edge_count=sum(len(self._index.references(id)) for id in ids),
             dangling=dangling_edges(ids, self._index),
-            unreferenced=alone,
+            unreferenced=[str(resource.id) for resource in found if not self._index.is_referenced(resource.id)],
         )
         if input.summary:
-            return _fitted(graph, troubles(nodes), input.max_tokens)
-        nodes.sort(key=lambda node: node.state != "unhealthy")
-        listed = nodes[: input.limit]
-        edges = [edge for node in listed for edge in edges_of(ResourceId.parse(node.resource), self._index)]
-        omitted = len(nodes) - len(listed)
-        return graph.model_copy(update={"nodes": listed, "edges": edges, "omitted": omitted})
+            return _fitted(graph, [trouble_of(resource, self._index) for resource in unhealthy], input.max_tokens)
+        listed = [*unhealthy, *(resource for resource, state in states if state != "unhealthy")][: input.limit]
+        nodes = [node_of(resource, self._index) for resource in listed]
+        edges = [edge for resource in listed for edge in edges_of(resource.id, self._index)]
+        return graph.model_copy(update={"nodes": nodes, "edges": edges, "omitted": len(found) - len(nodes)})
 
     @read("system.impact", permission="system.read", faults=(NOT_FOUND, UNKNOWN_KIND))
     async def impact(self, invocation: Invocation, input: ImpactInput) -> Impact:
@@ -153,8 +154,8 @@ def _fitted(graph: Graph, unhealthy: list[Trouble], limit: int) -> Graph:
     """The summary, as full as fits. The unreferenced go first, then details; never an unhealthy or dangling part."""
     room = limit - _FIGURES
     alone = graph.unreferenced
-    told = len(alone)
-    summary = graph.model_copy(update={"unhealthy": unhealthy})
+    told = min(len(alone), room // 4)  # none is shorter than that
+    summary = graph.model_copy(update={"unhealthy": unhealthy, "unreferenced": alone[:told]})
     while (cost := tokens(summary)) > room and told:
         told //= 2
         summary = summary.model_copy(update={"unreferenced": alone[:told]})
