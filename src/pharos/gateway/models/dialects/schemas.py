@@ -50,7 +50,7 @@ def is_strict_for_openai(schema: Json, depth: int = 0) -> bool:
     if not isinstance(schema, dict):
         return True
     properties = schema.get("properties")
-    if schema.get("type") == "object" or isinstance(properties, dict):
+    if _is_object(schema):
         named = set(properties) if isinstance(properties, dict) else set()
         required = schema.get("required")
         all_required = {name for name in required if isinstance(name, str)} if isinstance(required, list) else set()
@@ -61,6 +61,11 @@ def is_strict_for_openai(schema: Json, depth: int = 0) -> bool:
         for key, part in schema.items()
         if key not in ("enum", "const", "default", "required")
     )
+
+
+def _is_object(schema: JsonObject) -> bool:
+    kind = schema.get("type")
+    return kind == "object" or (isinstance(kind, list) and "object" in kind) or "properties" in schema
 
 
 def _schemas(key: str, value: Json) -> Json:
@@ -121,7 +126,7 @@ class _Converter:
                 self.converted.append(here)
             elif key not in result:
                 result[key] = value
-        if result.get("type") == "object" or "properties" in result:
+        if _is_object(result):
             result["additionalProperties"] = False
             if "additionalProperties" not in schema:
                 self.converted.append(at)

@@ -22,6 +22,7 @@ _TOOL_FIELDS = frozenset({
 REFUSED: dict[str, str] = {
     "container": "names a sandbox at the provider, and this route's provider does not have it",
     "mcp_servers": "are called by the provider, and this route's provider does not do that",
+    "thread": "names a conversation kept at the provider; send the full conversation without it",
 }
 """Members that no other dialect carries and that must not be lost in silence."""
 

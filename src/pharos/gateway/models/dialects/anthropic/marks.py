@@ -7,7 +7,7 @@ last ones of the conversation, where the next turn continues.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from pharos.core.wire import JsonObject
@@ -24,21 +24,21 @@ class _Mark(NamedTuple):
 
 
 class Marks:
-    """Which blocks of one request get a marker."""
+    """Which tools and blocks of one request get a marker. The blocks come in the order they are sent in."""
 
-    def __init__(self, request: Request) -> None:
-        marks = list(_marks(request))
+    def __init__(self, request: Request, system: Sequence[Block], messages: Sequence[Block]) -> None:
+        marks = list(_marks(request.tools, system, messages))
         kept = _most_valuable(marks)
         self._lifetimes: dict[int, str] = {}
         shortest = False
         for index, mark in enumerate(marks):
             if index not in kept:
-                request.dropped.append(request.mark(mark.at))
+                request.dropped.append(_place(mark, request))
                 continue
             lifetime = mark.lifetime
             if lifetime == "1h" and shortest:
                 lifetime = "5m"
-                request.converted.append(request.mark(mark.at))
+                request.converted.append(_place(mark, request))
             shortest = shortest or lifetime == "5m"
             self._lifetimes[id(mark.holder)] = lifetime
 
@@ -49,6 +49,11 @@ class Marks:
             # Five minutes is the default and is not spelled out.
             written["cache_control"] = {"type": "ephemeral", "ttl": "1h"} if lifetime == "1h" else {"type": "ephemeral"}
         return written
+
+
+def _place(mark: _Mark, request: Request) -> str:
+    # A tool's marker has the one name that every dialect with markers gives it.
+    return f"{mark.at}/cache_control" if mark.section == "tools" else request.mark(mark.at)
 
 
 def _most_valuable(marks: list[_Mark]) -> set[int]:
@@ -64,16 +69,15 @@ def _most_valuable(marks: list[_Mark]) -> set[int]:
     return kept
 
 
-def _marks(request: Request) -> Iterator[_Mark]:
+def _marks(tools: Sequence[Tool], system: Sequence[Block], messages: Sequence[Block]) -> Iterator[_Mark]:
     """The marks in the order of the prompt: tools, system, messages."""
-    for tool in request.tools:
+    for tool in tools:
         if tool.cache is not None:
             yield _Mark("tools", tool, tool.cache, tool.at)
-    begun = False
-    for turn in request.turns:
-        begun = begun or turn.role != "system"
-        for block in turn.blocks:
-            yield from _of_block(block, "messages" if begun else "system")
+    for block in system:
+        yield from _of_block(block, "system")
+    for block in messages:
+        yield from _of_block(block, "messages")
 
 
 def _of_block(block: Block, section: Literal["system", "messages"]) -> Iterator[_Mark]:

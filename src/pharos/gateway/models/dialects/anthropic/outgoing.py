@@ -6,7 +6,7 @@ from pharos.core.fault import INVALID, Problem
 from pharos.core.wire import Json, JsonObject
 from pharos.gateway.models.canonical import Request, Tool, ToolCall, ToolChoice
 from pharos.gateway.models.dialects.anthropic.marks import Marks
-from pharos.gateway.models.dialects.anthropic.turns import LONGEST_NAME, write_turns
+from pharos.gateway.models.dialects.anthropic.turns import LONGEST_NAME, arrange, write_turns
 from pharos.gateway.models.dialects.anthropic.words import is_early
 from pharos.gateway.models.dialects.naming import legal
 from pharos.gateway.models.dialects.reading import TRANSLATION, pointer
@@ -29,8 +29,9 @@ def write_request(request: Request, model: str, max_output: int) -> JsonObject:
     early = is_early(model)
     limit = request.max_output if request.max_output is not None else max_output
     body: JsonObject = {"model": model, "max_tokens": limit}
-    marks = Marks(request)
-    system, messages = write_turns(request, marks, early=early)
+    arrangement = arrange(request, early=early)
+    marks = Marks(request, arrangement.system, [block for _, blocks in arrangement.messages for block in blocks])
+    system, messages = write_turns(request, arrangement, marks)
     if not messages:
         raise INVALID(
             "The provider needs at least one message of the user or the assistant that is not empty.",
@@ -92,6 +93,9 @@ def _write_tools(request: Request, marks: Marks, body: JsonObject) -> None:
 def _tool(request: Request, tool: Tool) -> JsonObject:
     schema = tool.parameters
     strict = tool.strict
+    if schema.get("type") != "object" or "nullable" in schema:
+        # Arguments are an object, whatever the schema of a tool without any says.
+        schema = {**{key: value for key, value in schema.items() if key != "nullable"}, "type": "object"}
     if strict:
         try:
             schema, converted = for_anthropic(schema, f"{tool.at}/function/parameters")
@@ -99,8 +103,6 @@ def _tool(request: Request, tool: Tool) -> JsonObject:
         except UnsupportedSchema:
             strict = None
             request.converted.append(tool.at + request.places.get("strict", "/strict"))
-    if schema.get("type") != "object":
-        schema = {**schema, "type": "object"}
     written: JsonObject = {"name": _name(request, tool.name)}
     if tool.description:
         written["description"] = tool.description

@@ -42,6 +42,13 @@ CODES: Mapping[str, FailureClass] = MappingProxyType(
         "linked_organization_billing_unavailable": FailureClass.QUOTA,
         "ramp_limit_exceeded": FailureClass.RATE_LIMITED,
         "organization_on_hold": FailureClass.AUTHENTICATION,
+        # What the provider kept of the conversation is not there (404), taken (409), or not to be had (400): only the
+        # client can mend that, by sending all of it, and its SDK does so when it reads these codes.
+        "thread_not_found": FailureClass.INVALID,
+        "thread_already_continued": FailureClass.INVALID,
+        "thread_continue_in_flight": FailureClass.INVALID,
+        "thread_fingerprint_mismatch": FailureClass.INVALID,
+        "thread_unsupported_request": FailureClass.INVALID,
     }
 )
 """``error.details.error_code``, where it says more than the type."""
@@ -94,15 +101,16 @@ def write_fault(document: FaultDocument) -> JsonObject:
         # Agents compact their conversation when they read these words, and the dialect has no code to tell them by.
         message = f"{_TOO_LONG}: {message}"
     fallback = "api_error" if document.status >= 500 else "invalid_request_error"
-    return {
-        "type": "error",
-        "error": {
-            "type": _WRITTEN.get(document.status, fallback),
-            "message": message,
-        },
-        "request_id": document.correlation,
-        "pharos": document.to_json(),
-    }
+    error: JsonObject = {"type": _WRITTEN.get(document.status, fallback), "message": message}
+    if _about_thread(document):
+        error["details"] = {"error_code": "thread_unsupported_request"}
+    return {"type": "error", "error": error, "request_id": document.correlation, "pharos": document.to_json()}
+
+
+def _about_thread(document: FaultDocument) -> bool:
+    """Whether the refusal is that the provider would keep the conversation: the SDK then sends all of it instead."""
+    pointers = (document.pointer, *(problem.pointer for problem in document.problems))
+    return "/thread" in pointers or document.facts.get("unpriced") == "thread"
 
 
 def write_stream_fault(document: FaultDocument) -> bytes:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 from pharos.core.fault import INVALID, Problem
 from pharos.core.wire import Json, JsonObject
-from pharos.gateway.models.canonical import Block, Document, Image, Request, Text, Thinking, ToolCall, ToolResult, Turn
+from pharos.gateway.models.canonical import Block, Document, Image, Request, Text, Thinking, ToolCall, ToolResult
 from pharos.gateway.models.dialects.anthropic.marks import Marks
 from pharos.gateway.models.dialects.anthropic.words import NAME
 from pharos.gateway.models.dialects.arguments import to_object
@@ -22,50 +24,60 @@ from pharos.gateway.models.dialects.reading import TRANSLATION
 LONGEST_NAME = 64
 
 
-def write_turns(request: Request, marks: Marks, *, early: bool) -> tuple[Json, list[Json]]:
-    """The system text (``None`` if there is none) and the messages.
+class Arrangement(NamedTuple):
+    """The conversation in the places it will have."""
+
+    system: list[Block]
+    messages: list[tuple[str, list[Block]]]
+
+
+def arrange(request: Request, *, early: bool) -> Arrangement:
+    """Put every block where the service wants it, and leave out what it refuses.
 
     System text within the conversation keeps its place as a message of role ``system``, except for ``early`` models,
     which know only the one at the beginning: there it is added to that, and reported.
     """
-    writer = _Writer(request, marks)
-    system: list[Json] = []
-    messages: list[tuple[str, list[Json]]] = []
+    system: list[Block] = []
+    messages: list[tuple[str, list[Block]]] = []
     for turn in request.turns:
-        blocks = writer.blocks(turn)
+        blocks = [block for block in turn.blocks if _is_sendable(block, request)]
         if not blocks:
             continue
         if turn.role == "system" and (early or not messages):
             if messages:
-                request.converted += [block.at for block in turn.blocks]
+                request.converted += [block.at for block in blocks]
             system += blocks
         elif messages and messages[-1][0] == turn.role:
-            _join(messages[-1][1], blocks)
+            messages[-1][1].extend(blocks)
         else:
             messages.append((turn.role, blocks))
-    if messages and messages[-1][0] == "assistant":
-        _trim(messages)
-    return _plain(system), [{"role": role, "content": _plain(blocks)} for role, blocks in messages]
+    for _, blocks in messages:
+        blocks.sort(key=lambda block: not isinstance(block, ToolResult))
+    if messages and messages[-1][0] == "assistant" and isinstance(last := messages[-1][1][-1], Text):
+        # The service refuses a last message of the assistant that ends with white space.
+        messages[-1][1][-1] = replace(last, text=last.text.rstrip())
+    return Arrangement(system, messages)
 
 
-def _join(before: list[Json], blocks: list[Json]) -> None:
-    """Add a neighbour's blocks: its tool results to the others', before anything else."""
-    results = [block for block in blocks if _is_result(block)]
-    if results:
-        at = next((i for i, block in enumerate(before) if not _is_result(block)), len(before))
-        before[at:at] = results
-    before += [block for block in blocks if not _is_result(block)]
+def _is_sendable(block: Block, request: Request) -> bool:
+    if isinstance(block, Text):
+        return bool(block.text.strip())
+    if not isinstance(block, Thinking):
+        return True
+    # Only what the service signed itself: it refuses anything else, and nobody can sign for it.
+    if block.origin.partition("/")[0] == NAME and (block.signature or block.redacted):
+        return True
+    request.dropped.append(block.at)
+    return False
 
 
-def _is_result(block: Json) -> bool:
-    return isinstance(block, dict) and block.get("type") == "tool_result"
-
-
-def _trim(messages: list[tuple[str, list[Json]]]) -> None:
-    """The service refuses a last message of the assistant that ends with white space."""
-    last = messages[-1][1][-1]
-    if isinstance(last, dict) and last.get("type") == "text" and isinstance(text := last.get("text"), str):
-        last["text"] = text.rstrip()
+def write_turns(request: Request, arrangement: Arrangement, marks: Marks) -> tuple[Json, list[Json]]:
+    """The system text (``None`` if there is none) and the messages."""
+    writer = _Writer(request, marks)
+    messages: list[Json] = [
+        {"role": role, "content": _plain(writer.list(blocks))} for role, blocks in arrangement.messages
+    ]
+    return _plain(writer.list(arrangement.system)), messages
 
 
 def _plain(blocks: list[Json]) -> Json:
@@ -84,30 +96,21 @@ class _Writer:
         self.request = request
         self.marks = marks
 
-    def blocks(self, turn: Turn) -> list[Json]:
-        return self.list([*self.results(turn.blocks), *(b for b in turn.blocks if not isinstance(b, ToolResult))])
-
-    @staticmethod
-    def results(blocks: Sequence[Block]) -> list[ToolResult]:
-        return [block for block in blocks if isinstance(block, ToolResult)]
-
     def list(self, blocks: Sequence[Block]) -> list[Json]:
-        written: list[Json] = []
-        for block in blocks:
-            if (one := self.block(block)) is not None:
-                written.append(self.marks.on(one, block))
-        return written
+        return [self.marks.on(self.block(block), block) for block in blocks]
 
-    def block(self, block: Block) -> JsonObject | None:
+    def block(self, block: Block) -> JsonObject:
         match block:
             case Text(text):
-                return {"type": "text", "text": text} if text.strip() else None
+                return {"type": "text", "text": text}
             case Image():
                 return {"type": "image", "source": self.source(block)}
             case Document():
                 return self.document(block)
             case Thinking():
-                return self.thinking(block)
+                if block.redacted:
+                    return {"type": "redacted_thinking", "data": block.redacted}
+                return {"type": "thinking", "thinking": block.text, "signature": block.signature}
             case ToolCall():
                 name = legal(block.name, LONGEST_NAME)
                 if name != block.name:
@@ -147,23 +150,18 @@ class _Writer:
         except (binascii.Error, ValueError) as error:
             raise _refused(block.at, "a text file must be base64 of UTF-8") from error
 
-    def thinking(self, block: Thinking) -> JsonObject | None:
-        """Only what the service signed itself: it refuses anything else, and nobody can sign for it."""
-        if block.origin.partition("/")[0] == NAME:
-            if block.redacted:
-                return {"type": "redacted_thinking", "data": block.redacted}
-            if block.signature:
-                return {"type": "thinking", "thinking": block.text, "signature": block.signature}
-        self.request.dropped.append(block.at)
-        return None
-
     def result(self, block: ToolResult) -> JsonObject:
         written: JsonObject = {"type": "tool_result", "tool_use_id": legal_id(block.id)}
-        if (content := _plain(self.list(block.content))) is not None:
+        if (content := _plain(self.list(_said(block.content)))) is not None:
             written["content"] = content
         if block.error:
             written["is_error"] = True
         return written
+
+
+def _said(parts: Sequence[Text | Image | Document]) -> list[Block]:
+    """The parts of a tool result without empty text."""
+    return [part for part in parts if not (isinstance(part, Text) and not part.text.strip())]
 
 
 def _refused(at: str, message: str) -> Exception:
