@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import orjson
 
-from pharos.core.fault import HTTP_PROBLEM, TIMEOUT, TOO_LARGE, FaultDocument, State
+from pharos.core.fault import HTTP_PROBLEM, TIMEOUT, TOO_LARGE, FaultDocument
 from pharos.core.plane import Receive, Scope, Send
 from pharos.core.wire import Json
 
@@ -96,8 +96,3 @@ def with_correlation(document: FaultDocument, correlation: str) -> FaultDocument
     if document.correlation:
         return document
     return document.model_copy(update={"correlation": correlation})
-
-
-def unknown_state(document: FaultDocument) -> FaultDocument:
-    """The document of a call that was cut off while it ran: whether it took effect is not known."""
-    return document.model_copy(update={"state": State.UNKNOWN})
