@@ -75,7 +75,7 @@ async def test_what_is_unpriced_is_null_and_counted_never_zero(town: City) -> No
     unpriced = attempt(cost=None, price={"source": "unpriced", "version": ""})
     await town.record(event(call(attempts=[unpriced, attempt(2, cost="1.5")])))
     items = (await town.call("ledger.list"))["items"]
-    assert [item.get("cost") for item in items] == ["1.500000000", None]
+    assert [item["cost"] for item in items] == ["1.500000000", None]
     [row] = (await town.call("ledger.summary"))["items"]
     assert row["cost"] == "1.500000000" and row["unpriced"] == 1 and row["attempts"] == 2
 

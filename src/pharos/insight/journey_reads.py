@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Literal, cast
 
 import orjson
 from pydantic import AwareDatetime, Field
@@ -13,11 +13,11 @@ from pharos.core.fault import INVALID, NOT_FOUND, TIMEOUT
 from pharos.core.operation import Invocation, read
 from pharos.core.projection import Row, Scalar
 from pharos.core.resource import Name
-from pharos.core.wire import Page, Wire
+from pharos.core.wire import JsonObject, Page, Wire
 from pharos.insight.fields import amount, as_time, since_1970
 from pharos.insight.journeys import JOURNEYS
 from pharos.insight.ledger import LEDGER
-from pharos.insight.ledger_reads import CATCH_UP, ITEM_COLUMNS, LedgerItem, integer, item_of, milliseconds
+from pharos.insight.ledger_reads import CATCH_UP, ITEM_COLUMNS, LedgerItem, integer, item_of, milliseconds, show_costs
 from pharos.insight.pages import read_cursor, write_cursor
 from pharos.mesh.runner import ProjectionRunner
 from pharos.store.ports import Views
@@ -119,6 +119,13 @@ class Journey(JourneyItem):
     steps: list[Step]
     next: str | None = None
     """The cursor that continues the steps; absent at their end."""
+
+    def to_json(self) -> JsonObject:
+        """As :meth:`Wire.to_json`, with the ``cost`` of every attempt."""
+        journey = super().to_json()
+        for step in cast("list[JsonObject]", journey["steps"]):
+            show_costs(step["attempts"])
+        return journey
 
 
 _JOURNEY_COLUMNS = "id, started, namespace, key_name, team, conversation"

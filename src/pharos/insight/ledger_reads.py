@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Literal, cast
 
 import orjson
 from pydantic import AwareDatetime, Field
@@ -13,7 +13,7 @@ from pharos.core.fault import INVALID, TIMEOUT, Fault
 from pharos.core.operation import Invocation, read
 from pharos.core.projection import Row, Scalar
 from pharos.core.resource import Name
-from pharos.core.wire import Page, Wire
+from pharos.core.wire import Json, JsonObject, Page, Wire
 from pharos.insight.fields import amount, as_time, since_1970
 from pharos.insight.journeys import JOURNEYS
 from pharos.insight.ledger import LEDGER
@@ -92,6 +92,22 @@ class LedgerItem(Wire):
     """HTTP status of the provider; 0 if there was none."""
     fault: str
     """Code of the fault it ended with, or empty."""
+
+
+class LedgerPage(Page[LedgerItem]):
+    """One page of the ledger."""
+
+    def to_json(self) -> JsonObject:
+        """As :meth:`Page.to_json`, with the ``cost`` of every row."""
+        page = super().to_json()
+        show_costs(page["items"])
+        return page
+
+
+def show_costs(rows: Json) -> None:
+    """Put ``null`` as the cost of rows in JSON that have none. Elsewhere a null is left out; here it says something."""
+    for row in cast("list[JsonObject]", rows):
+        row.setdefault("cost", None)
 
 
 class LedgerFilter(Wire):
@@ -190,7 +206,7 @@ class LedgerReads:
         self._runner = runner
 
     @read("ledger.list", permission="ledger.read", faults=(INVALID, TIMEOUT))
-    async def list_rows(self, invocation: Invocation, input: ListLedger) -> Page[LedgerItem]:
+    async def list_rows(self, invocation: Invocation, input: ListLedger) -> LedgerPage:
         """List attempts at models, the newest first: who asked what, what answered, what it cost.
 
         One row for each attempt, so a call that was tried again or failed over has several. A call that was refused
@@ -211,7 +227,7 @@ class LedgerReads:
         )
         page = rows[: input.limit]
         _, position, number, at, *_ = page[-1] if page else (None,) * 4
-        return Page[LedgerItem](
+        return LedgerPage(
             items=[item_of(row) for row in page],
             next=write_cursor((at, position, number)) if len(rows) > len(page) else None,
         )
