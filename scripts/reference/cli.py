@@ -30,7 +30,10 @@ def page() -> str:
 
 
 def _sections(group: click.Group, path: str, parent: click.Context | None) -> list[str]:
-    context = click.Context(group, info_name=path.rpartition(" ")[2], parent=parent, terminal_width=WIDTH)
+    # With the settings of the real command: click keeps the help option that it makes for the first context it meets.
+    context = click.Context(
+        group, info_name=path.rpartition(" ")[2], parent=parent, terminal_width=WIDTH, **group.context_settings
+    )
     sections = []
     for name in group.list_commands(context):
         command = group.get_command(context, name)

@@ -120,7 +120,7 @@ def test_no_input_takes_the_name_of_a_common_option(operation: Description) -> N
 
 
 def test_every_operation_has_a_command() -> None:
-    context = click.Context(root)
+    context = click.Context(root, **root.context_settings)
     for operation in descriptions().values():
         group = root.get_command(context, operation.noun)
         assert isinstance(group, NounGroup), f"{operation.noun} is hidden by a command of that name"
@@ -129,8 +129,8 @@ def test_every_operation_has_a_command() -> None:
 
 def test_every_listed_command_exists_and_has_help() -> None:
     assert isinstance(root, Root)
-    context = click.Context(root)
+    context = click.Context(root, **root.context_settings)
     for name in root.list_commands(context):
         command = root.get_command(context, name)
         assert command is not None, name
-        assert command.get_help(click.Context(command, info_name=name)), name
+        assert command.get_help(click.Context(command, info_name=name, parent=context)), name

@@ -64,7 +64,7 @@ def test_page_runs(page: Path, tmp_path: Path) -> None:
     ports = _free_ports(ports_in(text))
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("PHAROS_")},
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PATH": _path(),
         "PHAROS_PORT": str(ports["7700"]),
         "PHAROS_URL": f"http://127.0.0.1:{ports['7700']}",
     }
@@ -114,6 +114,16 @@ def test_blocks_are_of_known_languages_and_parse(page: Path) -> None:
             list(yaml.safe_load_all(block.body))
 
 
+def _path() -> str:
+    """Where commands are looked for: those of this environment first."""
+    return f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+
+def _bash(made: str, directory: Path) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "PATH": _path()}
+    return subprocess.run(["bash", "-c", made], cwd=directory, env=env, capture_output=True, text=True, check=False)
+
+
 def test_a_page_becomes_a_script(tmp_path: Path) -> None:
     text = (
         "Say it in `a/b.yaml`:\n\n```yaml\nport: 7700\n```\n\n```bash\nexport WORD=hello\nsleep 60 &\n```\n\n"
@@ -121,12 +131,12 @@ def test_a_page_becomes_a_script(tmp_path: Path) -> None:
         "assert open('a/b.yaml').read() == 'port: 1234\\n'\n```\n"
     )
     made = script(Path("page.md"), text, {"7700": 1234})
-    ran = subprocess.run(["bash", "-c", made + "kill %1\n"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    ran = _bash(made + "kill %1\n", tmp_path)
     assert ran.returncode == 0, ran.stderr
 
 
 def test_a_failing_block_is_named(tmp_path: Path) -> None:
     made = script(Path("page.md"), "One\n\n```bash\nfalse\n```\n", {"7700": 1})
-    ran = subprocess.run(["bash", "-c", made], cwd=tmp_path, capture_output=True, text=True, check=False)
+    ran = _bash(made, tmp_path)
     assert ran.returncode == 1
     assert "page.md:3: this block failed" in ran.stderr

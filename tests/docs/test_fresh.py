@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from difflib import unified_diff
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -18,19 +20,23 @@ def city() -> Survey:
     return survey()
 
 
-def _names(paths: list[Path]) -> list[str]:
-    return [str(path.relative_to(ROOT)) for path in paths]
+def _assert_fresh(files: dict[Path, str], owned: Path) -> None:
+    lines: list[str] = []
+    for path in stale(files, [owned]):
+        name = str(path.relative_to(ROOT))
+        present = path.read_text("utf-8").splitlines() if path.exists() else []
+        lines += islice(
+            unified_diff(present, files.get(path, "").splitlines(), name, "generated", lineterm="", n=1), 20
+        )
+    assert not lines, "run `make docs` and commit what it writes:\n" + "\n".join(lines)
 
 
 def test_the_typed_client_is_fresh(city: Survey) -> None:
-    files = generate_client.files(city.operations, city.kinds)
-    found = stale(files, [generate_client.CLIENT / "generated"])
-    assert not _names(found), "run `make docs` and commit what it writes"
+    _assert_fresh(generate_client.files(city.operations, city.kinds), generate_client.CLIENT / "generated")
 
 
 def test_the_reference_pages_are_fresh(city: Survey) -> None:
-    found = stale(generate_docs.files(city), [generate_docs.REFERENCE])
-    assert not _names(found), "run `make docs` and commit what it writes"
+    _assert_fresh(generate_docs.files(city), generate_docs.REFERENCE)
 
 
 @pytest.mark.parametrize(
