@@ -99,7 +99,8 @@ def _attached(parts: list[Json]) -> int:
 def unpriceable(body: JsonObject) -> str:
     """What in the request costs money that no token count shows, or an empty string.
 
-    Tools that the provider runs are billed by use and bring input nobody can foresee; audio has prices of its own.
+    Tools that the provider runs are billed by use and bring input nobody can foresee; audio has prices of its own; a
+    conversation that the provider kept is billed again as input, and only its newest part is in the request.
     """
     tools = body.get("tools")
     if isinstance(tools, list):
@@ -107,6 +108,9 @@ def unpriceable(body: JsonObject) -> str:
             kind = tool.get("type") if isinstance(tool, dict) else None
             if isinstance(kind, str) and kind.startswith(_SERVER_TOOLS):
                 return f"the tool {kind[:64]}"
+    thread = body.get("thread")
+    if isinstance(thread, dict) and thread.get("type") != "create":
+        return "thread"
     for name in ("web_search_options", "mcp_servers"):
         if body.get(name):
             return name
