@@ -202,7 +202,6 @@ def assistant(*blocks: Any) -> dict[str, Any]:
         ({"max_tokens": -1}, "max_tokens"),
         ({"model": ""}, "model"),
         ({"messages": []}, "messages"),
-        ({"messages": [assistant(TEXT)]}, 'must use the "user" role'),
         ({"messages": [{"role": "tool", "content": "x"}]}, "messages.0.role"),
         ({"messages": [{"role": "user", "content": ""}]}, "non-empty"),
         ({"messages": [user({"type": "text", "text": ""})]}, "non-empty"),
@@ -241,6 +240,26 @@ async def test_what_the_service_refuses_is_refused(simulate: Simulate, change: d
     [error] = events(b"data: " + response.body)
     assert error["error"]["type"] == "invalid_request_error"
     assert message in error["error"]["message"]
+
+
+async def test_a_conversation_may_begin_with_the_assistant(simulate: Simulate) -> None:
+    running = await simulate('rules: [{answer: "${turn}"}]')
+    assert (await whole(running, messages=[assistant(TEXT), user(TEXT)])).content[0].text == "2"
+
+
+async def test_the_sdk_s_tool_loop(simulate: Simulate) -> None:
+    """The SDK would let the service keep the conversation; told that it cannot, it sends all of it itself."""
+    running = await simulate(
+        "rules: [{when: {toolResult: true}, answer: 'It is ${toolResult}'}, {answer: {toolCalls: [{name: weather}]}}]"
+    )
+
+    @anthropic.beta_async_tool
+    async def weather() -> str:
+        """The weather."""
+        return "sunny"
+
+    runner = running.anthropic.beta.messages.tool_runner(model="m", max_tokens=99, messages=QUESTION, tools=[weather])
+    assert (await runner.until_done()).content[0].text == "It is sunny"
 
 
 async def test_the_version_header_is_required(simulate: Simulate) -> None:

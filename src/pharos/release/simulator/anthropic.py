@@ -96,11 +96,10 @@ class AnthropicMessages:
     def error(self, words: ErrorWords, number: int) -> JsonObject:
         nearest = words.status if words.status in _ERRORS else 500 if words.status >= 500 else 400
         type_, message = _ERRORS[nearest]
-        return {
-            "type": "error",
-            "error": {"type": words.type or type_, "message": words.message or message},
-            "request_id": f"req_sim_{number}",
-        }
+        error: JsonObject = {"type": words.type or type_, "message": words.message or message}
+        if words.code is not None:
+            error["details"] = {"error_code": words.code}
+        return {"type": "error", "error": error, "request_id": f"req_sim_{number}"}
 
     def error_frame(self, words: ErrorWords, number: int) -> bytes:
         return _frame(self.error(words, number))

@@ -16,6 +16,7 @@ import orjson
 from pharos.core.wire import Json, JsonObject
 from pharos.release.simulator.conversation import Asked, Role, Said, ToolResult
 from pharos.release.simulator.refusal import (
+    Refused,
     flag_at,
     integer_at,
     invalid,
@@ -47,6 +48,10 @@ def read_request(body: JsonObject, headers: Mapping[str, str], *, refuse_unknown
     """What the request asks. Raises :class:`Refused` where the API would answer 400."""
     if not headers.get("anthropic-version"):
         raise invalid("", "anthropic-version: header is required")
+    if body.get("thread") is not None:
+        # Clients that prefer to let the provider keep the conversation know this code, and send all of it instead.
+        message = "thread: Threads are not supported here; send the full conversation without `thread`."
+        raise Refused(400, message, code="thread_unsupported_request")
     if refuse_unknown and (unknown := unknown_members(body, KNOWN)):
         raise invalid(unknown[0], f"{unknown[0]}: Extra inputs are not permitted")
     for name in ("model", "max_tokens", "messages"):
@@ -145,8 +150,6 @@ def _messages(items: list[Json]) -> list[Said]:
     open_calls: dict[str, str] = {}
     for index, (role, blocks) in enumerate(_turns(items)):
         place = f"messages.{index}"
-        if index == 0 and role == "assistant":
-            raise invalid(place, 'messages: first message must use the "user" role')
         texts, results, calls = _read_blocks(role, blocks, place, open_calls)
         if unanswered := [id_ for id_ in open_calls if id_ not in {result.id for result in results}]:
             raise invalid(place, _unanswered(place, unanswered))

@@ -27,7 +27,7 @@ class Status(Part):
     type: str | None = None
     """The protocol's word for the error; by default the one that real providers use with this status."""
     code: str | None = None
-    """OpenAI's ``code``; the Anthropic protocol has none."""
+    """OpenAI's ``code``; in the Anthropic protocol the ``error_code`` of the error's details."""
     headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
     body: str | None = None
     """Sent in place of the protocol's error, such as a proxy's HTML page."""
