@@ -1,7 +1,7 @@
 """Write the typed client and the description of the operations from the registry.
 
-``python -m scripts.generate_client`` writes ``src/pharos/client/generated/`` (one module per noun, each with a blocking
-and an asynchronous namespace) and ``src/pharos/client/operations.json``. With ``--check`` it writes nothing and exits 1
+``python -m scripts.generate_client`` writes ``src/pharos/client/generated/`` (one module per noun, blocking and awaited)
+and ``src/pharos/client/operations.json``. With ``--check`` it writes nothing and exits 1
 where a file is stale.
 """
 
@@ -26,6 +26,7 @@ from scripts.annotations import Imports, model_source, parameter, safe, source
 from scripts.output import finish, formatted
 
 CLIENT = Path(__file__).parents[1] / "src" / "pharos" / "client"
+GENERATED = CLIENT / "generated"
 
 SLOW_MS = 200
 """From this typical duration on a person is shown that something goes on."""
@@ -40,8 +41,11 @@ def files(operations: Iterable[AnyOperation], kinds: Iterable[AnyKind]) -> dict[
     by_noun: dict[str, list[AnyOperation]] = {}
     for operation in ordered:
         by_noun.setdefault(operation.noun, []).append(operation)
-    written = {CLIENT / "generated" / f"{noun}.py": _module(noun, group) for noun, group in by_noun.items()}
-    written[CLIENT / "generated" / "__init__.py"] = _index(by_noun)
+    written = {GENERATED / "__init__.py": _HEADER.format(summary="The operations of a city as methods.")}
+    for folder, awaited in (("blocking", False), ("awaited", True)):
+        written[GENERATED / folder / "__init__.py"] = _index(by_noun, folder, awaited)
+        for noun, group in by_noun.items():
+            written[GENERATED / folder / f"{noun}.py"] = _module(noun, group, awaited)
     written = {path: formatted(path, text) for path, text in written.items()}
     written[CLIENT / "operations.json"] = _description(ordered, kinds)
     return written
@@ -50,27 +54,22 @@ def files(operations: Iterable[AnyOperation], kinds: Iterable[AnyKind]) -> dict[
 # Python
 
 
-def _module(noun: str, operations: list[AnyOperation]) -> str:
+def _module(noun: str, operations: list[AnyOperation], awaited: bool) -> str:
     imports = Imports()
-    classes = [_class(noun, operations, imports, awaited) for awaited in (False, True)]
-    text = _HEADER.format(summary=f"The operations of the noun ``{noun}``.")
+    name, base = (f"Async{noun.capitalize()}", "AsyncNamespace") if awaited else (noun.capitalize(), "Namespace")
+    body = f'class {name}({base}):\n    """Operations on ``{noun}``."""\n\n'
+    body += "\n".join(_method(operation, imports, awaited) for operation in operations)
+    text = _HEADER.format(summary=f"The operations of the noun ``{noun}``, {'awaited' if awaited else 'blocking'}.")
     text += "from __future__ import annotations\n\n"
     # What only annotations need is imported for the type checker alone; outputs are imported by the method that
     # returns them, so that a client loads no more of the city than it uses.
-    always = Imports({"pharos.client.namespace": {"AsyncNamespace", "Namespace"}, "typing": {"TYPE_CHECKING"}})
+    always = Imports({"pharos.client.namespace": {base}, "typing": {"TYPE_CHECKING"}})
     if overloads := imports.names.get("typing", set()) & {"overload"}:
         always.names["typing"] |= overloads
         imports.names["typing"] -= overloads
     text += "\n".join(always.lines()) + "\n\nif TYPE_CHECKING:\n"
     imports.names = {module: names for module, names in imports.names.items() if names}
-    text += textwrap.indent("\n".join(imports.lines()), "    ") + "\n\n\n"
-    return text + "\n\n".join(classes)
-
-
-def _class(noun: str, operations: list[AnyOperation], imports: Imports, awaited: bool) -> str:
-    name, base = (f"Async{noun.capitalize()}", "AsyncNamespace") if awaited else (noun.capitalize(), "Namespace")
-    text = f'class {name}({base}):\n    """Operations on ``{noun}``."""\n\n'
-    return text + "\n".join(_method(operation, imports, awaited) for operation in operations)
+    return text + textwrap.indent("\n".join(imports.lines()), "    ") + "\n\n\n" + body
 
 
 def _method(operation: AnyOperation, imports: Imports, awaited: bool) -> str:
@@ -156,19 +155,18 @@ def _docstring(operation: AnyOperation, fields: Mapping[str, FieldInfo]) -> str:
     return f'"""{text}"""\n' if len(paragraphs) == 1 else f'"""{text}\n"""\n'
 
 
-def _index(nouns: Iterable[str]) -> str:
+def _index(nouns: Iterable[str], folder: str, awaited: bool) -> str:
     nouns = sorted(nouns)
     if clash := {"call", "stream", "close", "base_url", "with_options"} & set(nouns):
         raise ValueError(f"a noun may not be called {', '.join(clash)}")
-    text = _HEADER.format(summary="All namespaces of a client.") + "from __future__ import annotations\n\n"
-    text += "from pharos.client.callers import AsyncCaller, Caller\n"
+    prefix = "Async" if awaited else ""
+    text = _HEADER.format(summary=f"All namespaces of {'an AsyncClient' if awaited else 'a Client'}.")
+    text += f"from __future__ import annotations\n\nfrom pharos.client.callers import {prefix}Caller\n"
     for noun in nouns:
-        text += f"from pharos.client.generated.{noun} import Async{noun.capitalize()}, {noun.capitalize()}\n"
-    for prefix, what in (("", "blocking"), ("Async", "awaited")):
-        text += f'\n\nclass {prefix}Namespaces:\n    """Every operation of the city by noun and verb, {what}."""\n\n'
-        text += f"    def __init__(self, caller: {prefix}Caller) -> None:\n        self._caller = caller\n"
-        text += "".join(f"        self.{noun} = {prefix}{noun.capitalize()}(caller)\n" for noun in nouns)
-    return text
+        text += f"from pharos.client.generated.{folder}.{noun} import {prefix}{noun.capitalize()}\n"
+    text += f'\n\nclass {prefix}Namespaces:\n    """Every operation of the city by noun and verb, {folder}."""\n\n'
+    text += f"    def __init__(self, caller: {prefix}Caller) -> None:\n        self._caller = caller\n"
+    return text + "".join(f"        self.{noun} = {prefix}{noun.capitalize()}(caller)\n" for noun in nouns)
 
 
 # JSON
@@ -208,4 +206,4 @@ if __name__ == "__main__":
     from scripts.survey import survey
 
     city = survey()
-    sys.exit(finish(files(city.operations, city.kinds), [CLIENT / "generated"], check="--check" in sys.argv))
+    sys.exit(finish(files(city.operations, city.kinds), [GENERATED], check="--check" in sys.argv))

@@ -21,8 +21,9 @@ def formatted(path: Path, text: str) -> str:
 def stale(files: Mapping[Path, str], owned: Iterable[Path] = ()) -> list[Path]:
     """The files whose content is not as given, and those in ``owned`` directories that are not given at all."""
     changed = [path for path, text in files.items() if not path.exists() or path.read_text("utf-8") != text]
-    present = [path for directory in owned for path in directory.glob("*") if path.is_file()]
-    return sorted([*changed, *(path for path in present if path not in files)])
+    present = [path for directory in owned for path in directory.rglob("*") if path.is_file()]
+    left = [path for path in present if path not in files and "__pycache__" not in path.parts]
+    return sorted([*changed, *left])
 
 
 def finish(files: Mapping[Path, str], owned: Iterable[Path] = (), *, check: bool) -> int:

@@ -32,7 +32,7 @@ def _assert_fresh(files: dict[Path, str], owned: Path) -> None:
 
 
 def test_the_typed_client_is_fresh(city: Survey) -> None:
-    _assert_fresh(generate_client.files(city.operations, city.kinds), generate_client.CLIENT / "generated")
+    _assert_fresh(generate_client.files(city.operations, city.kinds), generate_client.GENERATED)
 
 
 def test_the_reference_pages_are_fresh(city: Survey) -> None:

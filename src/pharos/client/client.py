@@ -10,7 +10,8 @@ import httpx2
 
 from pharos.client.callers import AsyncCaller, Caller
 from pharos.client.description import is_write
-from pharos.client.generated import AsyncNamespaces, Namespaces
+from pharos.client.generated.awaited import AsyncNamespaces
+from pharos.client.generated.blocking import Namespaces
 from pharos.client.target import find_target
 from pharos.core.call import Call
 from pharos.core.wire import JsonObject

@@ -1,4 +1,4 @@
-"""The operations of the noun ``kinds``.
+"""The operations of the noun ``kinds``, blocking.
 
 Generated from the operation registry by `make docs`; edits are overwritten.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pharos.client.namespace import AsyncNamespace, Namespace
+from pharos.client.namespace import Namespace
 
 if TYPE_CHECKING:
     from pharos.control.reference import KindItem
@@ -27,18 +27,3 @@ class Kinds(Namespace):
         from pharos.core.wire import Page
 
         return self._caller.typed("kinds.list", {"name": name}, Page[KindItem])
-
-
-class AsyncKinds(AsyncNamespace):
-    """Operations on ``kinds``."""
-
-    async def list(self, *, name: str | None = None) -> Page[KindItem]:
-        """List the kinds of resources with the schemas of their specs.
-
-        Args:
-            name: Only the kind of this name, in any case, or plural.
-        """
-        from pharos.control.reference import KindItem
-        from pharos.core.wire import Page
-
-        return await self._caller.typed("kinds.list", {"name": name}, Page[KindItem])

@@ -1,0 +1,40 @@
+"""All namespaces of an AsyncClient.
+
+Generated from the operation registry by `make docs`; edits are overwritten.
+"""
+
+from __future__ import annotations
+
+from pharos.client.generated.awaited.approvals import AsyncApprovals
+from pharos.client.generated.awaited.budgets import AsyncBudgets
+from pharos.client.generated.awaited.catalog import AsyncCatalog
+from pharos.client.generated.awaited.faults import AsyncFaults
+from pharos.client.generated.awaited.journeys import AsyncJourneys
+from pharos.client.generated.awaited.keys import AsyncKeys
+from pharos.client.generated.awaited.kinds import AsyncKinds
+from pharos.client.generated.awaited.ledger import AsyncLedger
+from pharos.client.generated.awaited.models import AsyncModels
+from pharos.client.generated.awaited.operations import AsyncOperations
+from pharos.client.generated.awaited.system import AsyncSystem
+from pharos.client.generated.awaited.views import AsyncViews
+
+from pharos.client.callers import AsyncCaller
+
+
+class AsyncNamespaces:
+    """Every operation of the city by noun and verb, awaited."""
+
+    def __init__(self, caller: AsyncCaller) -> None:
+        self._caller = caller
+        self.approvals = AsyncApprovals(caller)
+        self.budgets = AsyncBudgets(caller)
+        self.catalog = AsyncCatalog(caller)
+        self.faults = AsyncFaults(caller)
+        self.journeys = AsyncJourneys(caller)
+        self.keys = AsyncKeys(caller)
+        self.kinds = AsyncKinds(caller)
+        self.ledger = AsyncLedger(caller)
+        self.models = AsyncModels(caller)
+        self.operations = AsyncOperations(caller)
+        self.system = AsyncSystem(caller)
+        self.views = AsyncViews(caller)

@@ -1,0 +1,40 @@
+"""All namespaces of a Client.
+
+Generated from the operation registry by `make docs`; edits are overwritten.
+"""
+
+from __future__ import annotations
+
+from pharos.client.generated.blocking.approvals import Approvals
+from pharos.client.generated.blocking.budgets import Budgets
+from pharos.client.generated.blocking.catalog import Catalog
+from pharos.client.generated.blocking.faults import Faults
+from pharos.client.generated.blocking.journeys import Journeys
+from pharos.client.generated.blocking.keys import Keys
+from pharos.client.generated.blocking.kinds import Kinds
+from pharos.client.generated.blocking.ledger import Ledger
+from pharos.client.generated.blocking.models import Models
+from pharos.client.generated.blocking.operations import Operations
+from pharos.client.generated.blocking.system import System
+from pharos.client.generated.blocking.views import Views
+
+from pharos.client.callers import Caller
+
+
+class Namespaces:
+    """Every operation of the city by noun and verb, blocking."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self.approvals = Approvals(caller)
+        self.budgets = Budgets(caller)
+        self.catalog = Catalog(caller)
+        self.faults = Faults(caller)
+        self.journeys = Journeys(caller)
+        self.keys = Keys(caller)
+        self.kinds = Kinds(caller)
+        self.ledger = Ledger(caller)
+        self.models = Models(caller)
+        self.operations = Operations(caller)
+        self.system = System(caller)
+        self.views = Views(caller)
