@@ -283,7 +283,8 @@ class Invoker:
     def _defect(self, error: Exception, name: str, correlation: str) -> Fault:
         """``INTERNAL``. The log gets the places, not the words: an error's text may quote a secret."""
         frames = "".join(traceback.format_tb(error.__traceback__))
-        _log.error("defect in %s (%s): %s\n%s", quoted(name), correlation, type(error).__name__, frames)
+        extra = {"correlation": correlation}
+        _log.error("defect in %s (%s): %s\n%s", quoted(name), correlation, type(error).__name__, frames, extra=extra)
         operation = self._directory.operations.get(name)
         changes = operation is not None and operation.effect is not Effect.READ
         fault = INTERNAL(state=State.UNKNOWN if changes else State.UNCHANGED)

@@ -7,7 +7,7 @@ count: the resource is again as it was. What compensates instead of restoring ru
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -74,11 +74,12 @@ class Undo:
         operations stand on it (they are named, in the order in which to undo them), and where nothing can reverse it.
         Besides this operation's permission, that of the operation itself is required. The undo of an undo is a redo.
         """
-        root, named = await self._find(input.id)
-        in_effect = root.in_effect if named.id == root.record.id else root.holder == named.id
-        if not in_effect:
-            raise _already_undone(root, named)
-        return await self._reverse(root, invocation)
+
+        def check(root: History, named: Record) -> None:
+            if not (root.in_effect if named.id == root.record.id else root.holder == named.id):
+                raise _already_undone(root, named)
+
+        return await self._decide(input.id, check, invocation)
 
     @write(
         "operations.redo",
@@ -88,10 +89,26 @@ class Undo:
     )
     async def redo(self, invocation: Invocation, input: OperationId) -> Decision[Reversed]:
         """Bring back what was undone, named by the operation that was undone or by its undo."""
-        root, named = await self._find(input.id)
-        if root.in_effect or named.id not in (root.record.id, root.holder):
-            raise _not_undone(root)
-        return await self._reverse(root, invocation)
+
+        def check(root: History, named: Record) -> None:
+            if root.in_effect or named.id not in (root.record.id, root.holder):
+                raise _not_undone(root)
+
+        return await self._decide(input.id, check, invocation)
+
+    async def _decide(
+        self, id: str, check: Callable[[History, Record], None], invocation: Invocation
+    ) -> Reversal[Reversed]:
+        """Reverse what ``id`` is about, if ``check`` raises nothing."""
+        while True:
+            root, named = await self._find(id)
+            check(root, named)
+            try:
+                return await self._reverse(root, invocation)
+            except Fault as fault:
+                if fault.code != UNDO_CONFLICT.code or (await self._find(id))[0].sequence == root.sequence:
+                    raise
+                # It was undone or redone between two of the reads above: decide on what is now.
 
     async def _find(self, id: str) -> tuple[History, Record]:
         """The operation an id is about (itself, or what it undid or redid), and the one it names."""
