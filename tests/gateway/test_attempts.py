@@ -9,15 +9,14 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
-
 from tests.gateway.town import Town, chat, messages
 from tests.gateway.upstream import (
     DONE,
     Exchange,
     Upstream,
+    answer,
     anthropic_event,
     anthropic_start,
-    answer,
     openai_answer,
     openai_delta,
     openai_usage,

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.gateway.town import Town, chat, document, town
+from tests.gateway.upstream import Exchange, answer, openai_answer, upstream
 
 from pharos.core.principal import SYSTEM, Principal, PrincipalKind
 from pharos.gateway.models.money import window_end, window_name
 from pharos.gateway.models.prices import NANOS
-from tests.gateway.town import Town, chat, document, town
-from tests.gateway.upstream import Exchange, answer, openai_answer, upstream
 
 
 async def prepare(city: Town, url: str, limit: str, **key: Any) -> None:

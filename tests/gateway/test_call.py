@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-
 from tests.gateway.town import Town, chat, messages
 from tests.gateway.upstream import answer, upstream
 

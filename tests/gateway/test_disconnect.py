@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-
 from tests.gateway.town import Town, chat
 from tests.gateway.upstream import DONE, Exchange, openai_answer, openai_delta, openai_usage, upstream
 

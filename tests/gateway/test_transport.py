@@ -10,10 +10,10 @@ import zlib
 from collections.abc import AsyncIterator
 
 import pytest
+from tests.gateway.upstream import Exchange, upstream
 
 from pharos.gateway.models.pool import PooledTransport
 from pharos.gateway.models.transport import TransportError, UpstreamRequest, UpstreamResponse
-from tests.gateway.upstream import Exchange, upstream
 
 REQUEST = UpstreamRequest("/v1/x", [("content-type", "application/json")], b'{"a":1}')
 

@@ -139,26 +139,20 @@ class _Client:
         return body
 
     async def _read(self) -> bytes:
-        message = await self._receive()
-        if message["type"] == "http.disconnect":
-            raise self._left()
-        first: bytes = message.get("body", b"")
-        if not message.get("more_body", False):
-            if len(first) > self._max_body:
-                raise self._too_large()
-            return first
-        pieces = [first]
-        size = len(first)
-        while message.get("more_body", False):
+        pieces: list[bytes] = []
+        room = self._max_body
+        more = True
+        while more:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise self._left()
             piece: bytes = message.get("body", b"")
-            size += len(piece)
-            if size > self._max_body:
+            room -= len(piece)
+            if room < 0:
                 raise self._too_large()
             pieces.append(piece)
-        return b"".join(pieces)
+            more = message.get("more_body", False)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _left(self) -> Fault:
         self.call.gone = True

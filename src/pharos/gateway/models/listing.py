@@ -23,6 +23,7 @@ from pharos.gateway.models.dialects.dialect import Dialect
 from pharos.gateway.models.entrance import OPERATION, Resolve, refusal
 from pharos.gateway.models.faults import MODEL_NOT_FOUND
 from pharos.gateway.models.kinds import ModelSpec
+from pharos.gateway.models.layers.authenticate import authorise
 from pharos.gateway.models.plans import Plans
 from pharos.trust.authenticator import Identity
 
@@ -58,6 +59,7 @@ class Listing:
         try:
             identity = self._identify(headers)
             principal = identity.principal
+            authorise(identity)
             models = tuple(self._plans.allowed(identity.key))
             name = unquote(scope["path"]).removeprefix(PATH).strip("/")
             reply = _ok(_one(models, name, anthropic) if name else _list(models, scope, anthropic))

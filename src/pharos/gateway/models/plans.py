@@ -79,6 +79,12 @@ class ModelPlan:
         """The name clients use."""
         return self.id.name
 
+    @property
+    def single(self) -> Target | None:
+        """The only target there is, fallbacks and missing ones included."""
+        alone = len(self.targets) == 1 and len(self.chain) == 1 and not self.missing
+        return self.targets[0] if alone else None
+
 
 @dataclass(frozen=True, slots=True)
 class KeyPlan:

@@ -25,18 +25,21 @@ class Authenticate:
 
     async def __call__(self, call: Call, next: Next) -> Reply:
         """See :class:`~pharos.gateway.models.call.Layer`."""
-        identity = self.identify(call.headers)
-        call.identity = identity
+        identity = call.identity = self.identify(call.headers)
         call.key = self._plans.key(identity.key)
         call.authenticated = True
+        authorise(identity)
         return await next(call)
 
     def identify(self, headers: RawHeaders) -> Identity:
-        """The caller, who must be allowed to call models."""
-        identity = self._authenticate(_presented(headers))
-        if not identity.principal.may(PERMISSION):
-            raise FORBIDDEN("The key may not call models.", required_permission=PERMISSION)
-        return identity
+        """The caller. Raises ``UNAUTHENTICATED``."""
+        return self._authenticate(_presented(headers))
+
+
+def authorise(identity: Identity) -> None:
+    """Raises ``FORBIDDEN`` for a caller who may not call models at all."""
+    if not identity.principal.may(PERMISSION):
+        raise FORBIDDEN("The key may not call models.", required_permission=PERMISSION)
 
 
 def _presented(headers: RawHeaders) -> str:

@@ -30,8 +30,8 @@ class Route:
         model = call.model
         now = time.monotonic()
         # The usual case, one healthy target: nothing to choose and nothing to pass over.
-        if len(model.chain) == 1 and len(model.targets) == 1 and not self._why_not(call, model.targets[0], now):
-            target = model.targets[0]
+        if model.single is not None and not self._why_not(call, model.single, now):
+            target = model.single
             call.candidates = model.targets
             call.route = {"rule": "single", "candidates": target.label, "chosen": target.label, "why": "only target"}
             return await next(call)
