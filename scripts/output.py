@@ -12,7 +12,9 @@ ROOT = Path(__file__).parents[1]
 
 def formatted(path: Path, text: str) -> str:
     """Python source as ruff would leave it."""
-    for arguments in (["check", "--fix-only", "--select", "I,F401", "--quiet"], ["format", "--quiet"]):
+    # Said here, because ruff otherwise looks for modules on the disk, where a new one is not yet.
+    ours = ["--config", 'lint.isort.known-first-party=["pharos"]']
+    for arguments in (["check", "--fix-only", "--select", "I,F401", "--quiet", *ours], ["format", "--quiet"]):
         command = [sys.executable, "-m", "ruff", *arguments, "--stdin-filename", str(path), "-"]
         text = subprocess.run(command, input=text, text=True, capture_output=True, check=True, cwd=ROOT).stdout
     return text

@@ -5,6 +5,7 @@ Generated from the operation registry by `make docs`; edits are overwritten.
 
 from __future__ import annotations
 
+from pharos.client.callers import AsyncCaller
 from pharos.client.generated.awaited.approvals import AsyncApprovals
 from pharos.client.generated.awaited.budgets import AsyncBudgets
 from pharos.client.generated.awaited.catalog import AsyncCatalog
@@ -17,8 +18,6 @@ from pharos.client.generated.awaited.models import AsyncModels
 from pharos.client.generated.awaited.operations import AsyncOperations
 from pharos.client.generated.awaited.system import AsyncSystem
 from pharos.client.generated.awaited.views import AsyncViews
-
-from pharos.client.callers import AsyncCaller
 
 
 class AsyncNamespaces:

@@ -5,6 +5,7 @@ Generated from the operation registry by `make docs`; edits are overwritten.
 
 from __future__ import annotations
 
+from pharos.client.callers import Caller
 from pharos.client.generated.blocking.approvals import Approvals
 from pharos.client.generated.blocking.budgets import Budgets
 from pharos.client.generated.blocking.catalog import Catalog
@@ -17,8 +18,6 @@ from pharos.client.generated.blocking.models import Models
 from pharos.client.generated.blocking.operations import Operations
 from pharos.client.generated.blocking.system import System
 from pharos.client.generated.blocking.views import Views
-
-from pharos.client.callers import Caller
 
 
 class Namespaces:
