@@ -1,7 +1,7 @@
 """Write the typed client and the description of the operations from the registry.
 
 ``python -m scripts.generate_client`` writes ``src/pharos/client/generated/`` (one module per noun, blocking and
-awaited) and ``src/pharos/client/operations.json``. With ``--check`` it writes nothing and exits 1 where a file is stale.
+awaited) and ``src/pharos/client/operations.json``. With ``--check`` it writes nothing and exits 1 where one is stale.
 """
 
 from __future__ import annotations

@@ -13,12 +13,12 @@ from pharos.server.cli.session import Session, pass_session, with_common_options
 from pharos.server.cli.values import JsonType
 
 
+@with_common_options
 @click.command()
 @click.argument("operation")
 @click.argument("arguments", type=JsonType(), default="{}", metavar="[ARGUMENTS]")
 @click.option("--dry-run", is_flag=True, help="Say what would happen; change nothing.")
 @click.option("--idempotency-key", metavar="TEXT", help="Makes a repetition answer with what the first call did.")
-@with_common_options
 @pass_session
 def call(session: Session, operation: str, arguments: Any, dry_run: bool, idempotency_key: str | None) -> None:
     """Run an operation call as it was returned, such as a fix.

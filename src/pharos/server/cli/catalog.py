@@ -9,7 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from pharos.client.description import descriptions
-from pharos.server.cli.operations import perform, write_options
+from pharos.server.cli.operations import perform, with_write_options
 from pharos.server.cli.session import Session, pass_session, with_common_options
 from pharos.server.cli.values import KindType
 
@@ -58,12 +58,6 @@ def _named(kind: str, name: str | None, namespace: str | None) -> dict[str, Any]
     return {"kind": only, "name": name, **({"namespace": namespace} if namespace else {})}
 
 
-def _write_options(command: Any) -> Any:
-    params: list[click.Parameter] = getattr(command, "__click_params__", [])
-    command.__click_params__ = [*reversed(write_options()), *params]
-    return command
-
-
 _FILES = click.option(
     "-f",
     "--file",
@@ -74,11 +68,11 @@ _FILES = click.option(
 )
 
 
+@with_common_options
+@with_write_options
 @click.command()
 @_FILES
 @click.option("--expected-revision", type=int, help="For a single document: the revision it must have now; 0: none.")
-@_write_options
-@with_common_options
 @pass_session
 def apply(
     session: Session,
@@ -116,10 +110,10 @@ def apply(
     _with_places(documents, send)
 
 
+@with_common_options
 @click.command()
 @_resource_arguments
 @click.option("--revision", type=int, help="An earlier revision.")
-@with_common_options
 @pass_session
 def get(session: Session, kind: str, name: str | None, namespace: str | None, revision: int | None) -> None:
     """Show one resource, as YAML. It can be edited and applied again.
@@ -135,6 +129,7 @@ def get(session: Session, kind: str, name: str | None, namespace: str | None, re
     perform(session, descriptions()["catalog.get"], given)
 
 
+@with_common_options
 @click.command("list")
 @click.argument("kind", type=KindType(), required=False)
 @click.option(
@@ -143,7 +138,6 @@ def get(session: Session, kind: str, name: str | None, namespace: str | None, re
 @click.option("-n", "--namespace", metavar="TEXT", help="Only this namespace.")
 @click.option("--limit", type=int, help="Most items of the page. Default: 100.")
 @click.option("--cursor", metavar="TEXT", help="Where to continue: `next` of the page before.")
-@with_common_options
 @pass_session
 def list_(session: Session, /, **given: Any) -> None:
     """List resources, of one kind or of all.
@@ -157,11 +151,11 @@ def list_(session: Session, /, **given: Any) -> None:
     perform(session, descriptions()["catalog.list"], found)
 
 
+@with_common_options
+@with_write_options
 @click.command()
 @_resource_arguments
 @click.option("--expected-revision", type=int, help="The revision it must have now.")
-@_write_options
-@with_common_options
 @pass_session
 def delete(
     session: Session,
@@ -185,6 +179,7 @@ def delete(
     perform(session, descriptions()["catalog.delete"], given, dry_run=dry_run, idempotency_key=idempotency_key)
 
 
+@with_common_options
 @click.command()
 @click.argument("kind", type=KindType(), required=False)
 @click.argument("name", type=NameType(), required=False)
@@ -192,7 +187,6 @@ def delete(
 @click.option("--before", type=int, metavar="REVISION", help="A revision. Default: the one before --after.")
 @click.option("--after", type=int, metavar="REVISION", help="A later revision. Default: the present one.")
 @_FILES
-@with_common_options
 @pass_session
 def diff(
     session: Session,

@@ -26,8 +26,8 @@ _INSTALL = {
 }
 
 
-@click.command(help="Print the completion script of a shell.\n\n\b\n" + "\n".join(_INSTALL.values()))
 @with_common_options
+@click.command(help="Print the completion script of a shell.\n\n\b\n" + "\n".join(_INSTALL.values()))
 @click.argument("shell", type=click.Choice(sorted(_INSTALL)))
 @pass_session
 def completion(session: Session, shell: str) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.1
 
 
+@with_common_options
 @click.command()
 @click.option(
     "--wait",
@@ -25,7 +26,6 @@ _POLL_SECONDS = 0.1
     metavar="SECONDS",
     help="Wait until the city is ready, at most so long.",
 )
-@with_common_options
 @pass_session
 def doctor(session: Session, wait: float) -> int:
     """Find out what is wrong between here and the city, and in it.

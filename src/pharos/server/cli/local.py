@@ -13,6 +13,7 @@ from pharos.server.cli.session import Session, pass_session, with_common_options
 _FILE = click.Path(path_type=Path)
 
 
+@with_common_options
 @click.command()
 @click.option(
     "--home",
@@ -49,7 +50,6 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
 )
-@with_common_options
 def up(
     home: Path,
     host: str,
@@ -90,6 +90,7 @@ def _manifests(paths: tuple[Path, ...]) -> list[Path]:
     return [file for path in paths for file in (files_in(path) if path.is_dir() else [path])]
 
 
+@with_common_options
 @click.command()
 @click.option("--script", type=_FILE, help="What to answer, as YAML. Without one a built-in script answers.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
@@ -97,7 +98,6 @@ def _manifests(paths: tuple[Path, ...]) -> list[Path]:
     "--port", type=click.IntRange(0, 65535), default=9000, show_default=True, help="Port to listen on; 0 takes any."
 )
 @click.option("--quiet", is_flag=True, help="Print no line per request.")
-@with_common_options
 @pass_session
 def simulate(session: Session, script: Path | None, host: str, port: int, quiet: bool) -> int:
     """Serve a scripted model over the wire protocols of OpenAI and Anthropic, until Ctrl-C.
@@ -118,8 +118,8 @@ def simulate(session: Session, script: Path | None, host: str, port: int, quiet:
     return run(script, host, port, quiet=quiet)
 
 
-@click.command()
 @with_common_options
+@click.command()
 @pass_session
 def version(session: Session) -> None:
     """Print the version of this command."""

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from pharos.client.description import Description, descriptions
-from pharos.server.cli.session import Session, common_options
+from pharos.server.cli.session import C, Session, common_options
 from pharos.server.cli.values import arguments, click_parameter
 
 # Operations whose command does more than call: the rest is made from their description.
@@ -43,6 +43,12 @@ def write_options(*, confirm: bool = False) -> list[click.Parameter]:
     if confirm:
         options.append(click.Option(["-y", "--yes"], is_flag=True, help="Do not ask."))
     return options
+
+
+def with_write_options(command: C) -> C:
+    """Add the options of every write to a command written by hand."""
+    command.params += write_options()
+    return command
 
 
 def must_confirm(operation: Description) -> bool:

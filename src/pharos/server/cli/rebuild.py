@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pharos.server.cli.operations import write_options
+from pharos.server.cli.operations import with_write_options
 from pharos.server.cli.session import Session, pass_session, with_common_options
 
 if TYPE_CHECKING:
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.2
 
 
+@with_common_options
+@with_write_options
 @click.command()
 @click.argument("name")
 @click.option("--wait/--no-wait", default=None, help="Return when the view has caught up. Default: at a terminal.")
-@with_common_options
 @pass_session
 def rebuild(session: Session, name: str, wait: bool | None, dry_run: bool, idempotency_key: str | None) -> None:
     """Empty a view and fold the whole log into it again.
@@ -36,9 +37,6 @@ def rebuild(session: Session, name: str, wait: bool | None, dry_run: bool, idemp
     if not dry_run and (sys.stderr.isatty() if wait is None else wait):
         _follow(session, name)
     session.show(output, "plan" if dry_run else "views.rebuild")
-
-
-rebuild.params += write_options()
 
 
 def _follow(session: Session, name: str) -> None:

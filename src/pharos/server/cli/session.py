@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Form = Literal["table", "json", "yaml"]
 
-F = TypeVar("F", bound=Callable[..., Any])
+C = TypeVar("C", bound=click.Command)
 
 
 @dataclass
@@ -140,9 +140,7 @@ def root_options() -> list[click.Parameter]:
     ]
 
 
-def with_common_options(command: F) -> F:
+def with_common_options(command: C) -> C:
     """Add the options that every command has to a command written by hand."""
-    params: list[click.Parameter] = getattr(command, "__click_params__", [])
-    params.extend(reversed(common_options()))
-    command.__click_params__ = params  # type: ignore[attr-defined]
+    command.params += common_options()
     return command
