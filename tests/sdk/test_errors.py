@@ -7,7 +7,7 @@ from typing import Any
 import anthropic
 import openai
 import pytest
-from tests.sdk.clients import Question
+from tests.sdk.clients import AnthropicClient, Question
 
 ASK = [Question("hi")]
 
@@ -103,13 +103,12 @@ async def test_a_provider_s_refusal(
 
 
 async def test_anthropic_s_own_class_for_overload(found: Any, model: str, stream: bool) -> None:
-    """An agent's SDK knows overload by the type in the body."""
-    town = await found("rules: [{answer: {fault: {kind: status, status: 529}}}]")
-    sdk = town.anthropic()
-    with pytest.raises(anthropic.InternalServerError) as caught:
-        await sdk.messages.create(model=model, max_tokens=9, messages=[{"role": "user", "content": "hi"}])
-    assert caught.value.type == "overloaded_error"
-    assert caught.value.status_code in (503, 529)
+    """Its users catch ``OverloadedError``, which the SDK raises for its status, also where it is not Anthropic that is
+    overloaded."""
+    fault = {"northern": 503, "southern": 529}[model]
+    town = await found(f"rules: [{{answer: {{fault: {{kind: status, status: {fault}}}}}}}]")
+    error = await failing(AnthropicClient(town.anthropic()), model, stream, anthropic.OverloadedError)
+    assert (error.status_code, error.type) == (529, "overloaded_error")
 
 
 async def test_retry_after_of_the_provider_is_passed_on(found: Any, client: Any, model: str) -> None:

@@ -229,7 +229,7 @@ def refusal(dialect: Dialect, fault: Fault, passed: bytes = b"") -> Reply:
     if after is not None:
         headers.append((b"retry-after", b"%d" % max(1, math.ceil(after))))
         headers.append((b"retry-after-ms", b"%d" % max(1, math.ceil(after * 1000))))
-    return Reply(document.status, b"application/json", orjson.dumps(body), headers)
+    return Reply(dialect.status_of(document), b"application/json", orjson.dumps(body), headers)
 
 
 def _own_headers(call: Call, reply: Reply) -> list[tuple[bytes, bytes]]:

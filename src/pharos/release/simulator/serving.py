@@ -150,6 +150,6 @@ async def _until_told(simulator: Simulator, listener: socket.socket, say: Callab
 def _line(record: Received) -> str:
     stream = " stream" if record.stream else ""
     return (
-        f"{record.number} {record.method} {record.path} {record.model!r}{stream} -> {record.rule or 'refused'}, "
+        f"{record.number} {record.method} {record.path} {record.model[:80]!r}{stream} -> {record.rule or 'refused'}, "
         f"{record.status or 'no status'}, {record.sent_bytes} bytes, {record.outcome}"
     )

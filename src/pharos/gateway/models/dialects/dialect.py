@@ -164,6 +164,9 @@ class Dialect(Protocol):
     def write_fault(self, document: FaultDocument) -> JsonObject:
         """A refusal in the dialect's own form with the whole fault under ``pharos``."""
 
+    def status_of(self, document: FaultDocument) -> int:
+        """The HTTP status of that refusal: the fault's own, unless the dialect has a status of its own for it."""
+
     def write_stream_fault(self, document: FaultDocument) -> bytes:
         """A failure after the stream began: the dialect's own error frame, and never its end mark."""
 

@@ -63,6 +63,9 @@ class Anthropic:
     def write_fault(self, document: FaultDocument) -> JsonObject:
         return refusal.write_fault(document)
 
+    def status_of(self, document: FaultDocument) -> int:
+        return refusal.status_of(document)
+
     def write_stream_fault(self, document: FaultDocument) -> bytes:
         return refusal.write_stream_fault(document)
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import orjson
 
-from pharos.core.fault import FaultDocument
+from pharos.core.fault import OVERLOADED, FaultDocument
 from pharos.core.wire import Json, JsonObject
 from pharos.gateway.models import faults
 from pharos.gateway.models.canonical import Failure, FailureClass
@@ -60,6 +60,10 @@ _WORDS = (
     ("exceed context limit", FailureClass.CONTEXT),
     ("credit balance is too low", FailureClass.QUOTA),
 )
+
+OVERLOADED_STATUS = 529
+
+_OVERLOADED = frozenset({OVERLOADED.code, faults.UPSTREAM_OVERLOADED.code})
 
 _WRITTEN: Mapping[int, str] = MappingProxyType(
     {
@@ -111,6 +115,11 @@ def _about_thread(document: FaultDocument) -> bool:
     """Whether the refusal is that the provider would keep the conversation: the SDK then sends all of it instead."""
     pointers = (document.pointer, *(problem.pointer for problem in document.problems))
     return "/thread" in pointers or document.facts.get("unpriced") == "thread"
+
+
+def status_of(document: FaultDocument) -> int:
+    """529 where somebody is overloaded: the status the service has for it, and by which its SDK's users catch it."""
+    return OVERLOADED_STATUS if document.code in _OVERLOADED else document.status
 
 
 def write_stream_fault(document: FaultDocument) -> bytes:

@@ -64,6 +64,9 @@ class OpenAIChat:
     def write_fault(self, document: FaultDocument) -> JsonObject:
         return refusal.write_fault(document)
 
+    def status_of(self, document: FaultDocument) -> int:
+        return document.status
+
     def write_stream_fault(self, document: FaultDocument) -> bytes:
         return refusal.write_stream_fault(document)
 
