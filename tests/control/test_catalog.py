@@ -147,6 +147,13 @@ async def test_expected_revision_for_a_single_document(city: Town) -> None:
     assert (await city.fails("catalog.apply", documents=two, expectedRevision=2)).code == "INVALID"
 
 
+async def test_what_is_too_large_says_what_the_limit_is(city: Town) -> None:
+    fault = await city.fails("catalog.apply", manifest="a: " + "x" * 5_000_000)
+    assert fault.code == "TOO_LARGE" and fault.document.facts["limitBytes"] == 4 * 1024 * 1024
+    fault = await city.fails("catalog.apply", documents=[note(f"n{i}") for i in range(1_001)])
+    assert fault.code == "TOO_LARGE" and fault.document.facts["limitDocuments"] == 1_000
+
+
 async def test_a_resource_created_again_is_another_one(city: Town) -> None:
     await city.apply(note("a", "one"))
     first: Any = await city.document("Note", "a")

@@ -266,6 +266,17 @@ async def test_what_the_city_observes(city: Town) -> None:
     assert caught.value.code == "NOT_FOUND"
 
 
+async def test_an_operation_that_insists_on_a_revision_is_told_and_not_retried(city: Town) -> None:
+    await city.apply(note("a", "one"))
+    await city.apply(note("a", "two"))
+    fault = await city.fails("notes.insist", amount=1)
+    document = fault.document
+    assert document.code == "CONFLICT" and document.facts == {"revision": 2, "expected": 1}
+    assert document.retry.retry == "after_fix"
+    assert city.works.decided == 2, "once more, because it could have been a race"
+    await city.call("notes.insist", amount=2)
+
+
 async def test_a_subscriber_that_fails_stops_nobody(city: Town, caplog: pytest.LogCaptureFixture) -> None:
     told: list[str] = []
 

@@ -21,6 +21,7 @@ from pharos.core.fault import FORBIDDEN, Fault
 from pharos.core.operation import (
     Decision,
     Invocation,
+    Put,
     Reversibility,
     SetStatus,
     Written,
@@ -30,7 +31,7 @@ from pharos.core.operation import (
 )
 from pharos.core.plane import Plane
 from pharos.core.principal import Principal, PrincipalKind
-from pharos.core.resource import Condition, Kind, Ref, Resource, ResourceId, Spec, Status
+from pharos.core.resource import Condition, Kind, Metadata, Ref, Resource, ResourceId, Spec, Status
 from pharos.core.wire import JsonObject, Wire
 from pharos.store.ports import Store
 from pharos.store.sqlite.engine import open_store
@@ -220,6 +221,13 @@ class Works:
     async def login(self, invocation: Invocation, input: Login) -> Decision[Done]:
         """Take a secret."""
         return Decision(Done(operation=invocation.operation_id, said=input.user))
+
+    @write("notes.insist", permission="notes.insist")
+    async def insist(self, invocation: Invocation, input: Amount) -> Decision[Done]:
+        """Put the note `a`, on the revision the caller names."""
+        self.decided += 1
+        insisted = Resource[NoteSpec](kind="Note", metadata=Metadata(name="a"), spec=NoteSpec(text="insisted"))
+        return Decision(Done(operation=invocation.operation_id), changes=(Put(insisted, input.amount),))
 
     @write("approvals.request", permission=None)
     async def ask(self, invocation: Invocation, input: Asked) -> Decision[Done]:

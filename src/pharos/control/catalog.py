@@ -14,7 +14,6 @@ from pharos.control.index import Index
 from pharos.control.kinds import Kinds, content, declared
 from pharos.control.manifest import Declared, Manifest, parse_documents, parse_manifest
 from pharos.control.problems import invalid
-from pharos.control.reading import MAX_BYTES
 from pharos.core.call import Call
 from pharos.core.fault import CONFLICT, INVALID, NOT_FOUND, TOO_LARGE, Applicability, Fault, Fix, Problem
 from pharos.core.operation import Change, Decision, Delete, Invocation, Put, Written, write
@@ -29,9 +28,9 @@ _LONG = 64 * 1024
 class Apply(Wire):
     """Input of ``catalog.apply``: what should be, either as documents or as text."""
 
-    documents: list[JsonObject] = Field(default_factory=list, max_length=1_000)
+    documents: list[JsonObject] = Field(default_factory=list)
     """Resources as JSON objects."""
-    manifest: str = Field(default="", max_length=MAX_BYTES)
+    manifest: str = ""
     """Resources as text: a YAML stream, a JSON object, or a JSON array of objects."""
     expected_revision: int | None = Field(default=None, ge=0)
     """For a single document: the revision its resource must have now, 0 if it must not exist. The same can be said in

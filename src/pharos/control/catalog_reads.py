@@ -15,9 +15,8 @@ from pharos.control.faults import UNKNOWN_KIND
 from pharos.control.index import Index
 from pharos.control.kinds import Kinds, content, declared
 from pharos.control.problems import invalid
-from pharos.control.reading import MAX_BYTES
 from pharos.control.selector import parse_selector
-from pharos.core.fault import INVALID, NOT_FOUND, Fault, Problem
+from pharos.core.fault import INVALID, NOT_FOUND, TOO_LARGE, Fault, Problem
 from pharos.core.operation import Invocation, read
 from pharos.core.resource import Name, ResourceId
 from pharos.core.wire import JsonObject, Page, Wire
@@ -76,9 +75,9 @@ class DiffInput(Wire):
     """A revision; left out: the one before ``after``."""
     after: int | None = Field(default=None, gt=0)
     """A later revision; left out: the present one."""
-    documents: list[JsonObject] = Field(default_factory=list, max_length=1_000)
+    documents: list[JsonObject] = Field(default_factory=list)
     """Compare the present state with these instead."""
-    manifest: str = Field(default="", max_length=MAX_BYTES)
+    manifest: str = ""
     """The same as YAML or JSON text."""
 
     @model_validator(mode="after")
@@ -174,7 +173,7 @@ class CatalogReads:
         more = len(found) > input.limit
         return Page[RevisionItem](items=items, next=str(items[-1].revision) if more else None)
 
-    @read("catalog.diff", permission="catalog.read", faults=(NOT_FOUND, UNKNOWN_KIND, INVALID))
+    @read("catalog.diff", permission="catalog.read", faults=(NOT_FOUND, UNKNOWN_KIND, INVALID, TOO_LARGE))
     async def diff(self, invocation: Invocation, input: DiffInput) -> Differences:
         """Compare two revisions of a resource, or the present state with documents.
 

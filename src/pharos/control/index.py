@@ -142,6 +142,9 @@ class Index:
         """Take in what the store has, unless the entry is no longer the one ``seen`` before the store was asked."""
         if self._entries.get(id) is not seen:
             return
+        known = None if seen is None else seen.resource.to_json()
+        if known == (None if stored is None else stored.document):
+            return
         # The positions stay, so that changes under way are not taken for older than what was read here.
         written = seen.written if seen is not None else self._deleted.get(id, START)
         if stored is not None:

@@ -242,6 +242,7 @@ class Invoker:
             return await self._attempt(operation, input, invocation, remember)
         except _LostRace as lost:
             fault = lost.fault
+        expected = fault.document.facts.get("expected")
         # Those who lost take turns, so that under contention each of them gets through.
         turn = self._turns.setdefault(fault.document.subject or "", asyncio.Lock())
         async with turn:
@@ -250,6 +251,10 @@ class Invoker:
                     return await self._attempt(operation, input, invocation, remember)
                 except _LostRace as lost:
                     fault = lost.fault
+                    if expected is not None and expected == fault.document.facts.get("expected"):
+                        # No race: the operation insists on a revision, the caller's say, that is not the present one.
+                        raise fault from None
+                    expected = fault.document.facts.get("expected")
         raise fault.amended(lambda document: document.model_copy(update={"retry": _AGAIN}))
 
     async def _attempt(

@@ -119,7 +119,7 @@ class Kinds(Mapping[str, AnyKind]):
 
 def resource_type(kind: AnyKind) -> type[AnyResource]:
     """The envelope with the kind's spec; pydantic keeps one class per spec."""
-    return Resource[kind.spec]  # type: ignore[name-defined]
+    return cast("type[AnyResource]", Resource.__class_getitem__(kind.spec))
 
 
 def content(document: JsonObject) -> JsonObject:
