@@ -174,9 +174,9 @@ class Kind(Generic[S]):
     """A registered kind of resource.
 
     ``check`` returns the problems of a well-typed spec that its types cannot express, as ``(pointer, message)`` pairs
-    with pointers relative to the spec. ``guard`` says why ``principal`` may not turn ``before`` into ``after`` (``None``:
-    the resource does not exist before, or after); the invoker asks it about every change that any operation decides on,
-    undo and redo included, so that no way leads around it.
+    with pointers relative to the spec. ``guard`` says why ``principal`` may not turn ``before`` into ``after``
+    (``None``: the resource does not exist before, or after); the invoker asks it about every change that any operation
+    decides on, undo and redo included, so that no way leads around it.
     """
 
     name: str
