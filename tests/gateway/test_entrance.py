@@ -158,6 +158,15 @@ async def test_h47_what_is_forwarded_and_what_never_is(city: Town) -> None:
         assert "openai-beta" not in provider.requests[-1].headers
 
 
+async def test_a_name_the_client_chose_cannot_become_a_header(city: Town) -> None:
+    async with upstream(answer) as provider:
+        await prepare(city, provider.url)
+        reply = await city.ask("bot", chat("wise", **{"a\r\nset-cookie: b=c\r\n": 1, "ü": 2}))
+        assert reply.status == 200
+        assert "set-cookie" not in reply.headers
+        assert "%0D%0A" in reply.headers["x-pharos-dropped"]
+
+
 async def test_headers_of_the_provider_stay_inside(city: Town) -> None:
     async def script(exchange: object) -> None:
         await exchange.json(  # type: ignore[attr-defined]

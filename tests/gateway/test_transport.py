@@ -6,12 +6,21 @@ import asyncio
 import contextlib
 import gzip
 import socket
+import ssl
 import zlib
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from tests.gateway.upstream import Exchange, upstream
 
+from pharos.gateway.models import pool as pool_module
 from pharos.gateway.models.pool import PooledTransport
 from pharos.gateway.models.transport import TransportError, UpstreamRequest, UpstreamResponse
 
@@ -242,6 +251,56 @@ async def test_bytes_after_an_answer_end_the_connection(pools: list[PooledTransp
             assert await response.read() == b"ok"
             await response.aclose()
         assert provider.connections == 2, "the second answer is nobody's; its connection is not used again"
+
+
+def certificate(directory: Path) -> Path:
+    """A self-signed certificate for 127.0.0.1, with its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = directory / "certificate.pem"
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.write_bytes(secret + made.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+async def test_tls_trusts_whom_the_system_trusts(
+    pools: list[PooledTransport], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.json({"over": "tls"})
+
+    path = certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    async with upstream(script, tls=context) as provider:
+        pool_module._trust.cache_clear()
+        with pytest.raises(TransportError) as caught:
+            await pool_for(provider.url, pools).send(REQUEST)
+        assert caught.value.phase == "connect"
+        monkeypatch.setenv("SSL_CERT_FILE", str(path))
+        pool_module._trust.cache_clear()
+        try:
+            pool = pool_for(provider.url, pools)
+            for _ in range(2):
+                assert await whole(await pool.send(REQUEST)) == b'{"over": "tls"}'
+            assert provider.connections == 1
+        finally:
+            pool_module._trust.cache_clear()
 
 
 async def test_nothing_listens(pools: list[PooledTransport]) -> None:

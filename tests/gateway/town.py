@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from pharos.control.directory import Directory
 from pharos.control.index import Index
@@ -288,14 +290,18 @@ async def town(home: Path, *, seed: int = 1, **options: Any) -> AsyncIterator[To
 
 @asynccontextmanager
 async def serve(app: Any) -> AsyncIterator[int]:
-    """Serve an ASGI application with the city's server; yields the port."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="off", http="httptools")
-    server = uvicorn.Server(config)
-    task = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.005)
+    """Serve an ASGI application with the city's HTTP protocol; yields the port."""
+    config = uvicorn.Config(app, log_level="error", lifespan="off", http="httptools", access_log=False)
+    config.load()
+    state = ServerState()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: HttpToolsProtocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0, backlog=2048
+    )
     try:
-        yield server.servers[0].sockets[0].getsockname()[1]
+        yield server.sockets[0].getsockname()[1]
     finally:
-        server.should_exit = True
-        await task
+        server.close()
+        for connection in tuple(state.connections):
+            connection.shutdown()
+        if state.tasks:
+            await asyncio.wait(state.tasks, timeout=5)

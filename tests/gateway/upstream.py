@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -126,7 +127,7 @@ class _Reader(asyncio.StreamReader):
 
 
 @asynccontextmanager
-async def upstream(script: Script) -> AsyncIterator[Upstream]:
+async def upstream(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIterator[Upstream]:
     running = Upstream(script)
 
     def accept() -> asyncio.StreamReaderProtocol:
@@ -139,8 +140,8 @@ async def upstream(script: Script) -> AsyncIterator[Upstream]:
 
         return asyncio.StreamReaderProtocol(reader, connected)
 
-    server = await asyncio.get_running_loop().create_server(accept, "127.0.0.1", 0, backlog=2048)
-    running.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.get_running_loop().create_server(accept, "127.0.0.1", 0, backlog=2048, ssl=tls)
+    running.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield running
     finally:

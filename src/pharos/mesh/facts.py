@@ -29,7 +29,8 @@ class Usage(TypedDict, total=False):
 
 
 class PriceUsed(TypedDict):
-    """Where a cost comes from: ``source`` is ``overlay/NAME``, ``genai-prices`` or ``unpriced``."""
+    """Where a cost comes from: ``source`` is ``overlay/NAME``, ``genai-prices``, ``unpriced``, or ``reservation`` (the
+    amount that was held for a call whose end nobody saw)."""
 
     source: str
     version: str

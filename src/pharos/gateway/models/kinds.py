@@ -173,6 +173,8 @@ def _check_provider(spec: ProviderSpec) -> Sequence[tuple[str, str]]:
     problems = []
     if url.scheme not in ("http", "https") or not url.hostname:
         problems.append(("/baseUrl", "must be an absolute http or https URL"))
+    if not spec.base_url.isascii() or not spec.base_url.isprintable() or " " in spec.base_url:
+        problems.append(("/baseUrl", "must be printable ASCII without spaces"))
     if port == 0:
         problems.append(("/baseUrl", "port 0 cannot be connected to"))
     if url.username or url.password:

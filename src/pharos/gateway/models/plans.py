@@ -215,8 +215,8 @@ class Plans:
         namespace, spec = key.metadata.namespace, key.spec
         budgets: list[BudgetPlan] = []
         missing: list[ResourceId] = []
-        for name in spec.budgets:
-            id = _BUDGET.resolve(name, namespace)
+        # ``b`` and ``default/b`` may be one budget: it is charged once.
+        for id in dict.fromkeys(_BUDGET.resolve(name, namespace) for name in spec.budgets):
             budget: Resource[BudgetSpec] | None = self._index.get(BUDGET, id.name, id.namespace)
             if budget is None:
                 missing.append(id)
@@ -234,6 +234,9 @@ class Plans:
 
     def _changed(self, id: ResourceId, resource: AnyResource | None) -> None:
         if id.kind in (MODEL.name, PROVIDER.name, PRICE.name):
+            known = self._upstreams.get(id)
+            if known is not None and resource is not None and known[:2] == (resource.spec, resource.metadata.uid):
+                return  # only its status is another
             self._models.clear()
             self._overlays.clear()
             if id.kind == PROVIDER.name and resource is None:

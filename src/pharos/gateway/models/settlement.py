@@ -36,6 +36,9 @@ SETTLING = timedelta(seconds=60)
 REFUSALS_PER_SECOND = 20
 """Refused calls of one key that are recorded."""
 
+REMEMBERED = 600.0
+"""Seconds after which refusals that were left out are forgotten."""
+
 MAX_PENDING = 10_000
 """Commits kept for another try; beyond that the oldest are left to what was held for them."""
 
@@ -83,8 +86,7 @@ class Settlements:
 
     def sweep(self, now: float) -> None:
         """Forget refusals of the past."""
-        old = [key for key, (second, _, left_out) in self._refusals.items() if second < now - 60 and not left_out]
-        for key in old:
+        for key in [key for key, (second, _, _) in self._refusals.items() if second < now - REMEMBERED]:
             del self._refusals[key]
 
     async def settle_abandoned(self, before: datetime) -> int:

@@ -6,6 +6,8 @@ provider that fails first can still be replaced by another.
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from pharos.core.fault import Fault
 from pharos.gateway.models.call import Attempt, Call, Reply, UpstreamFailed
 from pharos.gateway.models.canonical import Failure, FailureClass
@@ -25,6 +27,11 @@ MAX_REFUSAL = 256 * 1024
 
 JSON = b"application/json"
 SSE = b"text/event-stream; charset=utf-8"
+
+MAX_DROPPED = 64
+"""Dropped members that are named in the answer's header."""
+
+_PLAIN = "/~*$@!'()+:=&;[]{}"
 
 _MEDIA_SSE = "text/event-stream"
 
@@ -131,5 +138,6 @@ def _headers(exchange: Exchange) -> list[tuple[bytes, bytes]]:
     dropped = exchange.dropped
     if not dropped:
         return []
-    names = ", ".join(dropped).encode("ascii", "backslashreplace")
-    return [(b"x-pharos-dropped", names[:4096])]
+    # A pointer has names in it that the client chose: as a header it must not become two.
+    names = ", ".join(quote(pointer, safe=_PLAIN) for pointer in dropped[:MAX_DROPPED])
+    return [(b"x-pharos-dropped", names.encode())]
