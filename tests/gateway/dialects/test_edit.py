@@ -167,7 +167,8 @@ def test_a_body_nested_too_deep_for_the_scanner_is_refused(dialect: Dialect) -> 
 def test_h16_reasoning_of_another_dialect_is_taken_out_of_a_messages_body() -> None:
     mine = '{"type":"thinking","thinking":"t","signature":"SIG"}'
     foreign = '{"type":"thinking","thinking":"u","signature":"pharos:openai-chat/deepseek:!"}'
-    unsigned = '{"type": "thinking", "thinking": "v", "signature": ""}'
+    # Other servers of the dialect sign nothing and want theirs back.
+    unsigned = '{"type":"thinking","thinking":"v","signature":""}'
     opaque = '{"type":"redacted_thinking","data":"pharos:gemini/pro:xyz"}'
     text = '{"type":"text","text":"a"}'
     body = (
@@ -175,7 +176,7 @@ def test_h16_reasoning_of_another_dialect_is_taken_out_of_a_messages_body() -> N
         f'{{"role":"user", "content":"x"}},{{"role":"assistant","content":[{foreign}]}}],"model":"m"}}'
     )
     assert edit(MESSAGES, body) == (
-        f'{{"messages":[ {{"role":"assistant","content":[{mine},{text}]}} ,'
+        f'{{"messages":[ {{"role":"assistant","content":[{mine},{unsigned},{text}]}} ,'
         '{"role":"user", "content":"x"},{"role":"assistant","content":[{"type":"text","text":"-"}]}],"model":"m2"}'
     )
 

@@ -48,19 +48,20 @@ class Parser:
 
     def feed(self, chunk: bytes) -> list[Frame]:
         """The frames that ``chunk`` completes. Raises ``ValueError`` for a frame over the limit or not UTF-8."""
-        # The usual upstream flushes whole frames that end with two LF: no buffer, no pattern, one split.
+        # The usual upstream flushes whole frames that end with two LF: no buffer, no pattern, no split.
         if (
             not self._buffer
             and not self._first
             and chunk.endswith(b"\n\n")
+            and chunk[0] != 0x0A
             and b"\r" not in chunk
-            and b"\n\n\n" not in chunk
-            and not chunk.startswith(b"\n")
             and len(chunk) <= self._limit
         ):
             if chunk.find(b"\n\n") == len(chunk) - 2:
-                return [_frame(chunk[:-2], chunk)]
-            return [_frame(block, block + b"\n\n") for block in chunk[:-2].split(b"\n\n")]
+                return [_simple(chunk) or _frame(chunk, chunk)]
+            if b"\n\n\n" not in chunk:
+                blocks = [block + b"\n\n" for block in chunk[:-2].split(b"\n\n")]
+                return [_simple(block) or _frame(block, block) for block in blocks]
         self._buffer += chunk
         return self._take(ended=False)
 
@@ -114,14 +115,21 @@ def encode(data: bytes, event: str = "") -> bytes:
     return b"event: %b\ndata: %b\n\n" % (event.encode(), data) if event else b"data: %b\n\n" % data
 
 
+def _simple(raw: bytes) -> Frame | None:
+    """The frame of ``raw``, which ends with two LF and has no CR, if it is of the forms that every provider sends: one
+    data line, or an event line and one data line."""
+    first = raw.find(b"\n")
+    if raw.startswith(b"data: "):
+        return Frame("", raw[6:first], raw) if first == len(raw) - 2 else None
+    if raw.startswith(b"event: ") and raw.startswith(b"data: ", first + 1):
+        second = raw.find(b"\n", first + 1)
+        if second == len(raw) - 2:
+            return Frame(raw[7:first].decode(), raw[first + 7 : second], raw)
+    return None
+
+
 def _frame(block: bytes, raw: bytes) -> Frame:
-    if b"\r" not in block:
-        if block.startswith(b"data: ") and b"\n" not in (text := block.rstrip(b"\n")):
-            return Frame("", text[6:], raw)
-        if block.startswith(b"event: "):
-            first, _, second = block.rstrip(b"\n").partition(b"\n")
-            if second.startswith(b"data: ") and b"\n" not in second:
-                return Frame(first[7:].decode(), second[6:], raw)
+    """The frame of ``block``: ``raw`` without a byte-order mark."""
     event = ""
     data: list[bytes] = []
     for line in _LINE_END.split(block):

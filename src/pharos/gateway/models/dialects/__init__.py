@@ -1,1 +1,1 @@
-"""The wire protocols of model calls, one file each."""
+"""The wire protocols of model calls, one package each."""

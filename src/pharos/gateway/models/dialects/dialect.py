@@ -1,7 +1,7 @@
 """What a dialect is: how one wire protocol asks, answers, streams and refuses.
 
-Each dialect is one package with one class that implements :class:`Dialect`. Every method is pure: no I/O, and no clock
-but the one a dialect was built with (for timestamps its wire form demands).
+Each dialect is one package with one class that implements :class:`Dialect`. No method does I/O; where a wire form
+demands a timestamp it comes from the clock the dialect was built with, and where a provider left out an id one is made.
 A dialect serves in two roles. As the *client's* it reads requests and writes answers; as the *provider's* it writes
 requests and reads answers. Where both sides speak the same dialect nothing is translated: the body is edited in place
 and the stream is only watched.

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 
-from pharos.core.wire import JsonObject
+from pharos.core.wire import Json, JsonObject
 
 _DATA_URI = re.compile(r"data:([a-zA-Z0-9.+/-]+)(?:;[a-zA-Z0-9=._-]+)*;base64,", re.ASCII)
+
+MOST_TOKENS = 1_000_000_000
+"""Tokens of one class that one answer can be believed to have; a thousand times what the largest models take."""
 
 TOOL_ERROR = "[tool error] "
 """How a failed tool call stands in a dialect without an error flag: this mark begins its text."""
@@ -39,6 +42,22 @@ def cache_lifetime(marker: JsonObject) -> str:
 def length(text: str) -> int:
     """Bytes of the text in UTF-8."""
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
+class Unbelievable(ValueError):
+    """A token count that is none."""
+
+
+def count(holder: Json, key: str) -> int | None:
+    """A token count; ``None`` if it is not told. Raises :class:`Unbelievable`: what follows from it is money."""
+    value = holder.get(key) if isinstance(holder, dict) else None
+    if value is None:
+        return None
+    if type(value) is float and value.is_integer():
+        value = int(value)
+    if type(value) is not int or not 0 <= value <= MOST_TOKENS:
+        raise Unbelievable(key)
+    return value
 
 
 def unknown(holder: JsonObject, known: frozenset[str]) -> list[str]:

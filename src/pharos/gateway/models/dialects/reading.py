@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pharos.core.fault import INVALID, Problem
+from pharos.core.fault import INVALID, Fault, Problem
 from pharos.core.wire import Json, JsonObject
 
 MAX_PROBLEMS = 32
@@ -19,6 +19,11 @@ def pointer(at: str, key: str | int) -> str:
     if isinstance(key, int):
         return f"{at}/{key}"
     return f"{at}/{key.replace('~', '~0').replace('/', '~1')}" if "~" in key or "/" in key else f"{at}/{key}"
+
+
+def refusal(at: str, message: str) -> Fault:
+    """``INVALID`` for one thing that the provider's dialect cannot express and that must not be left out."""
+    return INVALID(f"{at}: {message}", pointer=at, problems=[Problem(pointer=at, message=message)], rule=TRANSLATION)
 
 
 class Reading:

@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import orjson
 
-from pharos.core.fault import INVALID
+from pharos.core.fault import INVALID, Fault
 from pharos.core.wire import Json, JsonObject
+from pharos.gateway.models.dialects.arguments import dump
 
 Rewrite = Callable[[Json], JsonObject | None]
 """A message as it must be instead, or ``None`` to keep its bytes."""
@@ -47,7 +48,12 @@ def edited(raw: bytes, body: JsonObject, values: Mapping[str, bytes], rewrite: R
     try:
         return _scanned(raw.decode(), values, added.decode(), rewrite).encode()
     except ValueError as error:
-        raise INVALID("The body is nested too deeply.") from error
+        raise too_deep() from error
+
+
+def too_deep() -> Fault:
+    """``INVALID`` for a body whose parts cannot be stepped over or written again."""
+    return INVALID("The body is nested too deeply.", pointer="")
 
 
 def _scanned(text: str, values: Mapping[str, bytes], added: str, rewrite: Rewrite | None) -> str:
@@ -63,7 +69,7 @@ def _scanned(text: str, values: Mapping[str, bytes], added: str, rewrite: Rewrit
             for start, end in elements(text, member.start):
                 other = rewrite(orjson.loads(text[start:end]))
                 if other is not None:
-                    changes.append((start, end, orjson.dumps(other).decode()))
+                    changes.append((start, end, dump(other).decode()))
     return replaced(text, changes)
 
 
@@ -123,8 +129,8 @@ def find_string(raw: bytes, key: bytes, value: str) -> tuple[int, int] | None:
     at = raw.find(key)
     if at < 1 or raw.find(key, at + 1) >= 0 or raw[at - 1] == 0x5C:
         return None
-    # An escape can spell any letter of an ASCII key only as \\u006x or \\u007x.
-    if raw.find(b"\\u006") >= 0 or raw.find(b"\\u007") >= 0:
+    # Only an escape of this beginning can spell a letter of an ASCII key.
+    if raw.find(b"\\u00") >= 0:
         return None
     at += len(key)
     size = len(raw)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pharos.core.ids import uuid7
 from pharos.core.wire import Json, JsonObject
 from pharos.gateway.models.canonical import Answer, Finish, Text, Thinking, ToolCall
 from pharos.gateway.models.dialects.anthropic.words import FINISH_WORDS, NAME, finish, read_usage, write_usage
@@ -70,7 +71,7 @@ def write_answer(answer: Answer, model: str) -> JsonObject:
                     }
                 )
     return {
-        "id": answer.id or "msg_unnamed",
+        "id": answer.id or f"msg_{uuid7()}",
         "type": "message",
         "role": "assistant",
         "model": model,

@@ -56,14 +56,13 @@ def _has_foreign(message: Json) -> bool:
 
 
 def _is_foreign(block: Json) -> bool:
-    """Whether a block is reasoning that the service did not sign: it refuses a conversation with it, for ever."""
+    """Whether a block is reasoning that we handed out for another dialect's provider: the service did not sign it, and
+    refuses a conversation with it for ever."""
     if type(block) is not dict:
         return False
     kind = block.get("type")
-    if kind == "thinking":
-        signature = block.get("signature")
-        return not signature or (isinstance(signature, str) and is_marked(signature))
-    return kind == "redacted_thinking" and isinstance(data := block.get("data"), str) and is_marked(data)
+    proof = block.get("signature" if kind == "thinking" else "data")
+    return kind in ("thinking", "redacted_thinking") and isinstance(proof, str) and is_marked(proof)
 
 
 def _without_foreign(message: Json) -> JsonObject | None:

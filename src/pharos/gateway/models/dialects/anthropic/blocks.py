@@ -35,8 +35,9 @@ def read_blocks(
     here = f"{at}/content"
     if isinstance(content, str):
         return (Text(content, at=here),) if content else ()
-    if content is None:
-        reading.required(None, here)
+    if not isinstance(content, list):
+        reading.wrong(here, "must be a string or a list of blocks")
+        return ()
     blocks: list[Block] = []
     for block, place in reading.objects(message, "content", at):
         read = _said(block, place, request, reading) if role == "assistant" else _given(block, place, request, reading)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pharos.core.fault import INVALID, Problem
 from pharos.core.wire import Json, JsonObject
 from pharos.gateway.models.canonical import Request, Tool, ToolCall, ToolChoice
 from pharos.gateway.models.dialects.anthropic.marks import Marks
 from pharos.gateway.models.dialects.anthropic.turns import LONGEST_NAME, arrange, write_turns
 from pharos.gateway.models.dialects.anthropic.words import is_early
 from pharos.gateway.models.dialects.naming import legal
-from pharos.gateway.models.dialects.reading import TRANSLATION, pointer
+from pharos.gateway.models.dialects.reading import pointer, refusal
 from pharos.gateway.models.dialects.schemas import UnsupportedSchema, for_anthropic
 
 LEAST_BUDGET = 1_024
@@ -33,11 +32,7 @@ def write_request(request: Request, model: str, max_output: int) -> JsonObject:
     marks = Marks(request, arrangement.system, [block for _, blocks in arrangement.messages for block in blocks])
     system, messages = write_turns(request, arrangement, marks)
     if not messages:
-        raise INVALID(
-            "The provider needs at least one message of the user or the assistant that is not empty.",
-            pointer="/messages",
-            rule=TRANSLATION,
-        )
+        raise refusal("/messages", "needs at least one message of the user or the assistant that is not empty")
     if system:
         body["system"] = system
     body["messages"] = messages
@@ -121,14 +116,11 @@ def _name(request: Request, name: str) -> str:
 
 def _write_thinking(request: Request, body: JsonObject, limit: int, *, early: bool) -> bool:
     """Whether the model is told to think."""
-    config: JsonObject = {}
     if request.effort is not None and not early:
         # The dialect's weakest word.
-        config["effort"] = "low" if request.effort == "minimal" else request.effort
+        body["output_config"] = {"effort": "low" if request.effort == "minimal" else request.effort}
         if request.effort == "minimal":
             request.converted.append(request.place("effort"))
-    if config:
-        body["output_config"] = config
     if request.thinking is None:
         return False
     if request.thinking is False:
@@ -145,7 +137,7 @@ def _write_thinking(request: Request, body: JsonObject, limit: int, *, early: bo
         if budget < LEAST_BUDGET:
             request.dropped.append(request.place("thinking"))
             return False
-        request.converted.append(request.place("effort"))
+        request.converted.append(request.place("effort" if request.effort else "thinking"))
     body["thinking"] = {"type": "adaptive"} if budget is None else {"type": "enabled", "budget_tokens": budget}
     return True
 
@@ -162,12 +154,7 @@ def _write_format(request: Request, body: JsonObject) -> None:
     try:
         written, converted = for_anthropic(schema, at)
     except UnsupportedSchema as error:
-        raise INVALID(
-            f"{error.at}: {error.message}",
-            pointer=error.at,
-            problems=[Problem(pointer=error.at, message=error.message)],
-            rule=TRANSLATION,
-        ) from error
+        raise refusal(error.at, error.message) from error
     request.converted += converted
     config = body.get("output_config")
     form: JsonObject = {"format": {"type": "json_schema", "schema": written}}

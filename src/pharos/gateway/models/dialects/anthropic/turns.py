@@ -7,19 +7,17 @@ empty or only white space is left out, because the service refuses it.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from pharos.core.fault import INVALID, Problem
 from pharos.core.wire import Json, JsonObject
 from pharos.gateway.models.canonical import Block, Document, Image, Request, Text, Thinking, ToolCall, ToolResult
 from pharos.gateway.models.dialects.anthropic.marks import Marks
 from pharos.gateway.models.dialects.anthropic.words import NAME
 from pharos.gateway.models.dialects.arguments import to_object
 from pharos.gateway.models.dialects.naming import legal, legal_id
-from pharos.gateway.models.dialects.reading import TRANSLATION
+from pharos.gateway.models.dialects.reading import refusal
 
 LONGEST_NAME = 64
 
@@ -137,7 +135,7 @@ class _Writer:
         elif block.media_type.startswith("text/"):
             source = {"type": "text", "media_type": "text/plain", "data": self.decoded(block)}
         else:
-            raise _refused(block.at, f"a file of type {block.media_type[:64]} cannot be sent to this route's provider")
+            raise refusal(block.at, f"a file of type {block.media_type[:64]} cannot be sent to this route's provider")
         written: JsonObject = {"type": "document", "source": source}
         if block.name:
             written["title"] = block.name
@@ -147,8 +145,8 @@ class _Writer:
     def decoded(block: Document) -> str:
         try:
             return base64.b64decode(block.data, validate=True).decode()
-        except (binascii.Error, ValueError) as error:
-            raise _refused(block.at, "a text file must be base64 of UTF-8") from error
+        except ValueError as error:
+            raise refusal(block.at, "a text file must be base64 of UTF-8") from error
 
     def result(self, block: ToolResult) -> JsonObject:
         written: JsonObject = {"type": "tool_result", "tool_use_id": legal_id(block.id)}
@@ -162,7 +160,3 @@ class _Writer:
 def _said(parts: Sequence[Text | Image | Document]) -> list[Block]:
     """The parts of a tool result without empty text."""
     return [part for part in parts if not (isinstance(part, Text) and not part.text.strip())]
-
-
-def _refused(at: str, message: str) -> Exception:
-    return INVALID(f"{at}: {message}", pointer=at, problems=[Problem(pointer=at, message=message)], rule=TRANSLATION)

@@ -48,7 +48,7 @@ class MessagesWatcher:
 
     def see(self, frame: Frame) -> Seen:
         """Look at one frame. Raises ``ValueError`` where it is not an event of the dialect."""
-        if not frame.data:
+        if not frame.data or self._complete:
             return _NOTHING
         data = orjson.loads(frame.data)
         if type(data) is not dict:

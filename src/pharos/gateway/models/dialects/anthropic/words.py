@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from pharos.core.wire import Json, JsonObject
 from pharos.gateway.models.canonical import Finish
+from pharos.gateway.models.dialects.parts import Unbelievable, count
 from pharos.mesh.facts import Usage
 
 NAME = "anthropic"
@@ -51,26 +52,33 @@ def finish(word: Json) -> tuple[Finish, str]:
 
 
 def read_usage(value: Json) -> Usage | None:
-    """Token counts by price class; ``None`` if there are none.
+    """Token counts by price class; ``None`` if there are none, or none that can be believed.
 
     ``input_tokens`` excludes what was read from and written to the cache, ``output_tokens`` includes thinking. A write
     whose lifetime is not told has the default one, five minutes.
     """
     if not isinstance(value, dict):
         return None
-    given, generated = _count(value, "input_tokens"), _count(value, "output_tokens")
+    try:
+        return _read_usage(value)
+    except Unbelievable:
+        return None
+
+
+def _read_usage(value: JsonObject) -> Usage | None:
+    given, generated = count(value, "input_tokens"), count(value, "output_tokens")
     if given is None and generated is None:
         return None
     given, generated = given or 0, generated or 0
-    read = _count(value, "cache_read_input_tokens") or 0
+    read = count(value, "cache_read_input_tokens") or 0
     split = value.get("cache_creation")
-    long, short = _count(split, "ephemeral_1h_input_tokens") or 0, _count(split, "ephemeral_5m_input_tokens") or 0
-    written = _count(value, "cache_creation_input_tokens")
+    long, short = count(split, "ephemeral_1h_input_tokens") or 0, count(split, "ephemeral_5m_input_tokens") or 0
+    written = count(value, "cache_creation_input_tokens")
     if written is not None:
         # The total is what later frames bring up to date; the split may stand still at the first one's.
         long = min(long, written)
         short = written - long
-    thinking = min(_count(value.get("output_tokens_details"), "thinking_tokens") or 0, generated)
+    thinking = min(count(value.get("output_tokens_details"), "thinking_tokens") or 0, generated)
     usage = Usage(input=given, output=generated - thinking)
     if read:
         usage["cacheRead"] = read
@@ -114,11 +122,6 @@ def merged(start: JsonObject, later: Json) -> JsonObject:
         if value := later.get(key):
             usage[key] = value
     return usage
-
-
-def _count(holder: Json, key: str) -> int | None:
-    value = holder.get(key) if isinstance(holder, dict) else None
-    return value if type(value) is int and value >= 0 else None
 
 
 def is_early(model: str) -> bool:

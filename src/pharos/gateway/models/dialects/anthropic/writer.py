@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import orjson
 
+from pharos.core.ids import uuid7
 from pharos.core.wire import JsonObject
 from pharos.gateway.models.canonical import (
     BlockEnded,
@@ -78,7 +79,7 @@ class MessagesWriter:
         usage = {**write_usage(known), "output_tokens": max(known.get("output", 0), 1)}
         usage.pop("output_tokens_details", None)
         message: JsonObject = {
-            "id": event.id or "msg_unnamed",
+            "id": event.id or f"msg_{uuid7()}",
             "type": "message",
             "role": "assistant",
             "model": self._model,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from pharos.core.ids import uuid7
 from pharos.core.wire import Json, JsonObject
 from pharos.gateway.models.canonical import Answer, Finish, Text, Thinking, ToolCall
 from pharos.gateway.models.dialects.naming import origin_of
@@ -85,7 +86,7 @@ def write_answer(answer: Answer, model: str, clock: Callable[[], float]) -> Json
         **native_finish(answer.finish, answer.finish_raw),
     }
     body: JsonObject = {
-        "id": answer.id or "chatcmpl-unnamed",
+        "id": answer.id or f"chatcmpl-{uuid7()}",
         "object": "chat.completion",
         "created": int(clock()),
         "model": model,
@@ -111,8 +112,8 @@ def content_text(content: Json) -> str:
 
 
 def call_id(answer_id: str, index: int) -> str:
-    """The id of a tool call whose server gave none: the same whenever the same answer is read."""
-    return f"call_{index}_{answer_id}"[:40]
+    """The id of a tool call whose server gave none: the same whenever the same answer is read, if that has an id."""
+    return f"call_{index}_{answer_id or uuid7().replace('-', '')}"[:40]
 
 
 def string(holder: JsonObject, key: str) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import orjson
 
 from pharos.core.wire import Json, JsonObject
+from pharos.gateway.models.dialects.arguments import dump
 from pharos.gateway.models.dialects.dialect import Ask, Edits
-from pharos.gateway.models.dialects.openai_chat.reasoning import without_ours
+from pharos.gateway.models.dialects.openai_chat.reasoning import has_ours, without_ours
 from pharos.gateway.models.dialects.openai_chat.words import output_limit
 from pharos.gateway.models.dialects.reading import Reading
-from pharos.gateway.models.dialects.splice import edited
+from pharos.gateway.models.dialects.splice import edited, too_deep
 
 
 def ask(body: JsonObject) -> Ask:
@@ -52,8 +53,12 @@ def edit(raw: bytes, body: JsonObject, edits: Edits) -> bytes:
     if edits.ask_usage:
         options = body.get("stream_options")
         kept = options if isinstance(options, dict) else {}
-        values["stream_options"] = orjson.dumps({**kept, "include_usage": True})
-    foreign = b"reasoning_details" in raw
+        try:
+            values["stream_options"] = dump({**kept, "include_usage": True})
+        except ValueError as error:
+            raise too_deep() from error
+    messages = body.get("messages")
+    foreign = isinstance(messages, list) and any(map(has_ours, messages))
     return edited(raw, body, values, without_ours if foreign else None)
 
 

@@ -100,6 +100,9 @@ def _parts(message: JsonObject, at: str, request: Request, reading: Reading) -> 
         return ()
     if isinstance(content, str):
         return (Text(content, at=here),) if content else ()
+    if not isinstance(content, list):
+        reading.wrong(here, "must be a string or a list of parts")
+        return ()
     blocks = []
     for part, place in reading.objects(message, "content", at):
         block = _part(part, place, request, reading)

@@ -52,15 +52,19 @@ def detail(thinking: Thinking, index: int) -> JsonObject:
     return {"type": "reasoning.text", "text": thinking.text, "signature": thinking.signature, **common}
 
 
-def without_ours(message: Json) -> JsonObject | None:
-    """The message without reasoning that this gateway handed out for another dialect's provider; ``None`` if it has
-    none of that."""
-    if not isinstance(message, dict) or not isinstance(details := message.get("reasoning_details"), list):
-        return None
-    if not any(
+def has_ours(message: Json) -> bool:
+    """Whether a message carries reasoning that this gateway handed out for another dialect's provider."""
+    if type(message) is not dict or type(details := message.get("reasoning_details")) is not list:
+        return False
+    return any(
         isinstance(part, dict) and isinstance(form := part.get("format"), str) and form.startswith(_OURS)
         for part in details
-    ):
+    )
+
+
+def without_ours(message: Json) -> JsonObject | None:
+    """The message without such reasoning; ``None`` if it has none."""
+    if not isinstance(message, dict) or not has_ours(message):
         return None
     return {k: v for k, v in message.items() if k not in ("reasoning_details", "reasoning_content", "reasoning")}
 

@@ -53,7 +53,7 @@ class _Writer:
 
     def assistant(self, blocks: Sequence[Block]) -> JsonObject:
         message: JsonObject = {"role": "assistant"}
-        texts = [block for block in blocks if isinstance(block, Text)]
+        texts = [block for block in blocks if isinstance(block, Text) and block.text]
         calls: list[Json] = [self.call(block) for block in blocks if isinstance(block, ToolCall)]
         if texts or not calls:
             message["content"] = self.content(texts, glue="")

@@ -49,7 +49,7 @@ class ChatWatcher:
     def see(self, frame: Frame) -> Seen:
         """Look at one frame. Raises ``ValueError`` where it is not a chunk."""
         data = frame.data
-        if not data:
+        if not data or self._complete:
             return _NOTHING
         if data.startswith(b"[DONE]"):
             # Servers that end their stream properly after an error still have not answered.

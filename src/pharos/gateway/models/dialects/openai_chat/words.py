@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from pharos.core.wire import Json, JsonObject
 from pharos.gateway.models.canonical import Finish
+from pharos.gateway.models.dialects.parts import Unbelievable, count
 from pharos.mesh.facts import Usage
 
 NAME = "openai-chat"
@@ -68,7 +69,7 @@ def finish(word: Json, *, tools: bool, refused: bool) -> tuple[Finish, str]:
 
 
 def read_usage(value: Json) -> Usage | None:
-    """Token counts by price class; ``None`` if there are none.
+    """Token counts by price class; ``None`` if there are none, or none that can be believed.
 
     ``prompt_tokens`` includes what was read from and written to the cache, ``completion_tokens`` includes reasoning.
     Some compatible servers count one or both apart. Where their parts exceed the whole, or where ``total_tokens`` is
@@ -76,23 +77,30 @@ def read_usage(value: Json) -> Usage | None:
     """
     if not isinstance(value, dict):
         return None
-    prompt, completion = _count(value, "prompt_tokens"), _count(value, "completion_tokens")
+    try:
+        return _read_usage(value)
+    except Unbelievable:
+        return None
+
+
+def _read_usage(value: JsonObject) -> Usage | None:
+    prompt, completion = count(value, "prompt_tokens"), count(value, "completion_tokens")
     if prompt is None and completion is None:
         return None
     prompt, completion = prompt or 0, completion or 0
     prompt_details, completion_details = value.get("prompt_tokens_details"), value.get("completion_tokens_details")
-    cached = _count(prompt_details, "cached_tokens")
+    cached = count(prompt_details, "cached_tokens")
     if cached is None:
-        cached = _count(value, "prompt_cache_hit_tokens") or 0
-    written = _count(prompt_details, "cache_write_tokens") or 0
-    reasoning = _count(completion_details, "reasoning_tokens") or 0
+        cached = count(value, "prompt_cache_hit_tokens") or 0
+    written = count(prompt_details, "cache_write_tokens") or 0
+    reasoning = count(completion_details, "reasoning_tokens") or 0
     if cached + written <= prompt:
         prompt -= cached + written
         whole = prompt + cached + written
     else:
         whole = prompt
     apart = reasoning > completion or (
-        reasoning > 0 and _count(value, "total_tokens") == whole + completion + reasoning
+        reasoning > 0 and count(value, "total_tokens") == whole + completion + reasoning
     )
     usage = Usage(input=prompt, output=completion if apart else completion - reasoning)
     if cached:
@@ -122,8 +130,3 @@ def write_usage(usage: Usage) -> JsonObject:
         "prompt_tokens_details": prompt_details,
         "completion_tokens_details": {"reasoning_tokens": reasoning},
     }
-
-
-def _count(holder: Json, key: str) -> int | None:
-    value = holder.get(key) if isinstance(holder, dict) else None
-    return value if type(value) is int and value >= 0 else None

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import orjson
 
+from pharos.core.ids import uuid7
 from pharos.core.wire import JsonObject
 from pharos.gateway.models.canonical import (
     BlockEnded,
@@ -34,7 +35,7 @@ class ChatWriter:
         self._model = model
         self._wants_usage = wants_usage
         self._created = int(clock())
-        self._id = "chatcmpl-unnamed"
+        self._id = ""
         self._origin = ""
         self._kind = ""
         self._call = -1
@@ -55,7 +56,7 @@ class ChatWriter:
             case BlockEnded():
                 return self._block_end(event)
             case Started():
-                self._id = event.id or self._id
+                self._id = event.id or f"chatcmpl-{uuid7()}"
                 self._origin = origin_of(event.dialect, event.model)
                 return self._chunk({"role": "assistant", "content": "", "refusal": None})
             case Finished():
