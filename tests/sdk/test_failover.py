@@ -6,6 +6,8 @@ import asyncio
 from decimal import Decimal
 from typing import Any
 
+import anthropic
+import openai
 import pytest
 from tests.sdk.clients import OpenAIClient, Question
 
@@ -36,24 +38,30 @@ async def test_a_provider_is_killed_mid_run(
     assert {(row["provider"], row["fault"]) for row in lost} == {(first, "UPSTREAM_UNREACHABLE")}
 
 
+BEGUN = "{text: a b c d, pace: {perTokenMs: 60000}}"
+SILENT = "{text: a b c d, pace: {firstTokenMs: 60000}}"
+
+
 @paths
 async def test_a_provider_is_killed_while_many_stream(
     found: Any, client: Any, model: str, first: str, second: str
 ) -> None:
     """Streams that have begun are told; the others are answered by whoever is left. Money is settled exactly."""
-    town = await found(HERE, **{first: "rules: [{answer: {text: a b c d, pace: {firstTokenMs: 200, perTokenMs: 50}}}]"})
+    town = await found(HERE, **{first: f"rules: [{{answers: [{', '.join([BEGUN, SILENT] * 4)}]}}]"})
     speaker = client(town)
     asking = [asyncio.create_task(speaker.ask(model, ASK, stream=True)) for _ in range(8)]
     await getattr(town, first).received.wait_for(lambda record: record.number == 8)
     await town.kill(first)
     answers = await asyncio.gather(*asking, return_exceptions=True)
     texts = [answer.text for answer in answers if not isinstance(answer, BaseException)]
-    assert set(texts) <= {"I am here"}
-    assert texts
-    purse = await town.purse()
-    rows = await town.ledger()
+    assert set(texts) == {"I am here"}
+    assert len(texts) >= 4
+    for error in (answer for answer in answers if isinstance(answer, BaseException)):
+        assert isinstance(error, openai.APIError | anthropic.APIError)
+    purse, rows = await town.purse(), await town.ledger()
     assert Decimal(purse["reserved"]) == 0
     assert Decimal(purse["settled"]) == sum(Decimal(row["cost"]) for row in rows)
+    assert len([row for row in rows if row["outcome"] == "ok"]) == len(texts)
 
 
 @paths

@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import uvicorn
@@ -127,9 +127,15 @@ def run(
     """
     script = load_script(script_path) if script_path is not None else None
     listener = bind(host, port)
+
+    def tell(line: str) -> None:
+        # Whoever reads the lines may stop reading; requests are answered all the same.
+        with suppress(BrokenPipeError):
+            say(line)
+
     with listener:
-        simulator = Simulator(script, watch=None if quiet else lambda record: say(_line(record)))
-        asyncio.run(_until_told(simulator, listener, say))
+        simulator = Simulator(script, watch=None if quiet else lambda record: tell(_line(record)))
+        asyncio.run(_until_told(simulator, listener, tell))
     return 0
 
 
