@@ -22,7 +22,9 @@ class Lamp(Spec):
     colour: str = "white"
 
 
-def lamp(name: str, colour: str = "white", *, namespace: str = "default", kind: str = "Lamp", **labels: str) -> Resource[Lamp]:
+def lamp(
+    name: str, colour: str = "white", *, namespace: str = "default", kind: str = "Lamp", **labels: str
+) -> Resource[Lamp]:
     """A resource."""
     metadata = Metadata(name=name, namespace=namespace, labels=labels)
     return Resource[Lamp](kind=kind, metadata=metadata, spec=Lamp(colour=colour))
@@ -107,7 +109,9 @@ class Tally:
             assert isinstance(n, int)
             parameters = {"topic": e.event.topic, "n": n * self.factor}
             if view.query("SELECT 1 FROM tally WHERE topic = :topic", {"topic": e.event.topic}):
-                view.execute("UPDATE tally SET events = events + 1, total = total + :n WHERE topic = :topic", parameters)
+                view.execute(
+                    "UPDATE tally SET events = events + 1, total = total + :n WHERE topic = :topic", parameters
+                )
             else:
                 view.execute("INSERT INTO tally VALUES (:topic, 1, :n)", parameters)
 

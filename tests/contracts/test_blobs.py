@@ -55,7 +55,15 @@ async def test_empty(store: Store) -> None:
 async def test_ranges(store: Store) -> None:
     data = bytes(range(256)) * 4096
     digest = await store.blobs.put(data)
-    for start, end in [(0, None), (0, 0), (10, 20), (1_000_000, None), (255_999, 600_001), (2_000_000, None), (5, 2**40)]:
+    for start, end in [
+        (0, None),
+        (0, 0),
+        (10, 20),
+        (1_000_000, None),
+        (255_999, 600_001),
+        (2_000_000, None),
+        (5, 2**40),
+    ]:
         assert await read(store, digest, start, end) == data[start:end]
     for start, end in [(-1, None), (5, 4)]:
         with refused(INVALID):

@@ -9,6 +9,7 @@ import pytest
 from tests.contracts.conftest import Open
 from tests.contracts.samples import event, lamp, lamp_id, numbers, recorded, refused
 
+from pharos.core.fault import Fault
 from pharos.core.operation import Put
 from pharos.store.faults import COUNTER_EXHAUSTED, IDEMPOTENCY_RACE, POSITION_CONFLICT, STORAGE_FAILED
 from pharos.store.ports import Append, Hold, Remember, Remembered, Reserve, Settle, Store
@@ -63,7 +64,7 @@ async def test_commits_at_the_same_time_do_not_share_their_fate(store: Store) ->
         bad = Append(event("other"), expected_sequence=99) if n % 3 == 0 else Append(event("fine", n=n))
         try:
             await store.commit(Append(event("all", n=n)), Reserve(f"r{n}", (Hold("c", "w", 1, 1000),), {}), bad)
-        except Exception:
+        except Fault:
             return False
         return True
 
@@ -153,7 +154,11 @@ async def test_a_closed_store_says_so(store: Store) -> None:
     await store.close()
     await store.close()
     assert len(await asyncio.gather(*taken)) == 50
-    for call in (lambda: store.commit(Append(event())), lambda: store.log.read("a"), lambda: store.views.query("SELECT 1")):
+    for call in (
+        lambda: store.commit(Append(event())),
+        lambda: store.log.read("a"),
+        lambda: store.views.query("SELECT 1"),
+    ):
         with refused(STORAGE_FAILED):
             await call()
 

@@ -63,8 +63,11 @@ async def test_the_limit_is_the_callers(store: Store) -> None:
 async def test_windows_and_counters_are_apart(store: Store) -> None:
     await store.commit(reserve("a", 100), reserve("b", 100, window="next"), reserve("c", 100, counter="tokens"))
     assert await store.counters.read([("tokens", "w"), ("money", "next"), ("none", "w"), ("money", "w")]) == [
-        Count("tokens", "w", 0, 100), Count("money", "next", 0, 100), Count("none", "w", 0, 0), Count("money", "w", 0, 100),
-    ]  # fmt: skip
+        Count("tokens", "w", 0, 100),
+        Count("money", "next", 0, 100),
+        Count("none", "w", 0, 0),
+        Count("money", "w", 0, 100),
+    ]
     assert await store.counters.read([]) == []
     assert len(await store.counters.read([("money", "w")] * 2)) == 2
 

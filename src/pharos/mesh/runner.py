@@ -74,6 +74,8 @@ class ProjectionRunner:
         tasks = [asyncio.create_task(self._watch(), name="projections")]
         for name, entry in self._followed.items():
             tasks.append(asyncio.create_task(self._follow(entry), name=f"projection {name}"))
+        for task in tasks:
+            task.add_done_callback(_report)
         try:
             yield
         finally:
@@ -182,6 +184,12 @@ class ProjectionRunner:
             exc_info=error,
         )
         _tell(entry)
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    """These tasks end by being cancelled; any other end is said, because views then stand still."""
+    if not task.cancelled():
+        logger.error("the task %r ended", task.get_name(), exc_info=task.exception())
 
 
 def _tell(entry: _Followed) -> None:

@@ -10,7 +10,8 @@ import apsw
 from pharos.core.event import Recorded
 from pharos.store.faults import POSITION_CONFLICT
 from pharos.store.ports import Append
-from pharos.store.sqlite.codec import dump, dump_event, load_event, to_position
+from pharos.store.sqlite.codec import dump, dump_event, from_position, load_event, to_position
+from pharos.store.sqlite.hub import Published
 from pharos.store.sqlite.journal import Journal
 from pharos.store.sqlite.refusal import Refusal
 from pharos.store.sqlite.rows import integer, select
@@ -38,27 +39,23 @@ class LogStage:
     def __init__(self, connection: apsw.Connection, journal: Journal) -> None:
         self._connection = connection
         self._journal = journal
-        self._last = {
-            "position": integer(connection, "SELECT max(position) FROM events"),
-            "topic": integer(connection, "SELECT max(id) FROM topics"),
-        }
+        self._head = integer(connection, "SELECT max(position) FROM events")
+        self._last_topic = integer(connection, "SELECT max(id) FROM topics")
         self._ends: dict[str, tuple[int, int]] = {}
         """Topic name -> (its row id, its last sequence)."""
-        self._topics: dict[str, tuple[int, str, int, int]] = {}
-        self._events: list[tuple[int, int, int, str, str]] = []
-        self._keys: dict[tuple[int, str], int] = {}
-        self.recorded: list[Recorded] = []
-        """The events staged since the last transaction, for those who follow the log."""
-
-    @property
-    def sizes(self) -> list[int]:
-        """The stored sizes of :attr:`recorded`, in characters."""
-        return [len(row[4]) for row in self._events]
+        self._staged: list[tuple[Recorded, int, str]] = []
+        """(event, its topic's row id, its stored form). The positions follow from the places in this list."""
+        self._new_topics: list[str] = []
+        self._keys: dict[tuple[int, str], Recorded] = {}
 
     @property
     def head(self) -> int:
-        """The position of the newest event."""
-        return self._last["position"]
+        """The position of the newest event in the database."""
+        return self._head
+
+    def staged(self) -> list[Published]:
+        """The events since the last transaction, for those who follow the log."""
+        return [(recorded, len(body)) for recorded, _, body in self._staged]
 
     def foresee(self, names: Iterable[str]) -> None:
         """Look up the ends of all topics that a group of commits will write to, in one query."""
@@ -90,20 +87,15 @@ class LogStage:
                 facts={"topic": name, "expected": command.expected_sequence, "sequence": sequence},
             )
         journal = self._journal
-        last = self._last
         if not topic:
-            topic = last["topic"] + 1
-            journal.put(last, "topic", topic)
+            topic = self._last_topic + len(self._new_topics) + 1
+            journal.add(self._new_topics, name)
         sequence += 1
-        position = last["position"] + 1
-        recorded = Recorded(event, to_position(position), sequence)
-        journal.put(last, "position", position)
+        recorded = Recorded(event, to_position(self._head + len(self._staged) + 1), sequence)
         journal.put(self._ends, name, (topic, sequence))
-        journal.put(self._topics, name, (topic, name, sequence, position))
-        journal.add(self._events, (position, topic, sequence, event.type, body))
-        journal.add(self.recorded, recorded)
+        journal.add(self._staged, (recorded, topic, body))
         if key is not None:
-            journal.put(self._keys, (topic, key), position)
+            journal.put(self._keys, (topic, key), recorded)
         return recorded
 
     def _end(self, name: str) -> tuple[int, int]:
@@ -113,8 +105,8 @@ class LogStage:
 
     def _earlier(self, topic: int, name: str, key: str) -> Recorded | None:
         """What the first append with this key recorded."""
-        if (position := self._keys.get((topic, key))) is not None:
-            return self.recorded[position - self._events[0][0]]
+        if (staged := self._keys.get((topic, key))) is not None:
+            return staged
         found = select(
             self._connection,
             "SELECT position, sequence, type, body FROM append_keys JOIN events USING (position) "
@@ -127,23 +119,34 @@ class LogStage:
 
     def statements(self) -> Iterator[Statement]:
         """Topics with their new ends, events, and the keys of those that had one."""
-        if not self._events:
+        if not self._staged:
             return
+        head = self._head
+        events = [
+            (position, topic, recorded.sequence, recorded.event.type, body)
+            for position, (recorded, topic, body) in enumerate(self._staged, head + 1)
+        ]
+        ends = {
+            topic: (topic, recorded.event.topic, recorded.sequence, position)
+            for position, (recorded, topic, _) in enumerate(self._staged, head + 1)
+        }
         yield from insert(
             "INSERT INTO topics",
-            list(self._topics.values()),
+            list(ends.values()),
             "ON CONFLICT (id) DO UPDATE SET sequence = excluded.sequence, last = excluded.last",
         )
-        yield from insert("INSERT INTO events", self._events)
+        yield from insert("INSERT INTO events", events)
         if self._keys:
-            yield from insert("INSERT INTO append_keys", [(*key, at) for key, at in self._keys.items()])
+            keys = [(*key, from_position(recorded.position)) for key, recorded in self._keys.items()]
+            yield from insert("INSERT INTO append_keys", keys)
 
     def committed(self) -> None:
         """Keep the memory bounded."""
-        self._topics.clear()
-        self._events.clear()
+        self._head += len(self._staged)
+        self._last_topic += len(self._new_topics)
+        self._staged.clear()
+        self._new_topics.clear()
         self._keys.clear()
-        self.recorded = []
         if len(self._ends) > _CACHED_TOPICS:
             for name in list(islice(self._ends, _CACHED_TOPICS // 2)):
                 del self._ends[name]

@@ -10,14 +10,15 @@ import apsw
 
 logger = logging.getLogger(__name__)
 
-SOFT_PAGES = 2_000
-"""Pages the write-ahead log grows by before they are moved (8 MB)."""
+SOFT_PAGES = 4_000
+"""Pages the write-ahead log grows by before they are moved (16 MB)."""
 
 HARD_PAGES = 20_000
-"""Pages at which the writer itself moves what is left (80 MB).
+"""Pages from which on the writer itself moves what is left (80 MB).
 
 SQLite starts the write-ahead log anew only when nothing in it is left to move, which under steady writing no other
-thread ever reaches; the writer does, by not writing meanwhile.
+thread ever reaches; the writer does, by not writing meanwhile. It waits for the end of a round of the other thread, so
+that little is left.
 """
 
 
@@ -29,8 +30,12 @@ class Checkpointer:
 
     def __init__(self, path: Path, writer: apsw.Connection) -> None:
         self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        # A connection that has read nothing does not know of the write-ahead log, and would move nothing.
+        self._connection.execute("PRAGMA schema_version").fetchall()
         self._seen = 0
         self._next = SOFT_PAGES
+        self._ended = False
+        """A round of the other thread has ended since the last transaction."""
         self._due = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="pharos-checkpoint", daemon=True)
@@ -48,12 +53,12 @@ class Checkpointer:
         if pages < self._seen:
             self._next = SOFT_PAGES
         self._seen = pages
-        if pages >= self._next:
+        ended, self._ended = self._ended, False
+        if ended and pages >= HARD_PAGES:
+            _checkpoint(writer)
+        elif pages >= self._next:
             self._next = pages + SOFT_PAGES
-            if pages >= HARD_PAGES:
-                _checkpoint(writer)
-            else:
-                self._due.set()
+            self._due.set()
         return apsw.SQLITE_OK
 
     def _run(self) -> None:
@@ -61,6 +66,7 @@ class Checkpointer:
             self._due.wait()
             self._due.clear()
             _checkpoint(self._connection)
+            self._ended = True
         self._connection.close()
 
 

@@ -31,7 +31,6 @@ from pharos.store.sqlite.log import SqliteLog
 from pharos.store.sqlite.readers import Readers
 from pharos.store.sqlite.remembering import RememberStage, find_remembered, prepare_remember
 from pharos.store.sqlite.schema import CITY, VIEWS, open_writer
-from pharos.store.sqlite.stage import Origin
 from pharos.store.sqlite.views import SqliteViews
 from pharos.store.sqlite.writer import Handle, Prepare, Writer
 
@@ -121,7 +120,7 @@ class SqliteStore:
 
     async def commit(self, *commands: Command, operation_id: str = "", principal: str = "") -> Sequence[Result]:
         """All commands or none, in a transaction shared with other callers."""
-        return await self._writer.commit(commands, Origin(operation_id, principal))
+        return await self._writer.commit(commands, operation_id, principal)
 
     async def remembered(self, scope: str, key: str) -> Remembered | None:
         """The live record of an idempotency key."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,25 +24,17 @@ DEADLINE = 30.0
 """Seconds after which a read is interrupted and fails with ``TIMEOUT``."""
 
 
-class _Read:
-    """One read, and the connection it holds while it runs, so that it can be interrupted and no other read is."""
+_STEPS = 100_000
+"""Steps of SQLite's machine (about a millisecond) between two looks at whether a read is still wanted."""
 
-    __slots__ = ("_connection", "_lock", "abandoned")
+
+class _Read:
+    """One read. The reading thread looks at the flag: SQLite's own interrupt is lost if it comes before the start."""
+
+    __slots__ = ("abandoned",)
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._connection: apsw.Connection | None = None
         self.abandoned = False
-
-    def holds(self, connection: apsw.Connection | None) -> None:
-        with self._lock:
-            self._connection = connection
-
-    def abandon(self) -> None:
-        with self._lock:
-            self.abandoned = True
-            if self._connection is not None:
-                self._connection.interrupt()
 
 
 class Readers:
@@ -74,18 +65,17 @@ class Readers:
             raise TIMEOUT(f"A read did not end within {deadline:g} s.") from error
         finally:
             self._waiting -= 1
-            read.abandon()
+            read.abandoned = True
 
     def _run(self, query: Callable[[apsw.Connection], T], read: _Read) -> T:
         connection = self._free.pop()
         try:
-            read.holds(connection)
             if read.abandoned:
                 raise TimeoutError
+            connection.set_progress_handler(lambda: read.abandoned, _STEPS)
             with storage_failures("Reading failed"):
                 return query(connection)
         finally:
-            read.holds(None)
             self._free.append(connection)
 
     async def close(self) -> None:

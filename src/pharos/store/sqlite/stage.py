@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Protocol
 
 from pharos.store.ports import Result
 from pharos.store.sqlite.statements import Statement
 
 
-@dataclass(slots=True)
 class Origin:
     """Where a commit comes from, for the history, and when the writer took it (microseconds since 1970)."""
 
-    operation_id: str
-    principal: str
-    time: int = 0
+    __slots__ = ("operation_id", "principal", "time")
+
+    def __init__(self, operation_id: str, principal: str) -> None:
+        self.operation_id = operation_id
+        self.principal = principal
+        self.time = 0
 
 
 class Handler(Protocol):

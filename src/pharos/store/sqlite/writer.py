@@ -42,15 +42,18 @@ Step = tuple[Handle, Command, object]
 Outcome = Sequence[Result] | Refusal
 
 
-class Request:
+class Request(Origin):
     """One caller's commit."""
 
-    __slots__ = ("future", "origin", "steps")
+    __slots__ = ("future", "steps")
 
-    def __init__(self, future: asyncio.Future[Sequence[Result]], steps: list[Step], origin: Origin) -> None:
+    def __init__(
+        self, future: asyncio.Future[Sequence[Result]], steps: list[Step], operation_id: str, principal: str
+    ) -> None:
         self.future = future
         self.steps = steps
-        self.origin = origin
+        self.operation_id = operation_id
+        self.principal = principal
 
 
 class Writer:
@@ -88,7 +91,7 @@ class Writer:
 
     # On the event loop.
 
-    async def commit(self, commands: Sequence[Command], origin: Origin) -> Sequence[Result]:
+    async def commit(self, commands: Sequence[Command], operation_id: str, principal: str) -> Sequence[Result]:
         """Hand the commands to the writer and wait for what becomes of them."""
         handlers = self._handlers
         steps: list[Step] = []
@@ -104,7 +107,7 @@ class Writer:
             raise STORAGE_FAILED("The store is closed.")
         future: asyncio.Future[Sequence[Result]] = loop.create_future()
         self._waiting += 1
-        self._queue.put(Request(future, steps, origin))
+        self._queue.put(Request(future, steps, operation_id, principal))
         if not self._waking:
             # At the end of this turn of the loop: the commits of all who are ready now go in one group.
             self._waking = True
@@ -196,10 +199,9 @@ class Writer:
             time = now()
             for request in group:
                 mark = journal.mark()
-                origin = request.origin
-                origin.time = time
+                request.time = time
                 try:
-                    results = [handle(command, payload, origin) for handle, command, payload in request.steps]
+                    results = [handle(command, payload, request) for handle, command, payload in request.steps]
                 except Refusal as refusal:
                     journal.undo(mark)
                     outcomes.append((request, refusal))
@@ -218,7 +220,7 @@ class Writer:
                 return [(group[0], defect)]
             logger.warning("a group of %d commits failed by a defect in one of them: %r", len(group), error)
             return [outcome for request in group for outcome in self._transact([request], events)]
-        events.extend(zip(self._log.recorded, self._log.sizes, strict=True))
+        events.extend(self._log.staged())
         for stage in self._stages:
             stage.committed()
         journal.forget()
