@@ -83,6 +83,8 @@ def test_totals_re_add_through_both(usage: Usage) -> None:
          {"input": 10, "cacheRead": 40, "output": 5}),
         # Numbers that are none.
         ({"prompt_tokens": -4, "completion_tokens": 5}, {"input": 0, "output": 5}),
+        ({"prompt_tokens": 4, "completion_tokens": 10**12}, None),
+        ({"prompt_tokens": 4.0, "completion_tokens": 5}, {"input": 4, "output": 5}),
         ({"prompt_tokens": 4, "completion_tokens": 5, "prompt_tokens_details": None}, {"input": 4, "output": 5}),
         ({"prompt_tokens": "4"}, None),
         ({}, None),

@@ -8,7 +8,7 @@ from pharos.core.wire import Json, JsonObject
 
 _DATA_URI = re.compile(r"data:([a-zA-Z0-9.+/-]+)(?:;[a-zA-Z0-9=._-]+)*;base64,", re.ASCII)
 
-MOST_TOKENS = 1_000_000_000
+MOST_TOKENS = 10_000_000_000
 """Tokens of one class that one answer can be believed to have; a thousand times what the largest models take."""
 
 TOOL_ERROR = "[tool error] "
@@ -45,7 +45,7 @@ def length(text: str) -> int:
 
 
 class Unbelievable(ValueError):
-    """A token count that is none."""
+    """A token count that no answer can have."""
 
 
 def count(holder: Json, key: str) -> int | None:

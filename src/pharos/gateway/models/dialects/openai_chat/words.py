@@ -99,9 +99,7 @@ def _read_usage(value: JsonObject) -> Usage | None:
         whole = prompt + cached + written
     else:
         whole = prompt
-    apart = reasoning > completion or (
-        reasoning > 0 and count(value, "total_tokens") == whole + completion + reasoning
-    )
+    apart = reasoning > completion or (reasoning > 0 and count(value, "total_tokens") == whole + completion + reasoning)
     usage = Usage(input=prompt, output=completion if apart else completion - reasoning)
     if cached:
         usage["cacheRead"] = cached
