@@ -99,8 +99,9 @@ def _attached(parts: list[Json]) -> int:
 def unpriceable(body: JsonObject) -> str:
     """What in the request costs money that no token count shows, or an empty string.
 
-    Tools that the provider runs are billed by use and bring input nobody can foresee; audio has prices of its own; a
-    conversation that the provider kept is billed again as input, and only its newest part is in the request.
+    Tools that the provider runs are billed by use and bring input nobody can foresee; audio has prices of its own, and
+    so has the choice of a region; a conversation that the provider kept is billed again as input, and only its newest
+    part is in the request.
     """
     tools = body.get("tools")
     if isinstance(tools, list):
@@ -114,9 +115,20 @@ def unpriceable(body: JsonObject) -> str:
     for name in ("web_search_options", "mcp_servers"):
         if body.get(name):
             return name
+    if body.get("inference_geo") not in (None, "", "global"):
+        return "inference_geo"
     modalities = body.get("modalities")
     if isinstance(modalities, list) and "audio" in modalities:
         return "audio output"
+    return ""
+
+
+def tier_of(body: JsonObject) -> str:
+    """The service tier that is asked for: OpenAI's ``service_tier``, or the one that Anthropic calls ``speed``."""
+    for name in ("speed", "service_tier"):
+        tier = body.get(name)
+        if isinstance(tier, str) and tier != "standard":
+            return tier[:64]
     return ""
 
 
@@ -125,12 +137,19 @@ def estimate_tokens(size: int) -> int:
     return -(-size // BYTES_PER_TOKEN)
 
 
-def estimated_usage(reported: Usage | None, request_bytes: int, output_bytes: int) -> Usage:
-    """Usage of a call whose end nobody saw: what was reported until then, the rest from the bytes that passed."""
+def estimated_usage(
+    reported: Usage | None, request_bytes: int, output_bytes: int, most_output: int | None = None
+) -> Usage:
+    """Usage of a call whose end nobody saw: what was reported until then, the rest from the bytes that passed.
+
+    ``most_output``: the output limit that was sent, which the provider kept to, however few bytes a token had.
+    """
     usage: Usage = reported.copy() if reported is not None else {}
     if not any(name in usage for name in ("input", "cacheRead", "cacheWrite5m", "cacheWrite1h")):
         usage["input"] = estimate_tokens(request_bytes)
     seen = estimate_tokens(output_bytes)
+    if most_output is not None:
+        seen = min(seen, most_output)
     if seen > usage.get("output", 0) + usage.get("reasoning", 0):
         usage["output"] = seen - usage.get("reasoning", 0)
     usage["estimated"] = True

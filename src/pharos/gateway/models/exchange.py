@@ -34,6 +34,7 @@ from pharos.gateway.models.transport import Headers
 from pharos.mesh.facts import Usage
 
 _TIER = re.compile(rb'"service_tier"\s*:\s*"([a-z_]{1,32})"')
+_SPEED = re.compile(rb'"speed"\s*:\s*"([a-z_]{1,32})"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,30 +157,37 @@ class Diagonal:
         if usage is None:
             dialect.read_answer(body)  # an answer without numbers must at least be an answer
         tier = ""
-        if self._call.tier and (found := _TIER.search(raw)) is not None:
+        if (pattern := _tier_pattern(self._call)) is not None and (found := pattern.search(raw)) is not None:
             tier = found[1].decode()
         return Whole(raw, usage, model, tier)
 
     def flow(self) -> Flow:
-        return _Watched(self._dialect, self._hide, watch_tier=bool(self._call.tier))
+        return _Watched(self._dialect, self._hide, _tier_pattern(self._call))
+
+
+def _tier_pattern(call: Call) -> re.Pattern[bytes] | None:
+    """Finds the service tier that was served, where one was asked for, under the name by which it was."""
+    if not call.tier:
+        return None
+    return _SPEED if "speed" in call.body else _TIER
 
 
 class _Watched:
     """A stream that passes as it is. See :class:`Flow`."""
 
-    __slots__ = ("_parser", "_watch_tier", "_watcher", "complete", "content", "failure", "tier")
+    __slots__ = ("_parser", "_tier_pattern", "_watcher", "complete", "content", "failure", "tier")
 
-    def __init__(self, dialect: Dialect, hide_usage: bool, *, watch_tier: bool) -> None:
+    def __init__(self, dialect: Dialect, hide_usage: bool, tier_pattern: re.Pattern[bytes] | None) -> None:
         self._parser = Parser()
         self._watcher = dialect.watcher(hide_usage)
-        self._watch_tier = watch_tier
+        self._tier_pattern = tier_pattern
         self.content = False
         self.complete = False
         self.failure: Failure | None = None
         self.tier = ""
 
     def feed(self, chunk: bytes) -> bytes:
-        if self._watch_tier and (found := _TIER.search(chunk)) is not None:
+        if self._tier_pattern is not None and (found := self._tier_pattern.search(chunk)) is not None:
             self.tier = found[1].decode()
         out = []
         see = self._watcher.see

@@ -114,7 +114,10 @@ class Line:
         """
         if not self._request_bytes or self.status >= 300:
             return None
-        return estimated_usage(self._reported, self._request_bytes, self._output_bytes)
+        call = self._call
+        limited = call.bounds.set_output is not None or call.ask.max_output is not None
+        most = call.bounds.output_tokens if limited else None
+        return estimated_usage(self._reported, min(self._request_bytes, len(call.raw)), self._output_bytes, most)
 
     async def aclose(self) -> None:
         """Give the connection back, or stop the request at the provider. Idempotent."""

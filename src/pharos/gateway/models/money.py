@@ -18,6 +18,9 @@ from pharos.store.ports import Hold, Reserve, Settle, Store
 
 TOTAL = "total"
 
+MOST_HELD = 2**62
+"""Billionths; more is held as this much. No budget has so much room: its limit is below ten to the eighteenth."""
+
 
 @dataclass(frozen=True, slots=True)
 class BudgetPlan:
@@ -88,7 +91,8 @@ class Purse:
         self._store = store
         self._call = call
         self._note = note
-        self._reservations: list[str] = []
+        self._reservations: dict[str, int] = {}
+        """What each holds on every budget."""
         self.budgets = budgets
         self.held = 0
         """Billionths held on each budget."""
@@ -101,20 +105,28 @@ class Purse:
         """
         number = len(self._reservations)
         id = self._call if number == 0 else f"{self._call}/{number + 1}"
+        amount = min(amount, MOST_HELD)
         holds = tuple(Hold(b.counter, window_name(b.window, now), amount, b.limit) for b in self.budgets)
-        self._reservations.append(id)
+        self._reservations[id] = amount
         try:
             await self._store.commit(Reserve(id, holds, self._note))
         except Fault:  # refused: nothing is held
-            self._reservations.remove(id)
+            del self._reservations[id]
             raise
         self.held += amount
 
     def settle(self, cost: int) -> list[Settle]:
-        """The commands that end all holds, with ``cost`` billionths as the truth. For one commit, once."""
-        reservations, self._reservations = self._reservations, []
+        """The commands that end all holds, with ``cost`` billionths as the truth. For one commit, once.
+
+        Each reservation pays up to what it held, because they may be in different windows, and each window had room for
+        its own. What goes beyond all of them is the last one's.
+        """
+        reservations, self._reservations = self._reservations, {}
         self.held = 0
-        return [
-            Settle(id, {budget.counter: cost if number == 0 else 0 for budget in self.budgets})
-            for number, id in enumerate(reservations)
-        ]
+        commands = []
+        last = len(reservations) - 1
+        for number, (id, held) in enumerate(reservations.items()):
+            share = cost if number == last else min(cost, held)
+            cost -= share
+            commands.append(Settle(id, {budget.counter: share for budget in self.budgets}))
+        return commands

@@ -26,6 +26,9 @@ from pharos.mesh.facts import PriceUsed, Usage
 NANOS = 1_000_000_000
 """Billionths in one currency unit."""
 
+MOST_COST = 10_000_000 * NANOS - 1
+"""The most that an attempt is recorded to cost. No attempt costs ten million; sums of such would leave 64 bits."""
+
 _PER_MILLION = NANOS // 1_000_000
 _ZERO = Decimal(0)
 _PROVIDER = Ref("Provider")
@@ -100,7 +103,7 @@ class Rates:
             total += write_1h * self.cache_write_1h.at(prompt)
         if reasoning:
             total += reasoning * self.reasoning.at(prompt)
-        return int(total.to_integral_value(ROUND_HALF_EVEN))
+        return min(int(total.to_integral_value(ROUND_HALF_EVEN)), MOST_COST)
 
     def ceiling(self, input_tokens: int, output_tokens: int) -> int:
         """The most that a call within these bounds can cost, in billionths, rounded up.
@@ -151,7 +154,8 @@ class PriceList:
         until = datetime.max.replace(tzinfo=UTC)
         rates = None
         if info is not None:
-            context = {"service_tier": tier} if tier else None
+            # The list knows OpenAI's service tiers by one name, and Anthropic's by another.
+            context = {"service_tier": tier, "speed": tier} if tier else None
             rates = _from_list(info.get_prices(now, context), self._version)
             until = _until(info, now)
         if len(self._rates) >= 10_000:  # a bound, not a policy: models × providers of one city stay far below

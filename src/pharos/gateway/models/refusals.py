@@ -21,6 +21,9 @@ MAX_MESSAGE = 500
 
 _CENTS = Decimal("0.01")
 
+_HIGHEST_LIMIT = 900_000_000 * NANOS
+"""Billionths; a budget cannot be raised much beyond (``kinds.Money`` has nine digits before the point)."""
+
 _CODES: Mapping[FailureClass, FaultCode] = {
     FailureClass.RATE_LIMITED: faults.UPSTREAM_RATE_LIMITED,
     FailureClass.OVERLOADED: faults.UPSTREAM_OVERLOADED,
@@ -91,7 +94,11 @@ async def budget_exceeded(store: Store, budgets: Sequence[BudgetPlan], amount: i
         causes=causes,
         facts={"budgets": facts, "windowEnds": ends.isoformat() if ends is not None else None},
         retry=Retry.AFTER_FIX if short else Retry.SAME_REQUEST,
-        fixes=[_raise(budget, count, amount, alone=len(short) == 1) for budget, count in short],
+        fixes=[
+            _raise(budget, count, amount, alone=len(short) == 1)
+            for budget, count in short
+            if count.settled + count.reserved + amount < _HIGHEST_LIMIT
+        ],
     )
 
 

@@ -18,11 +18,12 @@ from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from pharos.core.event import Event
-from pharos.core.fault import Fault
+from pharos.core.fault import OVERLOADED, TIMEOUT, Fault
 from pharos.core.ids import uuid7
 from pharos.core.wire import JsonObject
 from pharos.gateway.models.prices import decimal_text
 from pharos.mesh import facts
+from pharos.store.faults import STORAGE_FAILED
 from pharos.store.ports import Append, Command, Reservation, Settle, Store
 
 _log = logging.getLogger(__name__)
@@ -43,6 +44,9 @@ MAX_PENDING = 10_000
 """Commits kept for another try; beyond that the oldest are left to what was held for them."""
 
 BATCH = 200
+
+_AGAIN = frozenset({STORAGE_FAILED.code, OVERLOADED.code, TIMEOUT.code})
+"""Refusals that say something of the moment and nothing of what was to be committed."""
 
 
 class Settlements:
@@ -89,17 +93,20 @@ class Settlements:
         for key in [key for key, (second, _, _) in self._refusals.items() if second < now - REMEMBERED]:
             del self._refusals[key]
 
-    async def settle_abandoned(self, before: datetime) -> int:
-        """Settle reservations made before a moment that no call under way owns; returns how many calls they were of."""
+    async def settle_abandoned(self, before: datetime | None) -> int:
+        """Settle reservations made before a moment (``None``: all) that no call under way owns; returns how many calls
+        they were of."""
         await self._settle_pending()
         settled = 0
         while True:
-            limit = BATCH + len(self._under_way) + len(self._pending)
+            # Noted before the look: a call that ends during it has settled what the look still shows as open.
+            owned = self._under_way | self._pending.keys()
+            limit = BATCH + len(owned)
             found = await self._store.counters.open_reservations(before=before, limit=limit)
             calls: dict[str, list[Reservation]] = {}
             for reservation in found:
                 call = reservation.note.get("call", "")
-                if call and call not in self._under_way and call not in self._pending:
+                if call and call not in owned:
                     calls.setdefault(call, []).append(reservation)
             for call, reservations in calls.items():
                 await self._store.commit(*_unknown(call, reservations))
@@ -110,7 +117,8 @@ class Settlements:
     @asynccontextmanager
     async def service(self) -> AsyncIterator[None]:
         """Settle what a former process left behind, then look again from time to time."""
-        settled = await self.settle_abandoned(datetime.now(UTC))
+        # All of them, whatever time they bear: the clock may have been set back since.
+        settled = await self.settle_abandoned(None)
         if settled:
             _log.warning("settled %d calls that a former process left open, at the amounts held for them", settled)
         task = asyncio.create_task(self._look(), name="pharos-settlements")
@@ -134,7 +142,13 @@ class Settlements:
     async def _settle_pending(self) -> None:
         for call in list(self._pending):
             commands = self._pending[call]
-            await self._store.commit(*commands)
+            try:
+                await self._store.commit(*commands)
+            except Fault as fault:
+                if fault.code in _AGAIN:
+                    raise
+                # It will never be made as it is: what was held for the call is left to be settled instead.
+                _log.error("the settlement of call %s is refused (%s)", call, fault.code)
             self._pending.pop(call, None)
 
 

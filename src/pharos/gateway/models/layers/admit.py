@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 
 from pharos.core.fault import Fault
-from pharos.gateway.models.bounds import bounds_of, unpriceable
+from pharos.gateway.models.bounds import bounds_of, tier_of, unpriceable
 from pharos.gateway.models.call import Call, Next, Reply
 from pharos.gateway.models.faults import BUDGET_MISSING, MODEL_NOT_FOUND, RATE_LIMITED
 from pharos.gateway.models.limits import Meters, Refusal
@@ -38,8 +38,7 @@ class Admit:
         model = call.model = self._model(call, key, resource.metadata.namespace)
         call.deadline = call.started + model.spec.deadline_ms / 1000
         call.bounds = bounds_of(call.raw, call.body, call.ask, model.spec, capped=bool(key.budgets))
-        tier = call.body.get("service_tier")
-        call.tier = tier if isinstance(tier, str) else ""
+        call.tier = tier_of(call.body)
         if key.missing:
             names = ", ".join(map(str, key.missing))
             raise BUDGET_MISSING(f"The key is charged to {names}, which does not exist.", subject=str(key.missing[0]))

@@ -77,7 +77,9 @@ class AttemptLayer:
                         raise refused
                     causes.append(Cause(message=f"{target.label} was not asked: {refused.document.detail}"))
                     break
-                call.attempts.append(Attempt(len(call.attempts) + 1, target, target.rates(call.started_at)))
+                # Until the provider says which tier it served, it is the one that was asked for.
+                rates = target.rates(call.started_at, call.tier)
+                call.attempts.append(Attempt(len(call.attempts) + 1, target, rates))
                 try:
                     return await next(call)
                 except UpstreamFailed as error:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import orjson
 
-from pharos.core.fault import INVALID, Problem
+from pharos.core.fault import INVALID, Fault, Problem
+from pharos.core.wire import Json
 from pharos.gateway.models.call import Call, Next, Reply
 
 SESSION_HEADER = b"x-pharos-session"
@@ -26,6 +29,7 @@ class Understand:
             raise INVALID(
                 f"The body is not JSON: {where}.", pointer="", problems=[Problem(pointer="", message=where)]
             ) from None
+        _refuse_ambiguous(raw, body)
         if type(body) is not dict:
             raise INVALID(
                 "The body must be a JSON object.",
@@ -36,3 +40,38 @@ class Understand:
         call.ask = ask = call.dialect.ask(body)
         call.session = call.header(SESSION_HEADER) or (ask.user if "session" in ask.user else "")
         return await next(call)
+
+
+def _refuse_ambiguous(raw: bytes, body: Json) -> None:
+    """Refuse a body in which a key stands twice in one object: here the last counts, at a provider maybe the first, and
+    what is not seen is neither limited nor paid for. Refuse one that is nested deeper than it could be written again.
+
+    A repeated key takes at least two quotes with it, so the text written from what was read has fewer of them. Only an
+    escaped quote (``\\u0022``) could make up for that; then, and where the numbers differ, every object is looked at.
+    """
+    try:
+        written = orjson.dumps(body)
+    except orjson.JSONEncodeError:
+        raise _invalid("is nested too deeply") from None
+    if raw.count(b'"') == written.count(b'"') and b"\\u0022" not in raw:
+        return
+    try:
+        json.loads(raw, object_pairs_hook=_once, parse_int=str, parse_float=str)
+    except _Repeated as error:
+        raise _invalid(f"has the key {str(error)[:64]!r} twice in one object") from None
+
+
+class _Repeated(Exception):
+    """A key that stands twice in one object."""
+
+
+def _once(pairs: list[tuple[str, object]]) -> None:
+    seen = set()
+    for key, _ in pairs:
+        if key in seen:
+            raise _Repeated(key)
+        seen.add(key)
+
+
+def _invalid(what: str) -> Fault:
+    return INVALID(f"The body {what}.", pointer="", problems=[Problem(pointer="", message=what)])
