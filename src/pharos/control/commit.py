@@ -78,9 +78,12 @@ class Committer:
         remember: Remember | None,
     ) -> None:
         """Bring it all about, or nothing of it. Raises ``CONFLICT``, ``POSITION_CONFLICT``, ``IDEMPOTENCY_RACE``."""
-        # Between this check and the note of what is under way nothing else runs, so no other commit slips between.
+        if clashing := self._clashing(steps):
+            # It would lose in the store, or leave a reference without its target: lose it here, and decide anew.
+            await asyncio.wait(clashing)
+            raise _conflict(steps[0].id)
+        # From here to the note of what is under way nothing else runs, so no other commit slips between.
         self._check(decision, steps, invocation)
-        self._refuse_overtaken(steps)
         await self._owned(steps, self._commit(decision, steps, record, invocation, remember))
 
     async def observe(self, *changes: SetStatus, invocation: Invocation) -> None:
@@ -91,11 +94,7 @@ class Committer:
 
     async def refresh(self, decision: Decision[Any]) -> None:
         """After a conflict: bring the index to what the store has of the resources that a decision is about."""
-        ids = {change.resource.id if isinstance(change, Put) else change.id for change in decision.changes}
-        others = [task for task, (steps, _) in self._under_way.items() if any(step.id in ids for step in steps)]
-        if others:
-            await asyncio.wait(others)
-        for id in ids:
+        for id in {change.resource.id if isinstance(change, Put) else change.id for change in decision.changes}:
             seen = self._index.entry(id)
             self._index.refresh(id, seen, await self._store.catalog.get(id))
 
@@ -164,18 +163,16 @@ class Committer:
         resource = self._index.find(id)
         return resource is not None and resource.metadata.revision == revision
 
-    def _refuse_overtaken(self, steps: Sequence[Step]) -> None:
-        """A change of what is being changed at this moment would lose in the store: lose it here, and decide anew."""
-        arriving = [step for others, _ in self._under_way.values() for step in others]
-        if not arriving:
-            return
+    def _clashing(self, steps: Sequence[Step]) -> list[asyncio.Task[None]]:
+        """Commits under way that change what these steps change, or refer to what they remove."""
         mine = {step.id for step in steps if not isinstance(step.change, SetStatus)}
         removed = {step.id for step in steps if isinstance(step.change, Delete)}
-        for other in arriving:
-            clash = other.id in mine and not isinstance(other.change, SetStatus)
-            refers = other.after is not None and any(r.target in removed for r in references(other.after))
-            if clash or refers:
-                raise _conflict(other.id)
+
+        def clashes(other: Step) -> bool:
+            changes = other.id in mine and not isinstance(other.change, SetStatus)
+            return changes or (other.after is not None and any(r.target in removed for r in references(other.after)))
+
+        return [task for task, (others, _) in self._under_way.items() if any(clashes(other) for other in others)]
 
     async def _owned(self, steps: Sequence[Step], commit: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(commit)
