@@ -49,13 +49,14 @@ class Unbelievable(ValueError):
 
 
 def count(holder: Json, key: str) -> int | None:
-    """A token count; ``None`` if it is not told. Raises :class:`Unbelievable`: what follows from it is money."""
+    """A token count; ``None`` if it is not told, or what is told is none. Raises :class:`Unbelievable` for one beyond
+    all measure: what follows from it is money."""
     value = holder.get(key) if isinstance(holder, dict) else None
-    if value is None:
-        return None
     if type(value) is float and value.is_integer():
         value = int(value)
-    if type(value) is not int or not 0 <= value <= MOST_TOKENS:
+    if type(value) is not int or value < 0:
+        return None
+    if value > MOST_TOKENS:
         raise Unbelievable(key)
     return value
 
