@@ -202,6 +202,22 @@ async def test_model_lists(city: Town) -> None:
         assert bad.json["type"] == "error"
 
 
+async def test_models_of_another_namespace(city: Town) -> None:
+    async with upstream(answer) as provider:
+        await city.apply(
+            document("Provider", "acme", {"dialect": "openai-chat", "baseUrl": f"{provider.url}/v1"}, namespace="lab"),
+            document("Model", "fast", {"targets": [{"provider": "acme", "model": "m"}]}, namespace="lab"),
+        )
+        await city.key("bot", models=["*", "lab/fast"])
+        await city.key("home", models=["*"])
+        assert [m["id"] for m in (await city.ask("bot", b"", "/v1/models", "GET")).json["data"]] == ["lab/fast"]
+        assert (await city.ask("bot", b"", "/v1/models/lab/fast", "GET")).json["id"] == "lab/fast"
+        assert (await city.ask("bot", chat("lab/fast"))).status == 200
+        # ``*`` is every model of the key's own namespace.
+        assert (await city.ask("home", chat("lab/fast"))).status == 404
+        assert (await city.ask("home", b"", "/v1/models", "GET")).json["data"] == []
+
+
 async def test_a_defect_shows_nothing_of_itself(city: Town, monkeypatch: pytest.MonkeyPatch, caplog: object) -> None:
     async with upstream(answer) as provider:
         await prepare(city, provider.url)

@@ -197,7 +197,7 @@ class _Client:
         """Send a stream, each chunk as it comes. A client that stops reading stops the provider; one that leaves, too,
         unless the provider is to be read to its end."""
         call, send, watchdog = self.call, self._send, self._watchdog
-        headers.append((b"cache-control", b"no-cache"))
+        headers += ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
         try:
             await send({"type": "http.response.start", "status": reply.status, "headers": headers})
             async for chunk in body:

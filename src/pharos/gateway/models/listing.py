@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Protocol
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs
 
 import orjson
 
@@ -32,7 +32,8 @@ PATH = "/v1/models"
 MOST = 1_000
 """Models on one page, for both dialects."""
 
-Models = Sequence[Resource[ModelSpec]]
+Models = Sequence[tuple[str, Resource[ModelSpec]]]
+"""Models by the name under which the key may ask for them."""
 
 
 class Identify(Protocol):
@@ -60,8 +61,9 @@ class Listing:
             identity = self._identify(headers)
             principal = identity.principal
             authorise(identity)
-            models = tuple(self._plans.allowed(identity.key))
-            name = unquote(scope["path"]).removeprefix(PATH).strip("/")
+            home = principal.namespace
+            models = [(_name(model, home), model) for model in self._plans.allowed(identity.key)]
+            name = scope["path"].removeprefix(PATH).strip("/")
             reply = _ok(_one(models, name, anthropic) if name else _list(models, scope, anthropic))
         except Fault as fault:
             dialect = self._anthropic if anthropic else self._openai
@@ -77,24 +79,30 @@ def _ok(body: JsonObject) -> Reply:
     return Reply(200, b"application/json", orjson.dumps(body))
 
 
+def _name(model: Resource[ModelSpec], home: str) -> str:
+    """A model of another namespace than the key's is asked for as ``namespace/name``."""
+    metadata = model.metadata
+    return metadata.name if metadata.namespace == home else f"{metadata.namespace}/{metadata.name}"
+
+
 def _one(models: Models, name: str, anthropic: bool) -> JsonObject:
-    for model in models:
-        if model.metadata.name == name:
-            return _entry(model, anthropic)
+    for known, model in models:
+        if known == name:
+            return _entry(known, model, anthropic)
     raise MODEL_NOT_FOUND(f"There is no model {name[:256]!r} that this key may use.")
 
 
 def _list(models: Models, scope: Scope, anthropic: bool) -> JsonObject:
     if not anthropic:
-        data: list[Json] = [_entry(model, anthropic) for model in models]
+        data: list[Json] = [_entry(name, model, anthropic) for name, model in models]
         return {"object": "list", "data": data}
     page, more = _page(models, scope)
-    entries: list[Json] = [_entry(model, anthropic) for model in page]
+    entries: list[Json] = [_entry(name, model, anthropic) for name, model in page]
     return {
         "data": entries,
         "has_more": more,
-        "first_id": page[0].metadata.name if page else None,
-        "last_id": page[-1].metadata.name if page else None,
+        "first_id": page[0][0] if page else None,
+        "last_id": page[-1][0] if page else None,
     }
 
 
@@ -106,7 +114,7 @@ def _page(models: Models, scope: Scope) -> tuple[Models, bool]:
         message = f"must be a number from 1 to {MOST}"
         raise INVALID(f"limit {message}.", pointer="/limit", problems=[Problem(pointer="/limit", message=message)])
     limit = int(text)
-    names = [model.metadata.name for model in models]
+    names = [name for name, _ in models]
     if before := query.get("before_id"):
         end = names.index(before) if before in names else 0
         return models[max(end - limit, 0) : end], end > limit
@@ -115,8 +123,7 @@ def _page(models: Models, scope: Scope) -> tuple[Models, bool]:
     return models[start : start + limit], start + limit < len(models)
 
 
-def _entry(model: Resource[ModelSpec], anthropic: bool) -> JsonObject:
-    name = model.metadata.name
+def _entry(name: str, model: Resource[ModelSpec], anthropic: bool) -> JsonObject:
     created = model.metadata.created_at or datetime.fromtimestamp(0, UTC)
     if anthropic:
         stamp = created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
