@@ -49,17 +49,11 @@ class Parser:
     def feed(self, chunk: bytes) -> list[Frame]:
         """The frames that ``chunk`` completes. Raises ``ValueError`` for a frame over the limit or not UTF-8."""
         # The usual upstream flushes whole frames that end with two LF: no buffer, no pattern, no split.
-        if (
-            not self._buffer
-            and not self._first
-            and chunk.endswith(b"\n\n")
-            and chunk[0] != 0x0A
-            and b"\r" not in chunk
-            and len(chunk) <= self._limit
-        ):
-            if chunk.find(b"\n\n") == len(chunk) - 2:
+        size = len(chunk)
+        if not self._buffer and not self._first and 2 < size <= self._limit and b"\r" not in chunk and chunk[0] != 0x0A:
+            if chunk.find(b"\n\n") == size - 2:
                 return [_simple(chunk) or _frame(chunk, chunk)]
-            if b"\n\n\n" not in chunk:
+            if chunk.endswith(b"\n\n") and b"\n\n\n" not in chunk:
                 blocks = [block + b"\n\n" for block in chunk[:-2].split(b"\n\n")]
                 return [_simple(block) or _frame(block, block) for block in blocks]
         self._buffer += chunk

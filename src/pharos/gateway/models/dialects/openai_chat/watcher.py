@@ -51,7 +51,7 @@ class ChatWatcher:
         data = frame.data
         if not data or self._complete:
             return _NOTHING
-        if data.startswith(b"[DONE]"):
+        if data[0] == 0x5B and data.startswith(b"[DONE]"):
             # Servers that end their stream properly after an error still have not answered.
             self._complete = not self._failed
             return _DONE
