@@ -24,6 +24,10 @@ from pharos.store.faults import COUNTER_EXHAUSTED
 from pharos.store.ports import Store
 
 
+LONGEST_REST = 60.0
+"""Seconds a target is left alone at most because it asked us to wait; after that it is asked whether it still does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What to do after a failure of some class."""
@@ -91,7 +95,7 @@ class AttemptLayer:
                 if call.gone or not (policy.again or policy.next):
                     raise _refuse(call, failure, target, causes)
                 if failure.retry_after and failure.cls in (FailureClass.RATE_LIMITED, FailureClass.OVERLOADED):
-                    target.resting_until = time.monotonic() + failure.retry_after
+                    target.resting_until = time.monotonic() + min(failure.retry_after, LONGEST_REST)
                 if failure.code == REUSED and number == 1:
                     tries += 1  # the request was not taken up: this was no attempt at the model
                     continue
