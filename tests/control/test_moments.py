@@ -82,7 +82,8 @@ async def test_infra_34_a_watch_begins_before_what_is_under_way(city: Town, held
     held.before.set()
     slow = asyncio.create_task(city.apply(note("slow")))
     await until_committed(city, "slow")
-    await city.apply(note("quick"))
+    await city.apply(note("quick"), note("gone"))
+    await city.call("catalog.delete", kind="Note", name="gone")
     async with aclosing(city.invoker.stream("catalog.watch", {}, ADMIN)) as items:  # type: ignore[type-var]
         first = [await anext(items), await anext(items)]
         assert [item["type"] for item in first] == ["listed", "synced"]
@@ -93,7 +94,7 @@ async def test_infra_34_a_watch_begins_before_what_is_under_way(city: Town, held
         await slow
         await city.apply(note("last"))
         last = await anext(items)
-        assert last["resource"] == "Note/default/last", "what was in the list is not told again"
+        assert last["resource"] == "Note/default/last", "what the list knew is not told again"
 
 
 async def test_infra_3_the_first_caller_left_before_its_commit_landed(city: Town, held: Held) -> None:
