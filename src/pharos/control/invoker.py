@@ -159,16 +159,18 @@ class Invoker:
     async def decide(self, call: Call, invocation: Invocation) -> Decision[Wire]:
         """What a write would decide, for an operation that carries it out as part of its own decision.
 
-        The caller's own rights count. The decision's ``reversibility`` is filled in, so that it can be handed on as it
-        is.
+        The caller's own rights count. The decision's ``reversibility`` and ``permission`` are filled in, so that it can
+        be handed on as it is.
         """
         operation = self._admit(call.operation, call.arguments, invocation.principal)
         if operation.effect is Effect.READ:
             raise invalid([Problem(pointer="/operation", message=f"{call.operation} is not a write.")])
         decision = await self._decision(operation, _input(operation, call.arguments), invocation)
-        if decision.reversibility is not None:
-            return decision
-        return replace(decision, reversibility=operation.reversibility)
+        return replace(
+            decision,
+            reversibility=decision.reversibility or operation.reversibility,
+            permission=decision.permission or operation.permission,
+        )
 
     async def observe(self, *changes: SetStatus, principal: Principal = SYSTEM) -> None:
         """Record what the city observed of resources. Raises ``CONFLICT`` or ``NOT_FOUND``."""

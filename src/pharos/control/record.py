@@ -71,8 +71,6 @@ class Reversal(Decision[O]):
 
     root: str = ""
     reverses: str = ""
-    permission: str | None = None
-    """What ``root`` required."""
     tolerates: frozenset[tuple[ResourceId, int]] = frozenset()
     """Revisions of resources whose references may dangle again, as they did before."""
 
@@ -109,7 +107,7 @@ def completed(
         time=invocation.time,
         effect=operation.effect,
         reversibility=decision.reversibility or operation.reversibility,
-        permission=reversal.permission if reversal else operation.permission,
+        permission=decision.permission or operation.permission,
         inverse=decision.inverse,
         input=given if len(orjson.dumps(given)) <= LONGEST_INPUT else None,
         changes=changes,

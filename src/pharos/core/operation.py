@@ -112,8 +112,9 @@ class Decision(Generic[O]):
 
     ``inverse`` is given where the inverse is another operation (``compensating``); changes to resources carry their
     exact inverse by themselves. ``replayable`` is false where the output holds a secret that is shown once: a repeated
-    call with the same idempotency key is then refused instead of answered. ``reversibility`` is given where it is not
-    the operation's own, because the decision carries out another operation's. ``expects`` names, for topics whose
+    call with the same idempotency key is then refused instead of answered. ``reversibility`` and
+    ``permission`` (required to do it, and to undo it) are given where they are not the operation's own, because the
+    decision carries out another operation's. ``expects`` names, for topics whose
     events the decision was made from, the sequence their last event must still have (0: none); if one has moved on,
     the decision is made anew.
     """
@@ -124,6 +125,7 @@ class Decision(Generic[O]):
     inverse: Call | None = None
     replayable: bool = True
     reversibility: Reversibility | None = None
+    permission: str | None = None
     expects: Mapping[str, int] = field(default_factory=dict)
 
 

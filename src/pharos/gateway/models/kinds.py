@@ -13,8 +13,14 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from pharos.core.resource import Kind, Ref, Spec
+from pharos.core.fault import FORBIDDEN, Fault
+from pharos.core.principal import Principal
+from pharos.core.resource import Kind, Ref, Resource, Spec
 from pharos.core.wire import Wire
+
+ENTRUST = "providers.entrust"
+"""Permission to say which secret is sent where. Separate from ``catalog.write``: a file or variable of this machine,
+sent to an address of one's choice, is read."""
 
 DialectName = Literal["openai-chat", "anthropic"]
 
@@ -196,7 +202,26 @@ def _check_model(spec: ModelSpec) -> Sequence[tuple[str, str]]:
     return problems
 
 
-PROVIDER = Kind("Provider", ProviderSpec, "A place where models are served.", check=_check_provider)
+def _guard_provider(
+    principal: Principal, before: Resource[ProviderSpec] | None, after: Resource[ProviderSpec] | None
+) -> Fault | None:
+    """Which secret of this machine goes to which address is decided by who holds :data:`ENTRUST`."""
+    if after is None or after.spec.api_key is None or principal.may(ENTRUST):
+        return None
+    if before is not None and (before.spec.api_key, before.spec.base_url) == (after.spec.api_key, after.spec.base_url):
+        return None
+    return FORBIDDEN(
+        f"A provider is given a secret, or its secret another address, with the permission {ENTRUST}.",
+        rule="models/entrust",
+        subject=str(after.id),
+        pointer="/spec/apiKey",
+        required_permission=ENTRUST,
+    )
+
+
+PROVIDER = Kind(
+    "Provider", ProviderSpec, "A place where models are served.", check=_check_provider, guard=_guard_provider
+)
 MODEL = Kind("Model", ModelSpec, "A name clients use for a model, and who serves it.", check=_check_model)
 BUDGET = Kind("Budget", BudgetSpec, "A hard limit on money in a window of time.")
 PRICE = Kind("Price", PriceSpec, "A price of our own, before the public price list.")

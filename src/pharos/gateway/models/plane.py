@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 
 from pharos.control.index import Index
+from pharos.core.fault import Fault
 from pharos.core.operation import operations_of
 from pharos.core.plane import Plane, Route
 from pharos.gateway.models.conditions import Conditions, Observe
@@ -50,7 +51,15 @@ def models_plane(
     ``transport`` are for tests.
     """
     prices = PriceList()
-    plans = Plans(index, DIALECTS, transport or _pooled, prices)
+
+    def opens_city(secret: str) -> bool:
+        try:
+            authenticate(secret)
+        except Fault:
+            return False
+        return True
+
+    plans = Plans(index, DIALECTS, transport or _pooled, prices, opens_city)
     meters = Meters()
     settlements = Settlements(store)
     caller = Authenticate(authenticate, plans)

@@ -113,8 +113,10 @@ class Plans:
         dialects: Mapping[str, Dialect],
         transport: Callable[[ProviderSpec], Transport],
         prices: PriceList,
+        opens_city: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._index = index
+        self._opens_city = opens_city
         self._dialects = dialects
         self._transport = transport
         self._prices = prices
@@ -167,7 +169,7 @@ class Plans:
             return known[2]
         dialect = self._dialects[resource.spec.dialect]
         # The connections of the one before are not closed here: calls that use them go on to their end.
-        upstream = Upstream(resource, dialect, self._transport(resource.spec))
+        upstream = Upstream(resource, dialect, self._transport(resource.spec), self._opens_city)
         self._upstreams[id] = (resource.spec, resource.metadata.uid, upstream)
         return upstream
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -73,9 +74,16 @@ class Upstream:
     """A provider that can be called.
 
     ``active`` counts the requests under way; ``begin`` and ``end`` keep it, one of each for each attempt.
+    ``opens_city``: whether a secret is good for this very city; such a one is never sent, wherever it was read.
     """
 
-    def __init__(self, resource: Resource[ProviderSpec], dialect: Dialect, transport: Transport) -> None:
+    def __init__(
+        self,
+        resource: Resource[ProviderSpec],
+        dialect: Dialect,
+        transport: Transport,
+        opens_city: Callable[[str], bool] = lambda _: False,
+    ) -> None:
         spec = resource.spec
         self.id = resource.id
         self.name = resource.metadata.name
@@ -91,6 +99,7 @@ class Upstream:
         self.active = 0
         self._secret = Secret(spec.api_key) if spec.api_key is not None else None
         self._credentials: tuple[str, Headers] | None = None
+        self._opens_city = opens_city
 
     @property
     def full(self) -> bool:
@@ -103,6 +112,8 @@ class Upstream:
         value = "" if self._secret is None else await self._secret.value()
         known = self._credentials
         if known is None or known[0] != value:
+            if value and self._opens_city(value):
+                raise SecretUnusable("what stands there is a key to this city, which is not sent to anyone")
             headers = [(name, text) for name, text in self.dialect.credentials(value) if value or name not in _SECRET]
             known = self._credentials = (value, headers)
         return known[1]
