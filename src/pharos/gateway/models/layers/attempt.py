@@ -23,7 +23,6 @@ from pharos.gateway.models.refusals import THEIRS, budget_exceeded, unavailable,
 from pharos.store.faults import COUNTER_EXHAUSTED
 from pharos.store.ports import Store
 
-
 LONGEST_REST = 60.0
 """Seconds a target is left alone at most because it asked us to wait; after that it is asked whether it still does."""
 
