@@ -57,7 +57,7 @@ class SqliteCatalog:
         sql = f"{_REVISION} WHERE kind = ? AND namespace = ? AND name = ?"
         bindings: tuple[Scalar, ...] = tuple(id)
         if before is not None:
-            sql, bindings = f"{sql} AND revision < ?", (*bindings, before)
+            sql, bindings = f"{sql} AND revision < ?", (*bindings, min(before, MAX_INTEGER))
         sql, bindings = f"{sql} ORDER BY revision DESC LIMIT ?", (*bindings, max(limit, 0) + 1)
         rows = await self._readers.run(lambda connection: select(connection, sql, bindings))
         page = [_revision(*row) for row in rows[: max(limit, 0)]]
