@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+import pytest
 from tests.control.town import Town, model, provider
 
 from pharos.control.graph import CHARACTERS_PER_TOKEN
+from pharos.core.fault import Fault
 from pharos.core.operation import SetStatus
 from pharos.core.resource import Condition, ResourceId, Status
 from pharos.core.wire import JsonObject
@@ -166,3 +168,20 @@ async def test_the_city_describes_itself(city: Town) -> None:
     assert one["items"][0]["status"] == 410 and one["items"][0]["plane"] == "control"
     assert (await city.fails("faults.list", code="GON")).document.problems[0].suggestion == "GONE"
     assert (await city.fails("faults.list", operation="catalog.aply")).code == "INVALID"
+
+
+async def test_a_root_that_can_be_no_name_is_missing(city: Town) -> None:
+    for root in ("Provider/..", "Provider/default/A B", "Provider/\x00/x", "Provider/" + "x" * 300):
+        with pytest.raises(Fault, match="NOT_FOUND"):
+            await city.call("system.graph", root=root)
+    with pytest.raises(Fault, match="UNKNOWN_KIND"):
+        await city.call("system.graph", root="../..")
+
+
+async def test_a_revision_beyond_all_numbers_is_refused(city: Town) -> None:
+    await city.apply(provider("up"))
+    for number in (2**63, 2**64 - 1):
+        with pytest.raises(Fault, match="NOT_FOUND"):
+            await city.call("catalog.get", kind="Provider", name="up", revision=number)
+        with pytest.raises(Fault, match="CONFLICT"):
+            await city.call("catalog.apply", documents=[provider("up")], expectedRevision=number)

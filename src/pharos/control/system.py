@@ -143,7 +143,9 @@ class System:
         except ValueError:
             message = "Not a resource id; write Kind/name or Kind/namespace/name."
             raise invalid([Problem(pointer="/root", message=message)]) from None
-        root = identity(Named(kind=root.kind, namespace=root.namespace, name=root.name), self._index, self._kinds)
+        # Not validated: what cannot be a name names nothing, and is refused as missing.
+        named = Named.model_construct(kind=root.kind, namespace=root.namespace, name=root.name)
+        root = identity(named, self._index, self._kinds)
         found = around(root, input.depth, self._index)
         if len(found) == 1 and self._index.find(root) is None:
             raise missing(root, self._index)

@@ -13,7 +13,7 @@ from pharos.core.resource import ResourceId
 from pharos.core.wire import JsonObject
 from pharos.store.ports import Revision, StoredResource
 from pharos.store.sqlite.clock import from_microseconds
-from pharos.store.sqlite.codec import load
+from pharos.store.sqlite.codec import MAX_INTEGER, load
 from pharos.store.sqlite.readers import Readers
 from pharos.store.sqlite.rows import select
 
@@ -65,6 +65,8 @@ class SqliteCatalog:
 
     async def revision(self, id: ResourceId, revision: int) -> Revision | None:
         """One row by its key."""
+        if revision > MAX_INTEGER:
+            return None
         sql = f"{_REVISION} WHERE kind = ? AND namespace = ? AND name = ? AND revision = ?"
         rows = await self._readers.run(lambda connection: select(connection, sql, (*id, revision)))
         return _revision(*rows[0]) if rows else None
