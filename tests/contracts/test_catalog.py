@@ -233,7 +233,7 @@ async def test_a_deletion_can_be_explained_in_the_same_commit(store: Store) -> N
 
 
 async def test_numbers_that_no_revision_can_have(store: Store) -> None:
-    await store.commit(put(lamp("a")))
+    await put(store, lamp("a"))
     for number in (2**63, 2**64 - 1, 2**70):
         assert await store.catalog.revision(lamp_id("a"), number) is None
         assert len((await store.catalog.history(lamp_id("a"), before=number))[0]) == 1
