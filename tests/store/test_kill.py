@@ -27,7 +27,8 @@ class Writers:
 
     def __init__(self, home: Path) -> None:
         command = [sys.executable, mixed_writes.__file__, str(home)]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        path = os.pathsep.join([str(ROOT), *sys.path])
+        environment = {**os.environ, "PYTHONPATH": path}
         self._forker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
 
     def write_until_killed(self, run: str, seconds: float) -> list[list[str]]:

@@ -115,7 +115,6 @@ async def test_the_write_ahead_log_starts_anew_under_writers_that_never_pause(
         return len(pages) > 1 and pages[-1] < pages[-2]
 
     await write_until(began_anew)
-    assert max(pages) >= 200
     pages.clear()
     reader.execute("BEGIN")
     assert reader.execute("SELECT count(*) FROM events").get
