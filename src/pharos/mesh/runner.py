@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 BATCH: Final = 256
 """Events folded in one transaction."""
 
-LINGER: Final = 0.02
+LINGER: Final = 0.1
 """Seconds between the log's growth and the fold, so that a busy log is folded in batches. Who waits for a view in
 :meth:`ProjectionRunner.caught_up` does not wait for this."""
 

@@ -56,29 +56,34 @@ class Breaker:
         if self._opened:
             self._probing = True
 
-    def succeeded(self, now: float) -> None:
-        """A call succeeded."""
-        if self._opened:
+    def succeeded(self, now: float) -> bool:
+        """A call succeeded. Returns whether that closed the breaker."""
+        closes = bool(self._opened)
+        if closes:
             self._opened = 0
             self._probing = False
             self._window_ends = 0.0
         self._failed_in_a_row = 0
         self._count(now)
+        return closes
 
-    def failed(self, now: float) -> None:
-        """A call failed in a way that tells against the provider."""
+    def failed(self, now: float) -> bool:
+        """A call failed in a way that tells against the provider. Returns whether that opened the breaker."""
         if self._opened:
-            if self._probing:
+            probed = self._probing
+            if probed:
                 self._open(now)
-            return
+            return probed
         self._count(now)
         self._failed += 1
         self._failed_in_a_row += 1
         rule = self._rule
-        if self._failed_in_a_row >= rule.consecutive or (
+        opens = self._failed_in_a_row >= rule.consecutive or (
             self._calls >= rule.minimum and self._failed >= rule.ratio * self._calls
-        ):
+        )
+        if opens:
             self._open(now)
+        return opens
 
     def abandoned(self) -> None:
         """A call ended in a way that says nothing about the provider."""

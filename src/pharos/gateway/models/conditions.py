@@ -1,7 +1,7 @@
 """What the city observes of its providers, written to their status so that the graph shows what is amiss.
 
 ``CredentialReady``: our credential is where the spec says. ``Reachable``: the breaker is closed. Checked when a
-provider changes and every few seconds; written only when it is another than before.
+provider changes, when a breaker opens or closes, and every few seconds; written only when it is another than before.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class Conditions:
         self._observe = observe
         self._changed = asyncio.Event()
         index.subscribe(self._follow)
+        plans.turned = self._changed.set
 
     @asynccontextmanager
     async def service(self) -> AsyncIterator[None]:

@@ -120,6 +120,8 @@ class Plans:
         self._dialects = dialects
         self._transport = transport
         self._prices = prices
+        self.turned: Callable[[], None] = lambda: None
+        """Called when a provider's breaker has opened or closed."""
         self._upstreams: dict[ResourceId, tuple[ProviderSpec, str, Upstream]] = {}
         self._overlays: dict[str, Overlay] = {}
         self._models: dict[ResourceId, ModelPlan] = {}
@@ -170,6 +172,7 @@ class Plans:
         dialect = self._dialects[resource.spec.dialect]
         # The connections of the one before are not closed here: calls that use them go on to their end.
         upstream = Upstream(resource, dialect, self._transport(resource.spec), self._opens_city)
+        upstream.turned = lambda: self.turned()
         self._upstreams[id] = (resource.spec, resource.metadata.uid, upstream)
         return upstream
 

@@ -100,6 +100,8 @@ class Upstream:
         self._secret = Secret(spec.api_key) if spec.api_key is not None else None
         self._credentials: tuple[str, Headers] | None = None
         self._opens_city = opens_city
+        self.turned: Callable[[], None] = _unheard
+        """Called when the breaker has opened, opened again or closed."""
 
     @property
     def full(self) -> bool:
@@ -135,12 +137,18 @@ class Upstream:
     def end(self, now: float, *, succeeded: bool | None) -> None:
         """An attempt is over; ``None``: its end says nothing about the provider."""
         self.active -= 1
+        breaker = self.breaker
         if succeeded is None:
-            self.breaker.abandoned()
+            breaker.abandoned()
         elif succeeded:
-            self.breaker.succeeded(now)
-        else:
-            self.breaker.failed(now)
+            if breaker.succeeded(now):
+                self.turned()
+        elif breaker.failed(now):
+            self.turned()
+
+
+def _unheard() -> None:
+    """Nobody listens."""
 
 
 def request_path(base_url: str, dialect_path: str) -> str:
