@@ -2,7 +2,8 @@
 
 A view and its position are in one transaction of that database; the log is in the other one and only read. That is
 all that exactly-once needs. A view that is ahead of the log (power failed, and the log's last commits were not yet on
-the medium while the view's were) is recognised when it is registered, and folded again.
+the medium while the view's were) is recognised when the store is opened, before anything new is appended, and folded
+again when it is registered.
 """
 
 from __future__ import annotations
@@ -73,11 +74,15 @@ class SqliteViews:
         self._registered: dict[str, _Registered] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="pharos-views")
         self._closed = False
+        # Now, because soon the log may have grown past where such a view stands, with other events. No projection has
+        # this version.
+        with self._transaction():
+            sql = "UPDATE projections SET version = -1 WHERE position > ?"
+            connection.execute(sql, (from_position(hub.head),))
 
     async def register(self, projection: Projection) -> None:
-        """Create what is missing; drop and create what another version left, or what is ahead of the log."""
-        head = from_position(self._hub.head)
-        self._registered[projection.name] = await self._run(self._register, projection, head)
+        """Create what is missing; drop and create what another version left, or what was ahead of the log."""
+        self._registered[projection.name] = await self._run(self._register, projection)
 
     async def advance(self, name: str, limit: int = 1000) -> int:
         """Fold events from memory if they are still there, otherwise from the tables."""
@@ -144,12 +149,12 @@ class SqliteViews:
         with storage_failures("Writing a view failed"), transaction(self._connection):
             yield
 
-    def _register(self, projection: Projection, head: int) -> _Registered:
+    def _register(self, projection: Projection) -> _Registered:
         with self._transaction():
             _check_names(projection, select(self._connection, "SELECT name, tables FROM projections"))
             sql = "SELECT version, position FROM projections WHERE name = ?"
             for version, position in select(self._connection, sql, (projection.name,)):
-                if version == projection.version and position <= head:
+                if version == projection.version:
                     return _Registered(projection, position)
             self._create(projection)
         return _Registered(projection, 0)
