@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.contracts.conftest import Open
 from tests.contracts.samples import event, lamp, lamp_id, numbers, recorded, refused
 
-from pharos.core.fault import Fault
-from pharos.core.operation import Put
+from pharos.core.fault import INVALID, Fault
+from pharos.core.operation import Delete, Put, SetStatus
+from pharos.core.resource import Status
 from pharos.store.faults import COUNTER_EXHAUSTED, IDEMPOTENCY_RACE, POSITION_CONFLICT, STORAGE_FAILED
 from pharos.store.ports import Append, Hold, Remember, Remembered, Reserve, Settle, Store
 
@@ -179,3 +181,42 @@ async def test_large_commits(store: Store, size: int) -> None:
     results = await store.commit(*(Append(e) for e in events), Put(lamp("one", "y" * size), 0))
     assert recorded(results[99]).sequence == 100
     assert [r.event for r in await store.log.read("big")] == events
+
+
+BROKEN = "a\ud800"
+"""Text that has no encoding."""
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda store: store.log.read(BROKEN),
+        lambda store: store.log.topic(BROKEN),
+        lambda store: store.log.topics(BROKEN),
+        lambda store: store.log.topics(after=BROKEN),
+        lambda store: store.log.topics(limit=2**70),
+        lambda store: store.log.read_all(limit=2**70),
+        lambda store: store.log.read_all(types=frozenset({BROKEN})),
+        lambda store: store.catalog.get(lamp_id(BROKEN)),
+        lambda store: store.catalog.list(kind=BROKEN),
+        lambda store: store.catalog.list(labels={"a": BROKEN}),
+        lambda store: store.catalog.list(after=f"Lamp/{BROKEN}"),
+        lambda store: store.catalog.history(lamp_id(BROKEN)),
+        lambda store: store.counters.read([(BROKEN, "w")]),
+        lambda store: store.counters.open_reservations(limit=2**70),
+        lambda store: store.remembered(BROKEN, "k"),
+        lambda store: store.views.query("SELECT :a", {"a": BROKEN}),
+        lambda store: store.commit(Delete(lamp_id(BROKEN), 1)),
+        lambda store: store.commit(SetStatus(lamp_id(BROKEN), Status())),
+        lambda store: store.commit(Reserve(BROKEN, (), {})),
+        lambda store: store.commit(Reserve("r", (), {"note": BROKEN})),
+        lambda store: store.commit(Reserve("r", (Hold(BROKEN, "w", 1, 1),), {})),
+        lambda store: store.commit(remember(BROKEN)),
+        lambda store: store.commit(Append(event("a"), idempotency_key=BROKEN)),
+    ],
+    ids=range(23),
+)
+async def test_what_no_table_can_hold_is_refused(store: Store, read: Callable[[Store], Awaitable[object]]) -> None:
+    with refused(INVALID):
+        await read(store)
+    await store.commit(Append(event("a")))

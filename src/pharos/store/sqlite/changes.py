@@ -38,8 +38,14 @@ def prepare_put(command: Put) -> JsonObject:
     return document
 
 
+def prepare_delete(command: Delete) -> None:
+    """Raises ``INVALID`` for an id that has no JSON form."""
+    dump(tuple(command.id))
+
+
 def prepare_status(command: SetStatus) -> JsonObject:
     """The JSON form of the status. Raises ``INVALID`` for one that has none."""
+    dump(tuple(command.id))
     status = command.status.to_json()
     dump(status)
     return status

@@ -32,6 +32,7 @@ _CACHED_TOTALS = 20_000
 
 def prepare_reserve(command: Reserve) -> tuple[str, str]:
     """The stored forms of holds and note. Raises ``INVALID`` for amounts that are no counts."""
+    dump(command.id)
     for hold in command.holds:
         _check_amount(hold.counter, hold.amount)
         _check_amount(hold.counter, hold.limit)

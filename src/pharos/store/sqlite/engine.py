@@ -20,7 +20,7 @@ from pharos.store.ports import Append, Command, Remember, Remembered, Reserve, R
 from pharos.store.sqlite.appends import LogStage, prepare_append
 from pharos.store.sqlite.blobs import FileBlobs
 from pharos.store.sqlite.catalog import SqliteCatalog
-from pharos.store.sqlite.changes import CatalogStage, prepare_put, prepare_status
+from pharos.store.sqlite.changes import CatalogStage, prepare_delete, prepare_put, prepare_status
 from pharos.store.sqlite.checkpoint import Checkpointer
 from pharos.store.sqlite.codec import to_position
 from pharos.store.sqlite.counters import CounterStage, SqliteCounters, prepare_reserve, prepare_settle
@@ -56,10 +56,6 @@ def open_store(home: Path, *, full_sync: bool = False) -> SqliteStore:
         return store
 
 
-def _nothing(command: object) -> None:
-    return None
-
-
 class SqliteStore:
     """An open home."""
 
@@ -78,7 +74,7 @@ class SqliteStore:
             Settle: (prepare_settle, counters.settle),
             Remember: (prepare_remember, remembering.remember),
             Put: (prepare_put, changes.put),
-            Delete: (_nothing, changes.delete),
+            Delete: (prepare_delete, changes.delete),
             SetStatus: (prepare_status, changes.set_status),
         }
         self._hub = Hub(to_position(appends.head))

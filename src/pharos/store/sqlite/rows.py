@@ -7,14 +7,18 @@ from typing import Any
 
 import apsw
 
+from pharos.core.fault import INVALID
 from pharos.core.projection import Scalar
 
 Bindings = Sequence[Scalar] | Mapping[str, Scalar]
 
 
 def select(connection: apsw.Connection, sql: str, bindings: Bindings = ()) -> list[tuple[Any, ...]]:
-    """All rows of a query."""
-    return connection.execute(sql, bindings).fetchall()
+    """All rows of a query. Raises ``INVALID`` for a parameter that no table can hold."""
+    try:
+        return connection.execute(sql, bindings).fetchall()
+    except (UnicodeEncodeError, OverflowError) as error:
+        raise INVALID(f"A parameter can be in no table: {error}.") from error
 
 
 def integer(connection: apsw.Connection, sql: str, bindings: Bindings = ()) -> int:
