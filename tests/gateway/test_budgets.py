@@ -16,7 +16,7 @@ from tests.gateway.upstream import Exchange, answer, openai_answer, upstream
 
 from pharos.core.principal import SYSTEM, Principal, PrincipalKind
 from pharos.gateway.models.money import window_end, window_name
-from pharos.gateway.models.prices import NANOS
+from pharos.mesh.money import NANOS
 
 
 async def prepare(city: Town, url: str, limit: str, **key: Any) -> None:

@@ -8,23 +8,22 @@ reasons are few, whatever the data says).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 import orjson
 
 from pharos.core.projection import Scalar, View
+from pharos.mesh.money import nanos_of
 
 Data: TypeAlias = Mapping[str, Any]
 """Event data as it came out of the log: any JSON."""
 
-NANOS = 1_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _MOST_COUNT = 2**53
 _MOST_MILLISECONDS = 10.0**12
-_MOST_DIGITS = 7
-"""Digits before the point of an amount. No attempt costs ten million, and sums of such would leave 64 bits."""
 
 
 class Malformed(ValueError):
@@ -68,10 +67,9 @@ def nanos(data: Data, name: str) -> int | None:
     value = data.get(name)
     if value is None:
         return None
-    if isinstance(value, str) and value.isascii():
-        whole, _, part = value.partition(".")
-        if whole.isdigit() and len(whole) <= _MOST_DIGITS and len(part) <= 9 and (part.isdigit() or not part):
-            return int(whole) * NANOS + int(part.ljust(9, "0"))
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return nanos_of(value)
     raise Malformed(f"{name} is not an amount")
 
 
@@ -136,13 +134,6 @@ def since_1970(time: datetime) -> int:
 def as_time(value: int) -> datetime:
     """The inverse of :func:`since_1970`."""
     return _EPOCH + timedelta(microseconds=value)
-
-
-def amount(value: int) -> str:
-    """Billionths as a decimal string with nine places."""
-    sign = "-" if value < 0 else ""
-    whole, part = divmod(abs(value), NANOS)
-    return f"{sign}{whole}.{part:09d}"
 
 
 # What could not be read is counted where the view is, in the same transaction, so that it is never overlooked.

@@ -14,11 +14,12 @@ from pharos.core.operation import Invocation, read
 from pharos.core.projection import Row, Scalar
 from pharos.core.resource import Name
 from pharos.core.wire import JsonObject, Page, Wire
-from pharos.insight.fields import amount, as_time, since_1970
+from pharos.insight.fields import as_time, since_1970
 from pharos.insight.journeys import JOURNEYS
 from pharos.insight.ledger import LEDGER
 from pharos.insight.ledger_reads import CATCH_UP, ITEM_COLUMNS, LedgerItem, integer, item_of, milliseconds, show_costs
 from pharos.insight.pages import read_cursor, write_cursor
+from pharos.mesh.money import decimal_text
 from pharos.mesh.runner import ProjectionRunner
 from pharos.store.ports import Views
 
@@ -261,7 +262,7 @@ def _item(row: Row, sums: Sequence[Row], end: Row) -> dict[str, object]:
         "updated": as_time(max(integer(of[7]) for of in sums)),
         "calls": sum(integer(of[2]) for of in sums),
         "attempts": sum(integer(of[3]) for of in sums),
-        "costs": [{"currency": of[1], "amount": amount(integer(of[5])), "unpriced": of[4]} for of in sums],
+        "costs": [{"currency": of[1], "amount": decimal_text(integer(of[5])), "unpriced": of[4]} for of in sums],
         "latency_ms": sum(integer(of[6]) for of in sums) / 1000,
         "outcome": outcome,
         "model": model,
@@ -285,7 +286,7 @@ def _step(number: int, row: Row, attempts: Mapping[Scalar, list[LedgerItem]]) ->
             "stream": bool(stream),
             "outcome": outcome,
             "fault": fault,
-            "cost": {"currency": currency, "amount": amount(integer(cost)), "unpriced": unpriced},
+            "cost": {"currency": currency, "amount": decimal_text(integer(cost)), "unpriced": unpriced},
             "latency_ms": milliseconds(latency),
             "first_token_ms": milliseconds(first_token),
             "tools": orjson.loads(tools) if isinstance(tools, str) and tools else [],

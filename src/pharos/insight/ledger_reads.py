@@ -14,11 +14,12 @@ from pharos.core.operation import Invocation, read
 from pharos.core.projection import Row, Scalar
 from pharos.core.resource import Name
 from pharos.core.wire import Json, JsonObject, Page, Wire
-from pharos.insight.fields import amount, as_time, since_1970
+from pharos.insight.fields import as_time, since_1970
 from pharos.insight.journeys import JOURNEYS
 from pharos.insight.ledger import LEDGER
 from pharos.insight.pages import read_cursor, write_cursor
 from pharos.mesh.facts import Outcome
+from pharos.mesh.money import decimal_text
 from pharos.mesh.runner import ProjectionRunner
 from pharos.store.ports import Views
 
@@ -318,7 +319,7 @@ def item_of(row: Row) -> LedgerItem:
                 "estimated": bool(estimated),
             },
             "price": {"source": price_source, "version": price_version},
-            "cost": None if cost is None else amount(integer(cost)),
+            "cost": None if cost is None else decimal_text(integer(cost)),
             "currency": currency,
             "latency_ms": milliseconds(latency),
             "first_token_ms": milliseconds(first_token),
@@ -351,7 +352,7 @@ def _sum(row: Sequence[Scalar]) -> dict[str, object]:
         "currency": currency,
         "attempts": attempts,
         "unpriced": unpriced,
-        "cost": amount(integer(cost)),
+        "cost": decimal_text(integer(cost)),
         "tokens": dict(zip(names, tokens, strict=True)),
     }
 

@@ -25,12 +25,12 @@ from prometheus_client.process_collector import ProcessCollector
 from pharos.core.event import START, Position
 from pharos.core.fault import Fault
 from pharos.core.projection import Row
-from pharos.insight.fields import NANOS
 from pharos.insight.journeys import JOURNEYS
 from pharos.insight.ledger import LEDGER
 from pharos.insight.ledger_reads import integer
 from pharos.insight.tasks import running
 from pharos.insight.views import View, ViewStates
+from pharos.mesh.money import NANOS
 from pharos.store.ports import Views
 
 _log = logging.getLogger(__name__)

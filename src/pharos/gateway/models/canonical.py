@@ -142,8 +142,8 @@ class Request:
     extra: JsonObject = field(default_factory=dict)
     """Parameters of the client's dialect without a canonical field, by their name (seed, penalties, logit bias …)."""
     places: dict[str, str] = field(default_factory=dict, compare=False)
-    """Where the client's body has a canonical field, if not at ``/FIELD``: ``{"stop": "/stop_sequences"}``; ``cache`` and
-    ``strict`` relative to what they stand on (a block, a tool)."""
+    """Where the client's body has a canonical field, if not at ``/FIELD``: ``{"stop": "/stop_sequences"}``; ``cache``
+    and ``strict`` relative to what they stand on (a block, a tool)."""
     dropped: list[str] = field(default_factory=list, compare=False)
     """Pointers of what does not reach the provider."""
     converted: list[str] = field(default_factory=list, compare=False)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pharos.core.fault import Fault
 from pharos.core.resource import Resource, ResourceId
 from pharos.gateway.models.kinds import BudgetSpec, Window
-from pharos.gateway.models.prices import to_nanos
+from pharos.mesh.money import to_nanos
 from pharos.store.ports import Hold, Reserve, Settle, Store
 
 TOTAL = "total"

@@ -22,28 +22,11 @@ from genai_prices.types import ConditionalPrice, ModelInfo, ModelPrice, Provider
 from pharos.core.resource import Ref, Resource, ResourceId
 from pharos.gateway.models.kinds import PriceSpec
 from pharos.mesh.facts import PriceUsed, Usage
-
-NANOS = 1_000_000_000
-"""Billionths in one currency unit."""
-
-MOST_COST = 10_000_000 * NANOS - 1
-"""The most that an attempt is recorded to cost. No attempt costs ten million; sums of such would leave 64 bits."""
+from pharos.mesh.money import MOST_COST, NANOS
 
 _PER_MILLION = NANOS // 1_000_000
 _ZERO = Decimal(0)
 _PROVIDER = Ref("Provider")
-
-
-def decimal_text(nanos: int) -> str:
-    """An amount of billionths as a decimal string with nine places: ``18750`` is ``"0.000018750"``."""
-    sign = "-" if nanos < 0 else ""
-    whole, part = divmod(abs(nanos), NANOS)
-    return f"{sign}{whole}.{part:09d}"
-
-
-def to_nanos(amount: Decimal) -> int:
-    """A decimal amount in billionths. Exact for amounts with at most nine places."""
-    return int(amount.scaleb(9))
 
 
 class Rate(NamedTuple):

@@ -13,7 +13,7 @@ from pharos.gateway.models import faults
 from pharos.gateway.models.canonical import Failure, FailureClass
 from pharos.gateway.models.money import BudgetPlan, window_end, window_name
 from pharos.gateway.models.plans import ModelPlan, Target
-from pharos.gateway.models.prices import NANOS, decimal_text
+from pharos.mesh.money import NANOS, decimal_text
 from pharos.store.ports import Count, Store
 
 MAX_MESSAGE = 500

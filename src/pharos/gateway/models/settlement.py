@@ -21,8 +21,8 @@ from pharos.core.event import Event
 from pharos.core.fault import OVERLOADED, TIMEOUT, Fault
 from pharos.core.ids import uuid7
 from pharos.core.wire import JsonObject
-from pharos.gateway.models.prices import decimal_text
 from pharos.mesh import facts
+from pharos.mesh.money import decimal_text
 from pharos.store.faults import STORAGE_FAILED
 from pharos.store.ports import Append, Command, Reservation, Settle, Store
 
