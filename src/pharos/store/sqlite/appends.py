@@ -62,14 +62,12 @@ class LogStage:
         unknown = {name for name in names if name not in self._ends}
         if len(unknown) < 2:
             return
-        self._ends.update(dict.fromkeys(unknown, _NEW))
         found = select(
             self._connection,
             "SELECT name, topics.id, sequence FROM json_each(?) AS wanted CROSS JOIN topics ON name = wanted.value",
             (dump(list(unknown)),),
         )
-        for name, id, sequence in found:
-            self._ends[name] = id, sequence
+        self._ends |= dict.fromkeys(unknown, _NEW) | {name: (id, sequence) for name, id, sequence in found}
 
     def append(self, command: Append, body: str, origin: Origin) -> Recorded:
         """Give the event the next place in its topic and in the log."""

@@ -133,8 +133,10 @@ class CounterStage:
 
     def statements(self) -> Iterator[Statement]:
         """Ended reservations go first: their ids may be taken again in the same transaction."""
-        for id in self._ended:
-            yield "DELETE FROM reservations WHERE id = ?", (id,)
+        if len(self._ended) == 1:
+            yield "DELETE FROM reservations WHERE id = ?", self._ended
+        elif self._ended:
+            yield "DELETE FROM reservations WHERE id IN (SELECT value FROM json_each(?))", (dump(self._ended),)
         if self._made:
             yield from insert("INSERT INTO reservations", list(self._made.values()))
         if self._changed:

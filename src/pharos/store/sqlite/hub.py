@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from pharos.core.event import Position, Recorded
 from pharos.store.faults import STORAGE_FAILED
@@ -110,6 +110,9 @@ class Hub:
         if not events:
             return
         recent = self._recent
+        if int(events[0][0].position, 16) != int(self.head or "0", 16) + 1:
+            # Commits were made whose event loop had ended: what is in memory does not join on.
+            self._forget()
         for entry in events:
             recorded, size = entry
             recent.append(entry)
@@ -148,12 +151,30 @@ class Hub:
                 self._growth.discard(future)
         return self.head
 
+    def begin(self, head: Position) -> None:
+        """Start from what the database has: another event loop takes over."""
+        if head > self.head:
+            self._forget()
+            self.head = head
+            self._wake()
+
     def close(self) -> None:
         """End every follower."""
         self._closed = True
-        for follower in (*self._all, *(f for followers in self._by_topic.values() for f in followers)):
+        for follower in self._followers():
             follower.close()
         self._wake()
+
+    def _followers(self) -> Iterator[Follower]:
+        yield from self._all
+        for followers in self._by_topic.values():
+            yield from followers
+
+    def _forget(self) -> None:
+        self._recent.clear()
+        self._recent_size = 0
+        for follower in self._followers():
+            follower.overflow()
 
     def _wake(self) -> None:
         for future in self._growth:

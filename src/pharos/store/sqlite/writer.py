@@ -17,6 +17,7 @@ from pharos.store.faults import STORAGE_FAILED
 from pharos.store.ports import Append, Command, Result
 from pharos.store.sqlite.appends import LogStage
 from pharos.store.sqlite.clock import now
+from pharos.store.sqlite.codec import to_position
 from pharos.store.sqlite.failures import STORAGE_ERRORS, storage_refusal
 from pharos.store.sqlite.handoff import Handoff
 from pharos.store.sqlite.hub import Hub, Published
@@ -132,6 +133,7 @@ class Writer:
         self._loop = loop
         self._waiting = 0
         self._waking = False
+        self._hub.begin(to_position(self._log.head))
 
     async def _wait_for_room(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
