@@ -106,6 +106,7 @@ async def test_h37_a_draining_provider_is_read_to_its_end(city: Town, stream: bo
             if stream:
                 await client.head()
                 await client.chunk()
+        await city.deserted()
         left.set()
         (called,) = await city.called()
         (attempt,) = called["attempts"]

@@ -80,6 +80,8 @@ class Town:
     invoker: Invoker
     plane: Plane
     port: int = 0
+    connections: set[Any] = field(default_factory=set)
+    """Clients that are connected, as the server sees it."""
     secrets: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -142,6 +144,13 @@ class Town:
             found += page
             after = page[-1].position
         return found
+
+    async def deserted(self) -> None:
+        """Wait until the server has seen its last client leave, and calls have been told."""
+        async with asyncio.timeout(10):
+            while self.connections:
+                await asyncio.sleep(0.002)
+        await asyncio.sleep(0.01)
 
     async def settled(self, budget: str, window: str = "total") -> tuple[int, int]:
         """What is settled and reserved on a budget, in billionths."""
@@ -284,16 +293,17 @@ async def town(home: Path, *, seed: int = 1, **options: Any) -> AsyncIterator[To
             await stack.enter_async_context(service())
         running = Town(store, directory, index, invoker, plane)
         app = App(plane.routes, DIALECTS["openai-chat"].write_fault)
-        running.port = await stack.enter_async_context(serve(app))
+        running.port = await stack.enter_async_context(serve(app, running.connections))
         yield running
 
 
 @asynccontextmanager
-async def serve(app: Any) -> AsyncIterator[int]:
+async def serve(app: Any, connections: set[Any]) -> AsyncIterator[int]:
     """Serve an ASGI application with the city's HTTP protocol; yields the port."""
     config = uvicorn.Config(app, log_level="error", lifespan="off", http="httptools", access_log=False)
     config.load()
     state = ServerState()
+    state.connections = connections
     server = await asyncio.get_running_loop().create_server(
         lambda: HttpToolsProtocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0, backlog=2048
     )

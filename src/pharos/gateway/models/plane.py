@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
-from pharos import __version__
 from pharos.control.index import Index
 from pharos.core.fault import Fault
 from pharos.core.operation import operations_of
@@ -119,5 +118,5 @@ def _pooled(spec: ProviderSpec) -> Transport:
     return PooledTransport(
         spec.base_url,
         connect_seconds=spec.timeouts.connect_ms / 1000,
-        user_agent=f"pharos/{__version__}",
+        user_agent="pharos",
     )
