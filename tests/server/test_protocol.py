@@ -190,3 +190,32 @@ async def test_an_upgrade_is_answered_as_plain_http() -> None:
     async with serving(echo, TIGHT) as served, await served.connect() as raw:
         await raw.write(b"GET /x HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
         assert (await raw.head()).startswith(b"HTTP/1.1 200")
+
+
+UPGRADE = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 3, 40])
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+async def test_an_upgrade_that_is_not_made_costs_no_body(pieces: int, framing: str) -> None:
+    """Clients that would rather speak HTTP/2 (Java's) ask for it with their first POST; RFC 9110, section 7.8: who does
+    not upgrade answers the request as it is, and the next one too."""
+    body = b"content-length: 11\r\n\r\nhello there"
+    if framing == "chunked":
+        body = b"transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n there\r\n0\r\n\r\n"
+    request = b"POST /a HTTP/1.1\r\nHost: x\r\n" + UPGRADE + body
+    last = b"POST /b HTTP/1.1\r\nHost: x\r\nConnection: close\r\ncontent-length: 3\r\n\r\nbye"
+    async with serving(echo, TIGHT) as served:
+        sent = request + request + last
+        size = -(-len(sent) // pieces)
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        for start in range(0, len(sent), size):
+            writer.write(sent[start : start + size])
+            await writer.drain()
+            await asyncio.sleep(0)
+        answer = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        assert answer.count(b"HTTP/1.1 200") == 3, answer
+        assert answer.count(b'"bytes":11') == 2
+        assert answer.count(b'"bytes":3') == 1
+        assert b"malformed" not in answer.lower()

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import httptools
 import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -47,6 +49,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._body_since: float | None = None
         self._loose = 0
         """Bytes that arrived since the parser last made progress: ended a head, a piece of a body, or a message."""
+        self._piece = b""
+        self._rest = b""
+        """What the parser left of a piece when it stopped at a request for another protocol."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -60,11 +65,17 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._head_since is None and self._body_since is None and self.cycle.response_complete:
             self._head_since = self.loop.time()
         self._loose += len(data)
-        super().data_received(data)
+        self._piece = data
+        while self._piece:
+            piece, self._rest = self._piece, b""
+            super().data_received(piece)
+            self._piece = self._rest
         if self._loose > self.limits.head_bytes:
             self._refuse(_too_large(self.limits))
 
     def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return  # The parser stops here, and the request begins again as plain HTTP.
         self._head_since = None
         self._body_since = self.loop.time()
         # What is counted may include a body that came in the same piece; only then is the head itself measured.
@@ -81,9 +92,33 @@ class BoundedProtocol(HttpToolsProtocol):
             self._body_since = self.loop.time()
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
         self._body_since = None
         self._loose = 0
         super().on_message_complete()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Answer a request for another protocol as what it is without (RFC 9110, section 7.8).
+
+        The parser takes what follows the head for that protocol: the body would be lost and taken for the next request.
+        A new parser reads the request again, without its wish. Called by uvicorn where the parser has raised.
+        """
+        stopped = sys.exc_info()[1]
+        offset = stopped.args[0] if isinstance(stopped, httptools.HttpParserUpgrade) else len(self._piece)
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        if method == b"CONNECT":
+            self._refuse(MALFORMED_HTTP())
+            return
+        head = [b"%b %b HTTP/%b\r\n" % (method, self.url, version)]
+        for name, value in self.headers:
+            if name == b"connection":
+                value = b"close" if b"close" in value.lower() else b"keep-alive"
+            elif name == b"upgrade":
+                continue
+            head.append(b"%b: %b\r\n" % (name, value))
+        self.parser = httptools.HttpRequestParser(self)
+        self._rest = b"%b\r\n%b" % (b"".join(head), self._piece[offset:])
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP."""
