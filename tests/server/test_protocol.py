@@ -219,3 +219,38 @@ async def test_an_upgrade_that_is_not_made_costs_no_body(pieces: int, framing: s
         assert answer.count(b'"bytes":11') == 2
         assert answer.count(b'"bytes":3') == 1
         assert b"malformed" not in answer.lower()
+
+
+async def test_an_answer_nobody_reads_is_dropped() -> None:
+    """It waits in our memory, and closing the connection properly would wait for the peer for ever."""
+
+    async def generous(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/ok":
+            await send_json(send, {})
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"20000000")]})
+        await send({"type": "http.response.body", "body": bytes(20_000_000)})
+
+    limits = Limits(unread_seconds=0.3)
+    async with serving(generous, limits) as served, await served.connect() as raw:
+        await raw.write(b"GET /much HTTP/1.1\r\nHost: x\r\n\r\n")
+        await raw.head()
+        raw.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        async with asyncio.timeout(10):
+            while served.server.server_state.connections:
+                await asyncio.sleep(0.05)
+        await healthy(served)
+
+
+async def test_a_slow_reader_gets_all_of_its_answer() -> None:
+    async def generous(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"3000000")]})
+        await send({"type": "http.response.body", "body": bytes(3_000_000)})
+
+    async with serving(generous, Limits(unread_seconds=0.5)) as served, await served.connect() as raw:
+        await raw.write(b"GET /much HTTP/1.1\r\nHost: x\r\n\r\n")
+        await raw.head()
+        left = 3_000_000
+        while left:
+            left -= len(await raw.reader.read(300_000))
+            await asyncio.sleep(0.1)

@@ -24,6 +24,10 @@ from pharos.server.faults import HEAD_TOO_LARGE, MALFORMED_HTTP, REQUEST_TOO_SLO
 from pharos.server.replies import send_problem
 
 
+LEAST_READ = 16_384
+"""Bytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds of a connection: bytes, counts, seconds."""
@@ -35,6 +39,8 @@ class Limits:
     """From the connection, or the first byte of the next request, to the end of its head."""
     body_idle_seconds: float = 30.0
     """Longest pause within a body, while the application is reading it."""
+    unread_seconds: float = 60.0
+    """Within which a peer must read at least :data:`LEAST_READ` of what waits for it, or the connection is cut."""
     connections: int = 10_000
 
 
@@ -49,6 +55,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._body_since: float | None = None
         self._loose = 0
         """Bytes that arrived since the parser last made progress: ended a head, a piece of a body, or a message."""
+        self._unread = 0
+        self._unread_since = 0.0
         self._piece = b""
         self._rest = b""
         """What the parser left of a piece when it stopped at a request for another protocol."""
@@ -132,6 +140,15 @@ class BoundedProtocol(HttpToolsProtocol):
             return now - self._body_since > self.limits.body_idle_seconds
         return False
 
+    def unread(self, now: float) -> bool:
+        """Whether the peer reads nothing of what was written. It costs us that memory, also after the answer's end."""
+        waiting = self.transport.get_write_buffer_size()
+        if waiting == 0 or waiting <= self._unread - LEAST_READ or self._unread == 0:
+            self._unread, self._unread_since = waiting, now
+            return False
+        self._unread = max(self._unread, waiting)
+        return now - self._unread_since > self.limits.unread_seconds
+
     def give_up(self) -> None:
         """Close a connection that is late: with an answer, if it has begun a request that has none yet."""
         begun = self._loose > 0 if self._head_since is not None else not self.cycle.response_complete
@@ -172,5 +189,9 @@ async def watch(connections: Iterable[object], period: float = 1.0) -> None:
         await asyncio.sleep(period)
         now = loop.time()
         for connection in list(connections):
-            if isinstance(connection, BoundedProtocol) and connection.late(now):
+            if not isinstance(connection, BoundedProtocol):
+                continue
+            if connection.unread(now):
+                connection.transport.abort()
+            elif connection.late(now):
                 connection.give_up()
