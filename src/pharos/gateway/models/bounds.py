@@ -7,7 +7,7 @@ usage that nobody reported: of a call that was cut off, and of calls that wait f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pharos.core.wire import Json, JsonObject
 from pharos.gateway.models.dialects.dialect import Ask
@@ -38,8 +38,7 @@ _SERVER_TOOLS = ("web_search", "web_fetch", "code_execution", "mcp", "tool_searc
 """Prefixes of tool types that the provider runs itself, at prices and with input of its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(NamedTuple):
     """Upper bounds of one request, and its estimate."""
 
     input_tokens: int

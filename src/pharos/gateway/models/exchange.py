@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol, cast
+from dataclasses import replace
+from functools import cache
+from typing import NamedTuple, Protocol, cast
 
 import orjson
 
@@ -37,8 +38,7 @@ _TIER = re.compile(rb'"service_tier"\s*:\s*"([a-z_]{1,32})"')
 _SPEED = re.compile(rb'"speed"\s*:\s*"([a-z_]{1,32})"')
 
 
-@dataclass(frozen=True, slots=True)
-class Whole:
+class Whole(NamedTuple):
     """A whole answer as the client gets it."""
 
     body: bytes
@@ -114,6 +114,12 @@ def parse_object(raw: bytes) -> JsonObject:
     return cast("JsonObject", body)
 
 
+@cache
+def _as_bytes(names: frozenset[str]) -> frozenset[bytes]:
+    """Names of headers as they stand in a request."""
+    return frozenset(name.encode("latin-1") for name in names)
+
+
 def exchange_for(call: Call, target: Target) -> Exchange:
     """The way between the client's dialect and the target's."""
     provider = target.upstream.dialect
@@ -140,15 +146,10 @@ class Diagonal:
         return self._dialect.edit(call.raw, call.body, edits)
 
     def headers(self) -> Headers:
-        forwarded = self._dialect.forwarded
-        if not forwarded:
-            return ()
-        found = []
-        for name, value in self._call.headers:
-            text = name.decode("latin-1")
-            if text in forwarded:
-                found.append((text, value.decode("latin-1")))
-        return found
+        forwarded = _as_bytes(self._dialect.forwarded)
+        return [
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in self._call.headers if name in forwarded
+        ]
 
     def whole(self, raw: bytes) -> Whole:
         body = parse_object(raw)

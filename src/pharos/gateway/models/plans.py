@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from pharos.control.index import Index
@@ -20,6 +20,7 @@ from pharos.gateway.models.money import BudgetPlan
 from pharos.gateway.models.prices import Overlay, PriceList, Rates
 from pharos.gateway.models.transport import Transport
 from pharos.gateway.models.upstream import Upstream
+from pharos.trust.authenticator import principal_of
 from pharos.trust.kinds import KeySpec
 
 _MODEL = Ref("Model")
@@ -73,17 +74,13 @@ class ModelPlan:
     """Ids of providers it names that do not exist."""
     chain: tuple[ModelPlan, ...] = field(default=(), repr=False)
     """This model, then its fallbacks in the order they are tried, each once."""
+    single: Target | None = None
+    """The only target there is, those of fallbacks and missing ones included."""
 
     @property
     def name(self) -> str:
         """The name clients use."""
         return self.id.name
-
-    @property
-    def single(self) -> Target | None:
-        """The only target there is, fallbacks and missing ones included."""
-        alone = len(self.targets) == 1 and len(self.chain) == 1 and not self.missing
-        return self.targets[0] if alone else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +95,10 @@ class KeyPlan:
     """Budgets it names that do not exist."""
     limits: Limits
     team: str
+    principal: str
+    """Id of the key's principal."""
+    topic: str
+    """Topic of its calls."""
 
     def allows(self, model: ResourceId) -> bool:
         """Whether the key may use a model."""
@@ -188,8 +189,9 @@ class Plans:
         self._collect(id, plans)
         if id not in plans:
             return None
-        own = plans[id]
-        return ModelPlan(own.id, own.spec, own.targets, own.missing, chain=tuple(plans.values()))
+        own, chain = plans[id], tuple(plans.values())
+        alone = len(own.targets) == len(chain) == 1 and not own.missing
+        return replace(own, chain=chain, single=own.targets[0] if alone else None)
 
     def _collect(self, id: ResourceId, plans: dict[ResourceId, ModelPlan]) -> None:
         """Depth first, each model once: fallbacks may form a circle."""
@@ -235,6 +237,8 @@ class Plans:
             missing=tuple(missing),
             limits=Limits(limits.requests_per_minute or 0, limits.tokens_per_minute or 0, limits.concurrency or 0),
             team=key.metadata.labels.get("team", ""),
+            principal=principal_of(key).id,
+            topic=f"calls/{namespace}/{key.metadata.name}",
         )
 
     def _changed(self, id: ResourceId, resource: AnyResource | None) -> None:

@@ -8,14 +8,12 @@ the provider, whatever phase it is in.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 Headers = Sequence[tuple[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamRequest:
+class UpstreamRequest(NamedTuple):
     """A ``POST`` to the provider that the transport belongs to.
 
     ``headers`` come on top of ``host`` and ``content-length``; names are lower-case.

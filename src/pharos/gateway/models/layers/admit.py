@@ -99,7 +99,7 @@ def _note(call: Call) -> Mapping[str, str]:
     principal = call.identity.principal
     return {
         "call": call.id,
-        "principal": principal.id,
+        "principal": call.key.principal,
         "key": principal.name,
         "namespace": principal.namespace,
         "team": call.key.team,

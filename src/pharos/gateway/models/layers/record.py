@@ -78,9 +78,12 @@ class Record:
                 call.taken.give_back(now)
         if not call.authenticated:
             return
+        cost = 0
+        for attempt in call.attempts:
+            cost += attempt.cost
         commands: list[Command] = []
         if call.purse is not None:
-            commands += call.purse.settle(sum(attempt.cost for attempt in call.attempts))
+            commands += call.purse.settle(cost)
         if call.outcome == "refused":
             left_out = self._settlements.refused(call.identity.key.metadata.uid, now)
             if left_out is None:
@@ -89,7 +92,7 @@ class Record:
                 return
             if left_out:
                 call.route["leftOut"] = str(left_out)
-        commands.append(Append(_event(call, now)))
+        commands.append(Append(_event(call, cost, now)))
         await self._settlements.commit(call.id, commands)
 
 
@@ -132,24 +135,26 @@ def _tokens(usage: facts.Usage) -> int:
     )
 
 
-def _event(call: Call, now: float) -> Event:
-    principal = call.identity.principal
-    key = call.identity.key
+def _event(call: Call, cost: int, now: float) -> Event:
+    key = call.identity.key.metadata
     ask = call.ask
-    first = next((a.first_token_at for a in call.attempts if a.first_token_at is not None), None)
+    first = None
+    for attempt in call.attempts:
+        if first is None:
+            first = attempt.first_token_at
     data: facts.ModelCalled = {
         "call": call.id,
-        "key": principal.name,
-        "namespace": principal.namespace,
+        "key": key.name,
+        "namespace": key.namespace,
         "team": call.key.team,
-        "labels": key.metadata.labels,
+        "labels": key.labels,
         "dialect": call.dialect.name,
         "model": ask.model[:MAX_NAME],
         "stream": ask.stream,
         "outcome": call.outcome,
         "fault": call.fault,
         "attempts": [_attempt(attempt) for attempt in call.attempts],
-        "cost": decimal_text(sum(attempt.cost for attempt in call.attempts)),
+        "cost": decimal_text(cost),
         "currency": CURRENCY,
         "latencyMs": _milliseconds(now - call.started),
         "firstTokenMs": _milliseconds(first - call.started) if first is not None else None,
@@ -158,11 +163,11 @@ def _event(call: Call, now: float) -> Event:
         "conversation": conversation(call.session, ask.turns),
     }
     return Event(
-        topic=f"calls/{principal.namespace}/{principal.name}",
+        topic=call.key.topic,
         type=facts.MODEL_CALLED,
         data=cast("JsonObject", data),
-        principal=principal.id,
-        subject=f"Key/{key.metadata.namespace}/{key.metadata.name}",
+        principal=call.key.principal,
+        subject=f"Key/{key.namespace}/{key.name}",
         correlation=call.correlation,
         traceparent=call.header(b"traceparent")[:64],
         id=call.id,
@@ -194,4 +199,4 @@ def _attempt(attempt: Attempt) -> facts.Attempt:
 
 
 def _milliseconds(seconds: float) -> float:
-    return round(seconds * 1000, 3)
+    return int(seconds * 1_000_000) / 1000
