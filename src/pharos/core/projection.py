@@ -36,7 +36,7 @@ class Projection(Protocol):
 
     ``version`` grows when the meaning of the tables changes; the engine then drops them and folds again from the
     start. ``tables`` are the names it owns, ``schema`` the statements that create them, ``types`` the event types it
-    wants. ``fold`` runs on the writer's thread: it must be fast, deterministic, and free of other I/O.
+    wants. ``fold`` runs on a thread of the engine: it must be fast, deterministic, and free of other I/O.
     """
 
     @property

@@ -9,9 +9,10 @@ in ``views.db``, blobs in files.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import apsw
 
@@ -114,9 +115,11 @@ class SqliteStore:
         """The tables of projections."""
         return self._views
 
-    async def commit(self, *commands: Command, operation_id: str = "", principal: str = "") -> Sequence[Result]:
+    def commit(
+        self, *commands: Command, operation_id: str = "", principal: str = ""
+    ) -> Coroutine[Any, Any, Sequence[Result]]:
         """All commands or none, in a transaction shared with other callers."""
-        return await self._writer.commit(commands, operation_id, principal)
+        return self._writer.commit(commands, operation_id, principal)
 
     async def remembered(self, scope: str, key: str) -> Remembered | None:
         """The live record of an idempotency key."""

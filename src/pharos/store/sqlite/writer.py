@@ -33,7 +33,7 @@ MAX_WAITING = 8192
 
 ROOM_DEADLINE = 10.0
 
-MAX_GROUP = 512
+MAX_GROUP = 256
 """Commits in one transaction."""
 
 Prepare = Callable[[Any], object]
