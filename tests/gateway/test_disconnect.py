@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
-from tests.gateway.town import Town, chat
+from tests.gateway.town import Town, chat, town
 from tests.gateway.upstream import DONE, Exchange, openai_answer, openai_delta, openai_usage, upstream
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from pharos.server.protocol import BoundedProtocol
+
+
+@pytest.fixture(params=[BoundedProtocol, HttpToolsProtocol], ids=["city's server", "any ASGI server"])
+async def city(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Town]:
+    """Our own server tells of a client that leaves; of another one the entrance finds out by waiting for it."""
+    async with town(tmp_path, protocol=request.param) as running:
+        yield running
 
 
 async def prepare(city: Town, url: str, **spec: object) -> None:

@@ -26,6 +26,7 @@ from pharos.gateway.models.dialects.registry import DIALECTS
 from pharos.gateway.models.plane import models_plane
 from pharos.mesh.facts import MODEL_CALLED
 from pharos.server.app import App
+from pharos.server.protocol import BoundedProtocol
 from pharos.store.sqlite.engine import SqliteStore, open_store
 from pharos.trust.authenticator import Authenticator
 from pharos.trust.clock import SteadyClock
@@ -262,7 +263,9 @@ def messages(model: str = "fast", stream: bool = False, **extra: Any) -> dict[st
 
 
 @asynccontextmanager
-async def town(home: Path, *, seed: int = 1, **options: Any) -> AsyncIterator[Town]:
+async def town(
+    home: Path, *, seed: int = 1, protocol: type[HttpToolsProtocol] = BoundedProtocol, **options: Any
+) -> AsyncIterator[Town]:
     """Open a city in ``home`` and serve it on a free port."""
     async with AsyncExitStack() as stack:
         store = open_store(home)
@@ -293,19 +296,21 @@ async def town(home: Path, *, seed: int = 1, **options: Any) -> AsyncIterator[To
             await stack.enter_async_context(service())
         running = Town(store, directory, index, invoker, plane)
         app = App(plane.routes, DIALECTS["openai-chat"].write_fault)
-        running.port = await stack.enter_async_context(serve(app, running.connections))
+        running.port = await stack.enter_async_context(serve(app, running.connections, protocol))
         yield running
 
 
 @asynccontextmanager
-async def serve(app: Any, connections: set[Any]) -> AsyncIterator[int]:
-    """Serve an ASGI application with the city's HTTP protocol; yields the port."""
+async def serve(
+    app: Any, connections: set[Any], protocol: type[HttpToolsProtocol] = BoundedProtocol
+) -> AsyncIterator[int]:
+    """Serve an ASGI application with the city's HTTP protocol, or another of uvicorn's; yields the port."""
     config = uvicorn.Config(app, log_level="error", lifespan="off", http="httptools", access_log=False)
     config.load()
     state = ServerState()
     state.connections = connections
     server = await asyncio.get_running_loop().create_server(
-        lambda: HttpToolsProtocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0, backlog=2048
+        lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0, backlog=2048
     )
     try:
         yield server.sockets[0].getsockname()[1]

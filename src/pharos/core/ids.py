@@ -6,11 +6,26 @@ Every id in the city is a UUIDv7 (RFC 9562, section 5.7): sortable by creation t
 from __future__ import annotations
 
 import os
+import struct
 import threading
 import time
 
 _lock = threading.Lock()
 _last = 0
+
+# Random bits are drawn for many ids at once: a call into the kernel for each would cost more than all the rest.
+_DRAWN = 64
+_random: list[int] = []
+
+
+def _forget() -> None:
+    """A forked child must not use up its parent's random bits."""
+    global _lock
+    _lock = threading.Lock()
+    _random.clear()
+
+
+os.register_at_fork(after_in_child=_forget)
 
 
 def uuid7() -> str:
@@ -27,7 +42,9 @@ def uuid7() -> str:
         if tick <= _last:
             tick = _last + 1
         _last = tick
-    value = (tick >> 12) << 80 | 0x7 << 76 | (tick & 0xFFF) << 64 | 0b10 << 62
-    value |= int.from_bytes(os.urandom(8)) & 0x3FFF_FFFF_FFFF_FFFF
+        if not _random:
+            _random.extend(struct.unpack(f"{_DRAWN}Q", os.urandom(8 * _DRAWN)))
+        random = _random.pop() & 0x3FFF_FFFF_FFFF_FFFF
+    value = (tick >> 12) << 80 | 0x7 << 76 | (tick & 0xFFF) << 64 | 0b10 << 62 | random
     text = f"{value:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

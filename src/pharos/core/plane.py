@@ -29,6 +29,12 @@ CORRELATION: Literal["pharos.correlation"] = "pharos.correlation"
 The server makes or accepts it (``x-request-id``) and puts it on the answer; a route never sends that header itself.
 """
 
+ON_DISCONNECT: Literal["pharos.on-disconnect"] = "pharos.on-disconnect"
+"""Key of the scope under which a route's application finds a function that takes a callback, to be called if the client
+leaves before the answer is complete; it returns the function that takes the callback back. Waiting in ``receive`` tells
+the same, for the price of a task per request; a server that is not ours may not have the key.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Route:

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
@@ -57,6 +58,9 @@ _CALLS = (
 _CLASSES = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output", "reasoning")
 
 
+M = TypeVar("M", Counter, Gauge, Histogram)
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """A value that another room measures (calls in flight, open connections), read when someone looks."""
@@ -76,6 +80,7 @@ class Metrics:
         self._attempts_seen: tuple[Position, int] = (START, 0)
         self._calls_seen: Position = START
         self._names: dict[str, set[str]] = {}
+        self._children: dict[tuple[object, ...], Any] = {}
         self.registry = CollectorRegistry(auto_describe=True)
         ProcessCollector(registry=self.registry)
         for reading in readings:
@@ -194,34 +199,43 @@ class Metrics:
         position, number, provider, target, outcome, *tokens, cost, currency, latency, first_token = row
         self._attempts_seen = (str(position), integer(number))
         names = (self._name("provider", provider), self._name("target", target))
-        self._attempts.labels(*names, outcome).inc()
+        self._child(self._attempts, *names, outcome).inc()
         for name, value in zip(_CLASSES, tokens, strict=True):
             if value:
-                self._tokens.labels(*names, name).inc(integer(value))
+                self._child(self._tokens, *names, name).inc(integer(value))
         if cost is None:
-            self._unpriced.labels(*names).inc()
+            self._child(self._unpriced, *names).inc()
         elif cost:
-            self._cost.labels(*names, self._name("currency", currency)).inc(integer(cost) / NANOS)
+            self._child(self._cost, *names, self._name("currency", currency)).inc(integer(cost) / NANOS)
         if latency is not None:
-            self._attempt_seconds.labels(*names, outcome).observe(integer(latency) / 1e6)
+            self._child(self._attempt_seconds, *names, outcome).observe(integer(latency) / 1e6)
         if first_token is not None:
-            self._attempt_first_token.labels(*names).observe(integer(first_token) / 1e6)
+            self._child(self._attempt_first_token, *names).observe(integer(first_token) / 1e6)
 
     def _count_call(self, row: Row) -> None:
         position, model, outcome, fault, attempts, latency, first_token = row
         self._calls_seen = str(position)
         name = self._name("model", model) if attempts else ""
-        self._calls.labels(name, outcome, self._name("fault", fault)).inc()
+        self._child(self._calls, name, outcome, self._name("fault", fault)).inc()
         if attempts and latency is not None:
-            self._call_seconds.labels(name, outcome).observe(integer(latency) / 1e6)
+            self._child(self._call_seconds, name, outcome).observe(integer(latency) / 1e6)
         if first_token is not None:
-            self._call_first_token.labels(name).observe(integer(first_token) / 1e6)
+            self._child(self._call_first_token, name).observe(integer(first_token) / 1e6)
 
     def _show(self, state: View) -> None:
-        self._view_up.labels(state.name).set(state.state != "failing")
-        self._view_skipped.labels(state.name).set(state.skipped)
+        self._child(self._view_up, state.name).set(state.state != "failing")
+        self._child(self._view_skipped, state.name).set(state.skipped)
         lag = (datetime.now(UTC) - state.behind_since).total_seconds() if state.behind_since else 0.0
-        self._view_lag.labels(state.name).set(max(0.0, lag))
+        self._child(self._view_lag, state.name).set(max(0.0, lag))
+
+    def _child(self, metric: M, *labels: object) -> M:
+        """The series of ``metric`` with these labels. Looked up once: the library's own look-up costs more than the
+        count. Their number is bounded by ``_name``."""
+        key = (metric, *labels)
+        child: M | None = self._children.get(key)
+        if child is None:
+            child = self._children[key] = metric.labels(*labels)
+        return child
 
     def _name(self, label: str, value: object) -> str:
         """The value, while its label has room for it."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +19,9 @@ import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from pharos.core.fault import HTTP_PROBLEM, OVERLOADED, Fault
-from pharos.core.plane import Receive, Scope, Send
+from pharos.core.plane import ON_DISCONNECT, Receive, Scope, Send
 from pharos.server.faults import HEAD_TOO_LARGE, MALFORMED_HTTP, REQUEST_TOO_SLOW
 from pharos.server.replies import send_problem
-
 
 LEAST_READ = 16_384
 """Bytes."""
@@ -55,6 +54,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._body_since: float | None = None
         self._loose = 0
         """Bytes that arrived since the parser last made progress: ended a head, a piece of a body, or a message."""
+        self._leaving: set[Callable[[], None]] = set()
+        """Whom to tell that the peer has left."""
         self._unread = 0
         self._unread_since = 0.0
         self._piece = b""
@@ -65,6 +66,17 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         if len(self.connections) > self.limits.connections:
             self._refuse(OVERLOADED("Too many connections are open.", retry_after=1))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        leaving, self._leaving = self._leaving, set()
+        for tell in leaving:
+            tell()
+
+    def _on_disconnect(self, tell: Callable[[], None]) -> Callable[[], None]:
+        """See :data:`pharos.core.plane.ON_DISCONNECT`."""
+        self._leaving.add(tell)
+        return functools.partial(self._leaving.discard, tell)
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
@@ -91,6 +103,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._loose = 0
         if too_large or len(self.headers) > self.limits.headers:
             self.app = functools.partial(_refuse_head, self.limits)
+        self.scope[ON_DISCONNECT] = self._on_disconnect  # type: ignore[typeddict-unknown-key]
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:

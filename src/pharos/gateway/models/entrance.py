@@ -17,7 +17,7 @@ import orjson
 
 from pharos.core.fault import INTERNAL, TIMEOUT, TOO_LARGE, Fault, Retry
 from pharos.core.ids import uuid7
-from pharos.core.plane import CORRELATION, Receive, Scope, Send
+from pharos.core.plane import CORRELATION, ON_DISCONNECT, Receive, Scope, Send
 from pharos.core.principal import Principal
 from pharos.gateway.models.call import Body, Call, Next, RawHeaders, Reply
 from pharos.gateway.models.dialects.dialect import Dialect
@@ -40,6 +40,8 @@ OPERATION = "models.call"
 
 Resolve = Callable[[Fault, Principal | None, str, str], Fault]
 """``Invoker.resolve``: makes a fault fit for its caller."""
+
+OnDisconnect = Callable[[Callable[[], None]], Callable[[], None]]
 
 _FINAL = frozenset({Retry.NEVER, Retry.AFTER_FIX})
 
@@ -66,7 +68,7 @@ class Entrance:
         """Serve one call."""
         id = uuid7()
         watchdog = Watchdog()
-        conversation = _Client(scope["headers"], receive, send, watchdog, self._max_body)
+        conversation = _Client(scope, receive, send, watchdog, self._max_body)
         call = Call(
             id=id,
             dialect=self._dialect,
@@ -120,9 +122,11 @@ async def _nothing_more() -> bytes:
 class _Client:
     """The other end of one request: reads its body once, sends it one answer, notices when it leaves."""
 
-    def __init__(self, headers: RawHeaders, receive: Receive, send: Send, watchdog: Watchdog, max_body: int) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, watchdog: Watchdog, max_body: int) -> None:
         self.call: Call
-        self._headers = headers
+        self._headers: RawHeaders = scope["headers"]
+        self._on_disconnect: OnDisconnect | None = scope.get(ON_DISCONNECT)
+        self._take_back: Callable[[], None] | None = None
         self._receive = receive
         self._send = send
         self._watchdog = watchdog
@@ -141,7 +145,10 @@ class _Client:
                 body = await self._read()
         except Expired:
             raise TIMEOUT(f"The request's body did not arrive within {BODY_SECONDS:g} seconds.") from None
-        self._watcher = asyncio.get_running_loop().create_task(self._watch())
+        if self._on_disconnect is not None:
+            self._take_back = self._on_disconnect(self._has_left)
+        else:
+            self._watcher = asyncio.get_running_loop().create_task(self._watch())
         return body
 
     async def _read(self) -> bytes:
@@ -170,9 +177,13 @@ class _Client:
         )
 
     async def _watch(self) -> None:
-        """Wait for the client to leave; then stop the call, unless it is to be read to its end or is over."""
+        """Wait for the client to leave."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
+        self._has_left()
+
+    def _has_left(self) -> None:
+        """Stop the call, unless it is to be read to its end or is over."""
         call = self.call
         call.gone = True
         if not call.drains and not call.recorded and self._task is not None:
@@ -184,6 +195,8 @@ class _Client:
 
     def close(self) -> None:
         """Stop watching. After a complete answer ``receive`` returns by itself (ASGI 3.0), so that the watcher ends."""
+        if self._take_back is not None:
+            self._take_back()
         if self._watcher is not None and not self._answered:
             self._watcher.cancel()
 
