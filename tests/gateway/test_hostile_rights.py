@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from pathlib import Path
 
 import pytest
-from tests.gateway.town import Town, document
+from tests.gateway.town import Town, chat, document
 from tests.gateway.upstream import answer, upstream
 
 from pharos.core.fault import Fault
@@ -72,3 +74,36 @@ async def test_a_key_to_the_city_is_never_sent_to_a_provider(city: Town, tmp_pat
         assert reply.fault["code"] == "PROVIDER_CREDENTIAL"
         assert secret.encode() not in reply.body
         assert provider.requests == []
+
+
+@pytest.mark.parametrize("change", ["revoked", "deleted", "narrowed", "lowered", "issued"])
+async def test_what_changes_while_the_body_is_on_its_way_counts(city: Town, change: str) -> None:
+    """A head that came before a revocation is no ticket for a body that comes after it."""
+    async with upstream(answer) as provider:
+        await city.provider("acme", provider.url)
+        await city.price()
+        await city.model("fast", "acme")
+        await city.budget("b", "1.00")
+        secret = await city.key("bot", budgets=["b"])
+        body = json.dumps(chat(max_tokens=5)).encode()
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {secret}\r\n"
+        reader, writer = await asyncio.open_connection("127.0.0.1", city.port)
+        writer.write(f"{head}connection: close\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body[:-1])
+        assert (await city.chat("bot", max_tokens=5)).status == 200  # the head before it has been read by now
+        match change:
+            case "revoked":
+                await city.invoke("keys.revoke", key="bot")
+            case "deleted":
+                await city.invoke("catalog.delete", kind="Key", name="bot")
+            case "narrowed":
+                await city.apply(document("Key", "bot", {"models": [], "budgets": ["b"]}))
+            case "lowered":
+                await city.budget("b", "0.00001")
+            case "issued":
+                await city.invoke("keys.issue", key="bot")
+        writer.write(body[-1:])
+        status = int((await reader.readline()).split()[1])
+        writer.transport.abort()
+        expected = {"revoked": 401, "deleted": 401, "narrowed": 404, "lowered": 402, "issued": 200}
+        assert status == expected[change]
+        assert len(provider.requests) == (2 if change == "issued" else 1)

@@ -146,6 +146,10 @@ class Plans:
                 self._models[id] = plan
         return plan
 
+    def knows(self, key: Resource[KeySpec]) -> bool:
+        """Whether the key is still as it was when it was read, its credentials included."""
+        return self._index.find(key.id) is key
+
     def key(self, key: Resource[KeySpec]) -> KeyPlan:
         """The plan of a key."""
         revision = (key.metadata.uid, key.metadata.revision)

@@ -37,7 +37,7 @@ def model_stack(
         Record(settlements),
         authenticate,
         Understand(),
-        Admit(plans, meters, store),
+        Admit(authenticate.renew, plans, meters, store),
         Route(random),
         AttemptLayer(store, random),
     )

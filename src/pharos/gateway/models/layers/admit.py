@@ -7,7 +7,7 @@ no attempt was made) or settled by ``record``, exactly once however the call end
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from pharos.core.fault import Fault
 from pharos.gateway.models.bounds import bounds_of, tier_of, unpriceable
@@ -24,16 +24,20 @@ from pharos.store.ports import Store
 class Admit:
     """Sets ``call.model``, ``call.bounds``, ``call.deadline``, ``call.purse`` and ``call.taken``.
 
+    ``renew`` is ``Authenticate.renew``.
+
     Raises ``MODEL_NOT_FOUND``, ``RATE_LIMITED``, ``BUDGET_EXCEEDED``, ``BUDGET_MISSING`` and ``MODEL_UNPRICED``.
     """
 
-    def __init__(self, plans: Plans, meters: Meters, store: Store) -> None:
+    def __init__(self, renew: Callable[[Call], None], plans: Plans, meters: Meters, store: Store) -> None:
+        self._renew = renew
         self._plans = plans
         self._meters = meters
         self._store = store
 
     async def __call__(self, call: Call, next: Next) -> Reply:
         """See :class:`~pharos.gateway.models.call.Layer`."""
+        self._renew(call)
         key, resource = call.key, call.identity.key
         model = call.model = self._model(call, key, resource.metadata.namespace)
         call.deadline = call.started + model.spec.deadline_ms / 1000

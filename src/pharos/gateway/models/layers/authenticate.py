@@ -31,6 +31,14 @@ class Authenticate:
         authorise(identity)
         return await next(call)
 
+    def renew(self, call: Call) -> None:
+        """Look again, now that the body is here: it may have been long on its way, and what was revoked, narrowed or
+        lowered meanwhile counts. Raises as the layer does."""
+        if not self._plans.knows(call.identity.key):
+            call.identity = self.identify(call.headers)
+            authorise(call.identity)
+        call.key = self._plans.key(call.identity.key)
+
     def identify(self, headers: RawHeaders) -> Identity:
         """The caller. Raises ``UNAUTHENTICATED``."""
         return self._authenticate(_presented(headers))
