@@ -262,6 +262,19 @@ async def test_the_doctor_sees_a_disk_that_takes_nothing(city: Open) -> None:
     assert storage["state"] == "error", storage
 
 
+async def test_the_doctor_sees_a_database_that_takes_nothing(city: Open) -> None:
+    """Blobs can still be written; commits cannot."""
+    connection = city.city.store._connection  # type: ignore[attr-defined]
+    connection.execute("PRAGMA query_only = 1").fetchall()
+    try:
+        (storage,) = (await checks(city))["storage"]
+        assert storage["state"] == "error", storage
+    finally:
+        connection.execute("PRAGMA query_only = 0").fetchall()
+    (storage,) = (await checks(city))["storage"]
+    assert storage["state"] == "ok", storage
+
+
 def test_secrets_are_found_wherever_a_spec_has_them() -> None:
     one, two, three = (SecretSource(env=name) for name in ("A", "B", "C"))
     spec = GardenSpec(gate=one, sheds=[two], doors={"x": three})
