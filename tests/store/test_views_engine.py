@@ -122,3 +122,33 @@ async def test_views_see_nothing_of_the_engine(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="the engine"):
         await store.views.register(Forbidden())
     await store.close()
+
+
+async def test_a_damaged_database_of_views_keeps_no_city_closed(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    store = open_store(home)
+    await store.views.register(Tally())
+    await append(store, event("a", n=1), event("a", n=2))
+    await store.views.advance("tally")
+    await store.close()
+    views = home / "views.db"
+    data = views.read_bytes()
+    views.write_bytes(data[: len(data) // 2])
+
+    store = open_store(home)
+    await store.views.register(Tally())
+    await store.views.advance("tally")
+    assert await store.views.query(TALLY) == [("a", 2, 3)]
+    assert (home / "views.db.damaged").exists()
+    await store.close()
+
+
+async def test_a_damaged_log_is_never_put_aside(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    store = open_store(home)
+    await append(store, event("a", n=1))
+    await store.close()
+    (home / "city.db").write_bytes(b"not a database" * 500)
+    with refused(STORAGE_FAILED):
+        open_store(home)
+    assert (home / "city.db").read_bytes().startswith(b"not a database")

@@ -9,6 +9,7 @@ in ``views.db``, blobs in files.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 import apsw
 
+from pharos.core.fault import Fault
 from pharos.core.operation import Delete, Put, SetStatus
 from pharos.store.ports import Append, Command, Remember, Remembered, Reserve, Result, Settle
 from pharos.store.sqlite.appends import LogStage, prepare_append
@@ -25,6 +27,7 @@ from pharos.store.sqlite.changes import CatalogStage, prepare_delete, prepare_pu
 from pharos.store.sqlite.checkpoint import Checkpointer
 from pharos.store.sqlite.codec import to_position
 from pharos.store.sqlite.counters import CounterStage, SqliteCounters, prepare_reserve, prepare_settle
+from pharos.store.sqlite.failures import storage_failures
 from pharos.store.sqlite.home import Home
 from pharos.store.sqlite.hub import Hub
 from pharos.store.sqlite.journal import Journal
@@ -34,6 +37,8 @@ from pharos.store.sqlite.remembering import RememberStage, find_remembered, prep
 from pharos.store.sqlite.schema import CITY, VIEWS, open_writer
 from pharos.store.sqlite.views import SqliteViews
 from pharos.store.sqlite.writer import Handle, Prepare, Writer
+
+logger = logging.getLogger(__name__)
 
 
 def open_store(home: Path, *, full_sync: bool = False) -> SqliteStore:
@@ -49,12 +54,31 @@ def open_store(home: Path, *, full_sync: bool = False) -> SqliteStore:
         undo.callback(owned.release)
         city = open_writer(owned.city, CITY, full_sync=full_sync)
         undo.callback(city.close)
-        # A view can always be folded again, so its transactions never wait for the disk.
-        views = open_writer(owned.views, VIEWS)
+        views = _open_views(owned.views)
         undo.callback(views.close)
         store = SqliteStore(owned, city, views)
         undo.pop_all()
         return store
+
+
+def _open_views(path: Path) -> apsw.Connection:
+    """The database of the views. Raises ``STORAGE_FAILED``.
+
+    A view can always be folded again: its transactions never wait for the disk, and a damaged database is put aside
+    instead of keeping the city closed. What never was a database is left alone.
+    """
+    try:
+        return open_writer(path, VIEWS)
+    except Fault as fault:
+        if not isinstance(fault.__cause__, apsw.CorruptError):
+            raise
+    aside = path.with_name(f"{path.name}.damaged")
+    logger.error("%s is damaged; it was put aside as %s, and every view is folded again", path.name, aside.name)
+    with storage_failures(f"Cannot put {path} aside"):
+        path.replace(aside)
+        for name in ("-wal", "-shm"):
+            path.with_name(f"{path.name}{name}").unlink(missing_ok=True)
+    return open_writer(path, VIEWS)
 
 
 class SqliteStore:
