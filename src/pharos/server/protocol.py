@@ -21,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from pharos.core.fault import HTTP_PROBLEM, OVERLOADED, Fault
 from pharos.core.plane import ON_DISCONNECT, Receive, Scope, Send
 from pharos.server.faults import HEAD_TOO_LARGE, MALFORMED_HTTP, REQUEST_TOO_SLOW
+from pharos.server.joining import JoiningTransport
 from pharos.server.replies import send_problem
 
 LEAST_READ = 16_384
@@ -105,6 +106,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.app = functools.partial(_refuse_head, self.limits)
         self.scope[ON_DISCONNECT] = self._on_disconnect  # type: ignore[typeddict-unknown-key]
         super().on_headers_complete()
+        self.cycle.transport = JoiningTransport(self.transport, self.loop)  # type: ignore[assignment]
 
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
