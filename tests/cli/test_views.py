@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from rich.console import Console
 
+from pharos.core.call import Call
+from pharos.core.fault import FORBIDDEN, Applicability, Fix
+from pharos.server.cli.faults import show_fault
 from pharos.server.cli.output import people
 from pharos.server.cli.views import render, render_item
 from pharos.server.cli.views.cells import milliseconds, money, time
@@ -104,6 +109,60 @@ def test_columns_that_are_empty_are_left_out_and_lines_end_where_they_end(shown:
     assert "TEAM" not in head
     assert "0.01 USD" in line
     assert not head.endswith(" ") and not line.endswith(" ")
+
+
+def _on_a_terminal(output: dict[str, Any], view: str, width: int) -> str:
+    console = Console(file=StringIO(), width=width, soft_wrap=True, highlight=False)
+    render(output, view, console)
+    return cast("StringIO", console.file).getvalue()
+
+
+_FAULTS = {
+    "items": [
+        {"code": "UPSTREAM_UNREACHABLE", "status": 502, "category": "dependency", "retry": "same_request",
+         "meaning": "No connection to the provider came about. Nothing was sent, and another target was asked."},
+    ],
+    "next": None,
+}  # fmt: skip
+
+
+def test_prose_is_broken_at_words_to_fit_a_narrow_terminal(shown: Any) -> None:
+    assert len(shown(_FAULTS, "faults.list").splitlines()) == 2
+    narrow = _on_a_terminal(_FAULTS, "faults.list", 90).splitlines()
+    assert max(map(len, narrow)) <= 90
+    assert len(narrow) > 3
+    words = " ".join(line[narrow[0].index("MEANING") :].strip() for line in narrow[1:])
+    assert words == _FAULTS["items"][0]["meaning"]  # type: ignore[index]
+
+
+def test_ids_and_names_stay_whole_however_narrow_the_terminal() -> None:
+    id = "01a1fd25-13fe-799a-8aeb-92fed4aaca73"
+    changes = [{"action": "updated", "resource": "Budget/default/pocket-money"}]
+    item = {"time": "2026-01-01T00:00:00Z", "operation": "budgets.raise", "principal": "key/default/approver",
+            "changes": changes, "state": "in_effect", "id": id}  # fmt: skip
+    lines = _on_a_terminal({"items": [item], "next": None}, "operations.list", 40).splitlines()
+    for whole in (id, "key/default/approver", "budgets.raise", "Budget/pocket-money"):
+        assert any(whole in line for line in lines), whole
+    assert len(lines) == 3
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_what_is_to_be_copied_is_not_broken(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    call = Call(operation="approvals.request", arguments={"operation": "budgets.raise", "reason": "There is no more."})
+    fix = Fix(id="ask", title="Ask", applicability=Applicability.LIKELY, call=call)
+    show_fault(FORBIDDEN("Not permitted.", fixes=[fix]), "table")
+    assert "pharos approvals request --reason 'There is no more.' budgets.raise" in capsys.readouterr().err
+
+
+def test_the_ids_of_credentials_that_can_be_revoked_are_seen(shown: Any) -> None:
+    credentials = [{"id": "old", "state": "revoked"}, {"id": "used", "state": "active"}]
+    text = shown({"items": [{"key": "bot", "state": "active", "credentials": credentials}], "next": None}, "keys.list")
+    assert "used" in text
+    assert "old" not in text
 
 
 def test_an_unknown_price_is_seen(shown: Any) -> None:

@@ -68,7 +68,7 @@ def people(stream: TextIO | None = None) -> Iterator[Console]:
         highlight=False,
         markup=False,
         emoji=False,
-        soft_wrap=not terminal,
+        soft_wrap=True,  # The terminal breaks lines. What we broke could not be copied: commands, YAML, ids.
     )
     yield console
     if isinstance(console.file, StringIO):

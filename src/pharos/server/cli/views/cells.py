@@ -35,8 +35,8 @@ class Column:
     path: str
     write: Write = plain
     justify: Literal["left", "right"] = "left"
-    short: bool = False
-    """Never broken over lines."""
+    prose: bool = False
+    """Words that may be broken over lines. Everything else stays whole, so that it can be read and copied."""
 
 
 def cell(column: Column, row: Mapping[str, Any]) -> Text:
@@ -54,7 +54,7 @@ def value_at(row: Mapping[str, Any], path: str) -> Any:
 
 def number(title: str, path: str, write: Write = plain) -> Column:
     """A column of numbers."""
-    return Column(title, path, write, justify="right", short=True)
+    return Column(title, path, write, justify="right")
 
 
 _GOOD = frozenset({"ok", "active", "true", "healthy", "ready", "yes", "create", "created", "closed"})

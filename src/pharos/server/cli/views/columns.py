@@ -69,6 +69,11 @@ def _changes(value: Any) -> Text:
     return Text(", ".join(changes[:3]) + (f" and {len(changes) - 3} more" if len(changes) > 3 else ""))
 
 
+def _credentials(value: Any) -> Text:
+    """The ids of those that still open something: what ``keys revoke --credential`` takes."""
+    return Text(", ".join(str(item.get("id")) for item in value or () if item.get("state") == "active"))
+
+
 def _targets(value: Any) -> Text:
     """Where a model is served, with what is not as it should be."""
     words = []
@@ -97,50 +102,50 @@ _SUMS = (
 
 COLUMNS: dict[str, tuple[Column, ...]] = {
     "approvals.list": (
-        Column("name", "name", short=True),
+        Column("name", "name"),
         Column("state", "state", state),
         Column("requester", "requester"),
-        Column("what", "call", _call),
-        Column("reason", "reason"),
-        Column("expires", "expiresAt", time, short=True),
+        Column("what", "call", _call, prose=True),
+        Column("reason", "reason", prose=True),
+        Column("expires", "expiresAt", time),
     ),
     "budgets.list": (
-        Column("name", "name", short=True),
+        Column("name", "name"),
         Column("namespace", "namespace", _namespace),
         Column("window", "window"),
-        Column("period", "period", short=True),
+        Column("period", "period"),
         number("limit", "limit", money),
         number("spent", "settled", money),
         number("reserved", "reserved", money),
         number("left", "remaining", money),
         Column("currency", "currency"),
-        Column("ends", "endsAt", time, short=True),
+        Column("ends", "endsAt", time),
     ),
     "catalog.history": (
         number("revision", "revision"),
         Column("action", "action", state),
-        Column("time", "time", time, short=True),
+        Column("time", "time", time),
         Column("principal", "principal"),
-        Column("operation", "operation", short=True),
+        Column("operation", "operation"),
     ),
     "catalog.list": (
-        Column("kind", "kind", short=True),
-        Column("name", "metadata.name", short=True),
+        Column("kind", "kind"),
+        Column("name", "metadata.name"),
         Column("namespace", "metadata.namespace", _namespace),
-        Column("labels", "metadata.labels"),
+        Column("labels", "metadata.labels", prose=True),
         number("revision", "metadata.revision"),
-        Column("updated", "metadata.updatedAt", time, short=True),
-        Column("state", "status.conditions", _health),
+        Column("updated", "metadata.updatedAt", time),
+        Column("state", "status.conditions", _health, prose=True),
     ),
     "faults.list": (
-        Column("code", "code", short=True),
+        Column("code", "code"),
         number("http", "status"),
         Column("category", "category"),
         Column("retry", "retry"),
-        Column("meaning", "meaning"),
+        Column("meaning", "meaning", prose=True),
     ),
     "journeys.list": (
-        Column("updated", "updated", time, short=True),
+        Column("updated", "updated", time),
         Column("key", "key"),
         Column("team", "team"),
         Column("model", "model"),
@@ -150,26 +155,27 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         number("latency", "latencyMs", milliseconds),
         Column("outcome", "outcome", state),
         Column("conversation", "conversation"),
-        Column("id", "id", short=True),
+        Column("id", "id"),
     ),
     "keys.list": (
-        Column("key", "key", short=True),
+        Column("key", "key"),
         Column("state", "state", state),
-        Column("models", "models"),
-        Column("budgets", "budgets"),
-        Column("scopes", "scopes"),
-        Column("labels", "labels"),
-        Column("issued", "lastIssuedAt", time, short=True),
-        Column("expires", "expiresAt", time, short=True),
+        Column("models", "models", prose=True),
+        Column("budgets", "budgets", prose=True),
+        Column("scopes", "scopes", prose=True),
+        Column("labels", "labels", prose=True),
+        Column("credentials", "credentials", _credentials, prose=True),
+        Column("issued", "lastIssuedAt", time),
+        Column("expires", "expiresAt", time),
     ),
     "kinds.list": (
-        Column("kind", "name", short=True),
-        Column("plural", "plural", short=True),
+        Column("kind", "name"),
+        Column("plural", "plural"),
         Column("plane", "plane"),
-        Column("meaning", "summary"),
+        Column("meaning", "summary", prose=True),
     ),
     "ledger.list": (
-        Column("time", "time", time, short=True),
+        Column("time", "time", time),
         Column("key", "key"),
         Column("team", "team"),
         Column("model", "model"),
@@ -191,32 +197,32 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         *_SUMS,
     ),
     "models.list": (
-        Column("name", "name", short=True),
+        Column("name", "name"),
         Column("namespace", "namespace", _namespace),
         Column("targets", "targets", _targets),
-        Column("fallbacks", "fallbacks"),
+        Column("fallbacks", "fallbacks", prose=True),
     ),
     "operations.list": (
-        Column("time", "time", time, short=True),
-        Column("what", "operation", short=True),
+        Column("time", "time", time),
+        Column("what", "operation"),
         Column("who", "principal"),
-        Column("changes", "changes", _changes),
+        Column("changes", "changes", _changes, prose=True),
         Column("state", "state"),
-        Column("operation", "id", short=True),
+        Column("operation", "id"),
     ),
     "system.operations": (
-        Column("operation", "name", short=True),
+        Column("operation", "name"),
         Column("effect", "effect"),
         Column("permission", "permission"),
         Column("undo", "reversibility"),
-        Column("meaning", "summary"),
+        Column("meaning", "summary", prose=True),
     ),
     "views.list": (
-        Column("view", "name", short=True),
+        Column("view", "name"),
         Column("state", "state", state),
         number("behind", "lag", count),
         number("skipped", "skipped", count),
-        Column("message", "message"),
+        Column("message", "message", prose=True),
     ),
 }
 

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.text import Text
 
 from pharos.server.cli.output import text as written
-from pharos.server.cli.views.cells import Column, milliseconds, number, state
+from pharos.server.cli.views.cells import Column, milliseconds, money, number, state
 from pharos.server.cli.views.columns import COLUMNS, SUM_TOTALS, short_id
-from pharos.server.cli.views.generic import note, show_object, table
+from pharos.server.cli.views.generic import note, show_object, show_table
 
 _STEPS = (
     number("step", "number"),
@@ -20,7 +20,7 @@ _STEPS = (
     Column("tools", "tools"),
     number("latency", "latencyMs", milliseconds),
     number("first token", "firstTokenMs", milliseconds),
-    number("cost", "cost", lambda cost: Text(f"{cost['amount']} {cost['currency']}") if cost else Text("")),
+    number("cost", "cost", lambda cost: Text(f"{money(cost['amount'])} {cost['currency']}") if cost else Text("")),
     Column("outcome", "outcome", state),
     Column("fault", "fault"),
 )
@@ -43,21 +43,27 @@ def issued(console: Console, output: Mapping[str, Any]) -> None:
 
 def journey(console: Console, output: Mapping[str, Any]) -> None:
     """A conversation step by step."""
-    console.print(table([output], COLUMNS["journeys.list"]))
+    show_table(console, [output], COLUMNS["journeys.list"])
     console.print()
     steps = output.get("steps")
     rows = steps.get("items", ()) if isinstance(steps, dict) else steps or ()
-    console.print(table(rows, _STEPS) if rows else Text("no steps", style="dim"))
+    if rows:
+        show_table(console, rows, _STEPS)
+    else:
+        console.print(Text("no steps", style="dim"))
 
 
 def summary(console: Console, output: Mapping[str, Any]) -> None:
     """Sums over the ledger."""
     items = output.get("items", ())
     if items:
-        console.print(table(items, COLUMNS["ledger.summary"]))
+        show_table(console, items, COLUMNS["ledger.summary"])
         console.print()
     totals = output.get("totals", ())
-    console.print(table(totals, SUM_TOTALS) if totals else Text("nothing was called", style="dim"))
+    if totals:
+        show_table(console, totals, SUM_TOTALS)
+    else:
+        console.print(Text("nothing was called", style="dim"))
 
 
 def report(console: Console, output: Mapping[str, Any]) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -14,6 +16,12 @@ from rich.text import Text
 from pharos.server.cli.views.cells import Column, cell
 
 MOST_COLUMNS = 8
+
+GAP = 2
+"""Columns of blanks between two columns."""
+
+PROSE = 20
+"""Prose is not made narrower than this to keep a table within the terminal."""
 
 # What tells one thing from another stands first; what is long or internal stands last.
 _FIRST = ("kind", "name", "namespace", "id", "code", "state", "status", "title", "summary")
@@ -29,7 +37,7 @@ def show_page(console: Console, items: Sequence[Any], next_: object, columns: Se
         if not items:
             note("nothing")
         return
-    console.print(table(rows, columns or _columns(rows)))
+    show_table(console, rows, columns or _columns(rows))
     if isinstance(next_, str):
         Console(stderr=True, highlight=False, soft_wrap=True).print(
             f"more: --cursor {next_}", style="dim", markup=False
@@ -44,16 +52,62 @@ def note(text: str) -> None:
         console.print(Text(text, style="dim"))
 
 
-def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> Table:
-    """Rows in columns, without lines around them. Columns that are empty in every row are left out."""
+def show_table(console: Console, rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> None:
+    """Rows in columns, without lines around them. Columns that are empty in every row are left out.
+
+    Where the terminal is too narrow, prose is broken at words; what is left to be wide then runs over the edge, where
+    the terminal breaks it: a name or an id in pieces, or half of one, is of use to nobody.
+    """
     cells = [(column, [cell(column, row) for row in rows]) for column in columns]
     shown = [(column, texts) for column, texts in cells if any(texts)]
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column, _ in shown:
-        made.add_column(column.title.upper(), justify=column.justify, overflow="fold", no_wrap=column.short)
-    for texts in zip(*(texts for _, texts in shown), strict=True):
-        made.add_row(*texts)
-    return made
+    natural = [max(len(column.title), *map(_width, texts)) for column, texts in shown]
+    least = [
+        max(len(column.title), *map(_least, texts)) if column.prose else width
+        for (column, texts), width in zip(shown, natural, strict=True)
+    ]
+    widths = _shared(natural, least, console.width - GAP * (len(shown) - 1))
+    kept = [column for column, _ in shown]
+    titles = [Text(column.title.upper(), style="bold") for column in kept]
+    for texts in [titles, *zip(*(texts for _, texts in shown), strict=True)]:
+        for line in _lines(console, kept, texts, widths):
+            console.print(line)
+
+
+def _lines(console: Console, columns: Sequence[Column], texts: Sequence[Text], widths: Sequence[int]) -> Iterator[Text]:
+    """One row: a line, or several where a cell has several."""
+    parts = [
+        text.wrap(console, width, overflow="fold") if column.prose else text.split(allow_blank=True)
+        for column, text, width in zip(columns, texts, widths, strict=True)
+    ]
+    for pieces in zip_longest(*parts, fillvalue=Text()):
+        line = Text()
+        for column, piece, width in zip(columns, pieces, widths, strict=True):
+            blanks = " " * (width - piece.cell_len)
+            line.append_text(
+                Text.assemble(blanks, piece) if column.justify == "right" else Text.assemble(piece, blanks)
+            )
+            line.append(" " * GAP)
+        line.rstrip()
+        yield line
+
+
+def _shared(natural: Sequence[int], least: Sequence[int], room: int) -> list[int]:
+    """Widths that fit into ``room``, or come near: the widest column gives first, none goes below its ``least``."""
+    widths = list(natural)
+    while sum(widths) > max(room, sum(least)):
+        widest = max((at for at in range(len(widths)) if widths[at] > least[at]), key=widths.__getitem__)
+        widths[widest] -= 1
+    return widths
+
+
+def _width(text: Text) -> int:
+    return max((cell_len(line) for line in text.plain.splitlines()), default=0)
+
+
+def _least(text: Text) -> int:
+    """The narrowest that prose is still read in: its longest word, within reason."""
+    longest = max((cell_len(word) for word in text.plain.split()), default=0)
+    return min(_width(text), max(PROSE, min(longest, 2 * PROSE)))
 
 
 def show_object(console: Console, value: Mapping[str, Any]) -> None:
@@ -65,7 +119,7 @@ def show_object(console: Console, value: Mapping[str, Any]) -> None:
         if _is_rows(item):
             console.print()
             console.print(Text(name, style="bold"))
-            console.print(table(item, _columns(item)))
+            show_table(console, item, _columns(item))
 
 
 def _is_rows(value: object) -> bool:
@@ -103,4 +157,8 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
     names = list(dict.fromkeys(name for row in rows for name in row if name not in _NEVER))
     nested = [name for name in names if any(isinstance(row.get(name), dict | list) for row in rows)]
     order = sorted(names, key=lambda name: (name in nested, _FIRST.index(name) if name in _FIRST else len(_FIRST)))
-    return [Column(name, name) for name in order[:MOST_COLUMNS]]
+    return [Column(name, name, prose=name in nested or _long(rows, name)) for name in order[:MOST_COLUMNS]]
+
+
+def _long(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
+    return any(len(str(row.get(name))) > 2 * PROSE for row in rows)
