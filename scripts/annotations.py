@@ -155,7 +155,9 @@ def _shape(annotation: Any) -> Shape:
         return "integer"
     if annotation is float:
         return "number"
-    if annotation in (str, bytes, AwareDatetime, *_IMPORTED):
+    if annotation in (datetime, AwareDatetime):
+        return "time"
+    if annotation in (str, bytes, *_IMPORTED):
         return "string"
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return "string"

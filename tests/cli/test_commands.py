@@ -80,6 +80,9 @@ def test_plan_shows_each_difference_and_changes_nothing(pharos: Pharos) -> None:
     assert "warning: " in planned.out
     assert pharos("get", "key", "planned").code == 1
     assert pharos("apply", "-f", "plan.yaml", "--dry-run", "--json").json["dryRun"] is True
+    _apply(pharos, "planned")
+    again = pharos("apply", "-f", "plan.yaml", "--dry-run").out
+    assert again.startswith("catalog.apply would change nothing\n= Key/planned unchanged\n")
 
 
 def test_undo_redo_diff_and_history(pharos: Pharos) -> None:
@@ -149,6 +152,25 @@ def test_a_wrong_command_line_is_a_matter_of_usage(pharos: Pharos, words: tuple[
     assert ran.code == 2
     assert ran.out == ""
     assert "Error: " in ran.err
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [(("ledgr",), "ledger"), (("keys", "isue"), "issue"), (("ledger", "--limt", "1"), "--limit")],
+    ids=["command", "verb", "option"],
+)
+def test_a_word_that_is_nearly_right_is_met_with_the_right_one(
+    pharos: Pharos, words: tuple[str, ...], meant: str
+) -> None:
+    ran = pharos(*words)
+    assert ran.code == 2
+    assert f"Did you mean '{meant}'?" in ran.err
+
+
+def test_the_ledger_is_read_since_a_time_of_its_table(pharos: Pharos) -> None:
+    for since in ("2026-01-31", "2026-01-31 14:00:00", "2h"):
+        ran = pharos("ledger", "--since", since, "--json")
+        assert (ran.code, ran.json) == (0, {"items": [], "next": None}), ran.err
 
 
 def test_a_refusal_prints_fixes_that_can_be_pasted(pharos: Pharos) -> None:
@@ -226,6 +248,14 @@ def test_rebuild_waits_until_the_view_is_ready(pharos: Pharos) -> None:
     assert done.json["name"] == "ledger"
     states = {view["name"]: view["state"] for view in pharos("views", "--json").json["items"]}
     assert states["ledger"] == "ready"
+
+
+def test_a_call_that_is_planned_is_shown_as_a_plan(pharos: Pharos) -> None:
+    _apply(pharos, "plain-call")
+    planned = pharos("call", "catalog.delete", '{"kind": "Key", "name": "plain-call"}', "--dry-run")
+    assert planned.out.startswith(
+        "catalog.delete would change 1 resource; nothing was changed\n- Key/plain-call deleted"
+    )
 
 
 def test_help_says_what_an_operation_needs_and_how_to_undo_it() -> None:

@@ -141,6 +141,8 @@ def test_completion_offers_commands_verbs_kinds_and_names(city: RunningCity) -> 
     assert "Key" in _complete(city, "pharos get K")
     assert _complete(city, "pharos get Key comp") == ["complete-me"]
     assert _complete(city, "pharos keys issue comp") == ["complete-me"]
+    assert _complete(city, "pharos ledger --li") == ["--limit"]
+    assert _complete(city, "pharos ledger --key comp") == ["complete-me"]
 
 
 def test_completion_is_silent_without_a_city(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from pharos.client.description import Description, Parameter, descriptions
 from pharos.server.cli.app import Root, root
 from pharos.server.cli.operations import NounGroup, click_parameters
-from pharos.server.cli.values import RESERVED, arguments, command_line, is_positional, option_name
+from pharos.server.cli.values import RESERVED, TimeType, arguments, command_line, is_positional, option_name
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=20)
 JSON = st.recursive(
@@ -58,6 +59,7 @@ def _value(parameter: Parameter) -> st.SearchStrategy[Any]:
         "integer": st.integers(-(10**9), 10**9),
         "number": st.floats(allow_nan=False, allow_infinity=False),
         "boolean": st.booleans(),
+        "time": st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat),
         "map": st.dictionaries(TEXT.filter(lambda name: name and "=" not in name), TEXT, min_size=1, max_size=3),
         "json": JSON.filter(lambda value: value is not None),
     }
@@ -105,6 +107,19 @@ def test_every_operation_can_be_written_as_a_command(operation: Description) -> 
         assert {**defaults, **found} == {**defaults, **call}
 
     check()
+
+
+def test_a_time_is_taken_as_a_table_shows_it() -> None:
+    def read(text: str) -> datetime:
+        return datetime.fromisoformat(TimeType().convert(text, None, None))
+
+    assert read("2026-01-31 14:00:05") == datetime(2026, 1, 31, 14, 0, 5).astimezone()
+    assert read("2026-01-31") == datetime(2026, 1, 31).astimezone()
+    assert read("2026-01-31T14:00:00Z") == datetime(2026, 1, 31, 14, tzinfo=UTC)
+    before = datetime.now(UTC)
+    assert before <= read("2h") + timedelta(hours=2) <= datetime.now(UTC)
+    with pytest.raises(click.UsageError, match="looks like 2026-01-31"):
+        read("yesterday")
 
 
 def test_what_this_version_does_not_know_is_written_as_a_plain_call() -> None:

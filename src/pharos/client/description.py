@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-Shape = Literal["string", "integer", "number", "boolean", "map", "json"]
-"""How a value is written: ``map`` is text by text (labels), ``json`` anything that only JSON can say."""
+Shape = Literal["string", "time", "integer", "number", "boolean", "map", "json"]
+"""How a value is written: ``time`` is a moment, ``map`` is text by text (labels), ``json`` what only JSON can say."""
 
 
 @dataclass(frozen=True, slots=True)

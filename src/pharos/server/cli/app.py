@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from pharos.server.cli.exits import MEANINGS, Exit
+from pharos.server.cli.nearest import NearestCommand
 from pharos.server.cli.session import Session, root_options
 
 # Commands written by hand, by module; each module is imported when its command is used.
@@ -38,7 +39,7 @@ _SHORT = {
 }
 
 
-class Root(click.Group):
+class Root(NearestCommand):
     """``pharos``. Makes a command when it is asked for it, so that starting costs little."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

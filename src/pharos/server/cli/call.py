@@ -28,7 +28,7 @@ def call(session: Session, operation: str, arguments: Any, dry_run: bool, idempo
 
     \b
     Examples:
-      pharos call budgets.raise '{"budget": "team-a", "limit": "50.00"}'
+      pharos call budgets.raise '{"name": "team-a", "limit": "50.00"}'
       pharos ledger --json 2>&1 >/dev/null | jq '.fixes[0].call' | pharos call -
     """
     if operation == "-":
@@ -45,7 +45,7 @@ def call(session: Session, operation: str, arguments: Any, dry_run: bool, idempo
     output = session.call(
         operation, arguments, write=is_write(operation), dry_run=dry_run, idempotency_key=idempotency_key
     )
-    session.show(output, operation)
+    session.show(output, "plan" if dry_run else operation)
 
 
 def _read_call() -> tuple[str, Any]:

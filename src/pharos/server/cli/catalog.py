@@ -54,7 +54,9 @@ def _named(kind: str, name: str | None, namespace: str | None) -> dict[str, Any]
         case ([only, namespace, name], None):
             pass
         case _:
-            raise click.UsageError("Name one resource: KIND NAME, KIND/NAME or KIND/NAMESPACE/NAME.")
+            raise click.UsageError(
+                "Name one resource: KIND NAME, KIND/NAME or KIND/NAMESPACE/NAME. See them with `pharos list KIND`."
+            )
     return {"kind": only, "name": name, **({"namespace": namespace} if namespace else {})}
 
 

@@ -7,8 +7,10 @@ from importlib import import_module
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from pharos.client.description import Description, descriptions
+from pharos.server.cli.nearest import NearestCommand
 from pharos.server.cli.session import C, Session, common_options
 from pharos.server.cli.values import arguments, click_parameter
 
@@ -70,9 +72,17 @@ def help_text(operation: Description, shown: str) -> str:
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
 
 
+# Where nothing is required one by one, yet something must be given.
+_INPUTS = {
+    "catalog.apply": '--manifest "$(cat city.yaml)"',
+    "catalog.delete": "--kind model --name fast",
+    "catalog.diff": "--kind budget --name team-a",
+}
+
+
 def example(operation: Description, shown: str) -> str:
     """A line to start from, for the help text."""
-    words = [f"pharos {shown}"]
+    words = [f"pharos {shown}", *filter(None, [_INPUTS.get(operation.name)])]
     for parameter in click_parameters(operation):
         if isinstance(parameter, click.Argument):
             words.append(parameter.make_metavar(click.Context(click.Command("pharos"))))
@@ -141,7 +151,7 @@ def _confirm(operation: Description) -> None:
         click.confirm(f"{operation.summary} This cannot be undone. Go on?", abort=True, err=True)
 
 
-class NounGroup(click.Group):
+class NounGroup(NearestCommand):
     """The operations of one noun. Without a verb it means ``list``, where there is one."""
 
     def __init__(self, noun: str) -> None:
@@ -149,18 +159,27 @@ class NounGroup(click.Group):
         has_list = "list" in self._operations
         super().__init__(
             name=noun,
-            help=f"Operations on {noun}." + (" Without a command: list." if has_list else ""),
+            help=f"What can be done with {noun}."
+            + (f" Without a command: list, with its options (pharos {noun} list --help)." if has_list else ""),
             no_args_is_help=not has_list,
             params=[],
         )
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click, after putting the verb ``list`` in front of options that come without one."""
-        implied = not args or (args[0].startswith("-") and args[0] not in ("--help", "-h"))
-        # Completion parses what stands before the word to complete, which is not all of the line.
-        if implied and "list" in self._operations and not ctx.resilient_parsing:
+        # Completion parses what stands before the word to complete: if that is nothing, a verb may still come.
+        implied = args[0].startswith("-") and args[0] not in ("--help", "-h") if args else not ctx.resilient_parsing
+        if implied and "list" in self._operations:
             args = ["list", *args]
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The verbs, and the options of ``list``, which may stand without it."""
+        found = super().shell_complete(ctx, incomplete)
+        if incomplete.startswith("-") and (implied := self.get_command(ctx, "list")) is not None:
+            inner = click.Context(implied, parent=ctx, info_name="list", resilient_parsing=True)
+            found += [item for item in implied.shell_complete(inner, incomplete) if item.value != "--help"]
+        return found
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(self._operations)

@@ -12,6 +12,7 @@ import re
 import shlex
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def option_name(parameter: Parameter) -> str:
 
 def is_positional(parameter: Parameter) -> bool:
     """Whether the parameter is given by its place."""
-    return parameter.required and not parameter.many and parameter.shape in {"string", "integer", "number"}
+    return parameter.required and not parameter.many and parameter.shape in {"string", "time", "integer", "number"}
 
 
 class JsonType(click.ParamType[Any]):
@@ -67,6 +68,26 @@ class PairType(click.ParamType[tuple[str, str]]):
         return name, text
 
 
+class TimeType(click.ParamType[str]):
+    """A moment: as a table shows it (local time), with a zone, a date alone, or how long ago (``2h``, ``7d``)."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value).strip()
+        if ago := _AGO.fullmatch(text):
+            return (datetime.now(UTC) - timedelta(seconds=int(ago[1]) * _SECONDS[ago[2]])).isoformat()
+        try:
+            moment = datetime.fromisoformat(text)
+            return text if moment.tzinfo is not None else moment.astimezone().isoformat()
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is no time; it looks like 2026-01-31, '2026-01-31 14:00', …T14:00Z or 2h", param, ctx)
+
+
+_AGO = re.compile(r"(\d{1,6})([smhdw])")
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+
 class ReferenceType(click.ParamType[str]):
     """The name of a resource, completed by asking the city."""
 
@@ -100,7 +121,7 @@ def click_parameter(parameter: Parameter, noun: str) -> click.Parameter:
     """What click needs to read one member of an operation's input."""
     type_ = _click_type(parameter, noun)
     if is_positional(parameter):
-        return click.Argument([parameter.name], type=type_, metavar=option_name(parameter).upper().replace("-", "_"))
+        return click.Argument([parameter.name], type=type_, metavar=_place(parameter, noun))
     flags = f"--{option_name(parameter)}"
     if parameter.shape == "boolean" and not parameter.many:
         if parameter.default is not False:
@@ -127,6 +148,8 @@ def _click_type(parameter: Parameter, noun: str) -> click.ParamType[Any]:
     match parameter.shape:
         case "string":
             return ReferenceType(kind) if kind else click.STRING
+        case "time":
+            return TimeType()
         case "integer":
             return click.INT
         case "number":
@@ -149,10 +172,16 @@ def _named_kind(name: str, noun: str) -> str:
     return ""
 
 
+def _place(parameter: Parameter, noun: str) -> str:
+    """How help names a value that is given by its place: an ``id`` among ``operations`` is an OPERATION."""
+    name = noun.removesuffix("s") if parameter.name == "id" else option_name(parameter)
+    return name.upper().replace("-", "_")
+
+
 def _metavar(parameter: Parameter) -> str | None:
     if parameter.choices:
         return None
-    return {"string": "TEXT", "map": "NAME=VALUE", "json": "JSON"}.get(parameter.shape)
+    return {"string": "TEXT", "time": "TIME", "map": "NAME=VALUE", "json": "JSON"}.get(parameter.shape)
 
 
 def _help(parameter: Parameter) -> str:

@@ -165,7 +165,7 @@ class AsyncCatalog(AsyncNamespace):
             documents: Compare the present state with these instead.
             manifest: The same as YAML or JSON text.
 
-        Needs the permission ``catalog.read``. Raises a fault with code NOT_FOUND, UNKNOWN_KIND, INVALID.
+        Needs the permission ``catalog.read``. Raises a fault with code NOT_FOUND, UNKNOWN_KIND, INVALID, TOO_LARGE.
         """
         from pharos.control.catalog_reads import Differences
 

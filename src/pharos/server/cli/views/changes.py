@@ -45,9 +45,13 @@ def reversed_(console: Console, output: Mapping[str, Any]) -> None:
 def plan(console: Console, output: Mapping[str, Any]) -> None:
     """What a write would do."""
     changes = output.get("changes", ())
-    console.print(Text(f"{output['operation']} would change {_counted(changes)}; nothing was changed", style="bold"))
+    written = "; nothing was changed" if changes else ""
+    console.print(Text(f"{output['operation']} would change {_counted(changes)}{written}", style="bold"))
     for change in changes:
         _change(console, change)
+    for resource in (output.get("output") or {}).get("resources", ()):
+        if isinstance(resource, dict) and resource.get("action") == "unchanged":
+            console.print(Text(f"= {short_id(resource['resource'])} unchanged", style="dim"))
     for event in output.get("events", ()):
         console.print(Text(f"! records {event}"))
     _warnings(console, output)

@@ -10,8 +10,9 @@ from rich.text import Text
 from rich.tree import Tree
 
 from pharos.server.cli.views.columns import short_id
+from pharos.server.cli.views.generic import note
 
-_MARKS = {"healthy": ("●", "green"), "unhealthy": ("●", "red"), "unknown": ("○", "yellow")}
+_MARKS = {"healthy": ("●", "green"), "unhealthy": ("✗", "red"), "unknown": ("○", "dim")}
 
 
 def graph(console: Console, output: Mapping[str, Any]) -> None:
@@ -21,12 +22,14 @@ def graph(console: Console, output: Mapping[str, Any]) -> None:
     if nodes:
         _print_trees(console, nodes, output.get("edges", ()))
     for trouble in output.get("unhealthy", ()):
-        console.print(Text.assemble(("● ", "red"), short_id(trouble["resource"]), f" {trouble['why']}"))
+        console.print(Text.assemble(("✗ ", "red"), short_id(trouble["resource"]), f" {trouble['why']}"))
     for edge in output.get("dangling", ()):
         text = f"{short_id(edge['source'])} {edge['pointer']} needs {short_id(edge['target'])}, which does not exist"
         console.print(Text.assemble(("missing: ", "bold red"), text))
     if omitted := output.get("omitted"):
         console.print(Text(f"{omitted} more; raise --limit to see them", style="dim"))
+    if nodes:
+        note("● healthy   ✗ unhealthy or missing   ○ reports no state")
 
 
 def impact(console: Console, output: Mapping[str, Any]) -> None:
@@ -98,7 +101,7 @@ def _node(name: str, nodes: Mapping[str, Any]) -> Text:
     node = nodes.get(name)
     if node is None:
         return Text.assemble(("✗ ", "red"), short_id(name), (" missing", "red"))
-    mark, style = _MARKS.get(node["state"], ("○", "yellow"))
+    mark, style = _MARKS.get(node["state"], _MARKS["unknown"])
     text = Text.assemble((f"{mark} ", style), short_id(name))
     for condition in node.get("conditions", ()):
         # A reference that leads nowhere is seen below the node, as a missing part.
