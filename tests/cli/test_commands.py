@@ -124,6 +124,8 @@ def test_problems_are_led_back_to_their_files(pharos: Pharos) -> None:
     assert "bad.yaml#2: /spec/modelz: " in refused.err
     assert "Did you mean 'models'?" in refused.err
     Path("broken.yaml").write_text("a: [")
+    Path("text.yaml").write_text("just text")
+    assert pharos("apply", "-f", "text.yaml").err == "INVALID: text.yaml: /: Must be an object.\n"
     broken = pharos("apply", "-f", "broken.yaml")
     assert broken.code == 1
     assert "broken.yaml: " in broken.err
@@ -240,7 +242,7 @@ def test_the_key_of_an_option_goes_before_that_of_the_environment(pharos: Pharos
     refused = pharos("--key", "ph_wrong", "keys")
     assert refused.code == 1
     assert refused.err.startswith("UNAUTHENTICATED: ")
-    assert "PHAROS_KEY" in refused.err
+    assert "the key from --key opens nothing here" in refused.err
 
 
 def test_rebuild_waits_until_the_view_is_ready(pharos: Pharos) -> None:

@@ -9,11 +9,15 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from pharos.control.plain_words import NO_OBJECT, in_plain_words
 from pharos.control.wording import HIDDEN, looks_secret, nearest, without_secrets
 from pharos.core.fault import INVALID, Fault, Problem
 
 MOST_PROBLEMS = 200
 """More than these are counted, not listed."""
+
+MOST_MEMBERS = 8
+"""So many members of an object are named to who gave something else."""
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -31,7 +35,7 @@ def validate(model: type[M], data: object) -> M:
 def invalid(problems: Sequence[Problem]) -> Fault:
     """``INVALID`` with at most :data:`MOST_PROBLEMS` of the given problems."""
     count = len(problems)
-    detail = f"{count} problem{'s' if count != 1 else ''}; the first: {problems[0].message}"
+    detail = problems[0].message if count == 1 else f"{count} problems; the first: {problems[0].message}"
     listed = list(problems[:MOST_PROBLEMS])
     return INVALID(detail, problems=listed, pointer=problems[0].pointer, facts={"problems": count})
 
@@ -42,7 +46,11 @@ def problems_of(error: ValidationError, model: type[BaseModel], data: object, pr
     for detail in error.errors(include_url=False):
         path = _path(detail, data)
         pointer = prefix + "".join(f"/{escape(segment)}" for segment in path)
-        problem = Problem(pointer=pointer, message=_message(detail), suggestion=_suggestion(detail, model, path))
+        problem = Problem(
+            pointer=pointer,
+            message=_message(detail, model, path),
+            suggestion=_suggestion(detail, model, path),
+        )
         known = found.get(pointer)
         if known is None:
             found[pointer] = problem
@@ -86,16 +94,13 @@ def _snake(segment: object) -> str:
     return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda m: "_" + m[1].lower(), str(segment))
 
 
-def _message(detail: ErrorDetails) -> str:
-    match detail["type"]:
-        case "missing":
-            return "This field is required."
-        case "extra_forbidden":
-            return "There is no such field."
-        case "union_tag_invalid":
-            return f"Expected one of {detail['ctx']['expected_tags']}."
-    message = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    return without_secrets(message).removesuffix(".") + "."
+def _message(detail: ErrorDetails, model: type[BaseModel], path: Sequence[str | int]) -> str:
+    owners = _types_at(model, path) if detail["type"] in NO_OBJECT else set()
+    if len(owners) == 1:  # What stands where an object belongs mostly wants to be one of its members.
+        members = [info.alias or name for owner in owners for name, info in owner.model_fields.items()]
+        more = " …" if len(members) > MOST_MEMBERS else ""
+        return f"Must be an object; its members: {', '.join(members[:MOST_MEMBERS])}{more}."
+    return without_secrets(in_plain_words(detail))
 
 
 def _suggestion(detail: ErrorDetails, model: type[BaseModel], path: Sequence[str | int]) -> str | None:
@@ -105,7 +110,8 @@ def _suggestion(detail: ErrorDetails, model: type[BaseModel], path: Sequence[str
         return nearest(str(path[-1]), names)
     expected = detail.get("ctx", {}).get("expected") or detail.get("ctx", {}).get("expected_tags")
     if isinstance(expected, str) and isinstance(detail["input"], str):
-        return nearest(detail["input"], re.findall(r"'([^']*)'", expected))
+        choices = re.findall(r"'([^']*)'", expected)
+        return nearest(detail["input"], choices) if len(choices) > 1 else None
     return None
 
 

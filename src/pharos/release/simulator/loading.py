@@ -49,18 +49,14 @@ def parse_script(text: str, name: str = "script", *, subject: str = "script") ->
         return Script.model_validate(document)
     except ValidationError as error:
         problems = problems_of(error, Script, document)
-    raise _invalid([problem.model_copy(update={"message": _plain(problem.message)}) for problem in problems], subject)
+    raise _invalid(problems, subject)
 
 
 def _invalid(problems: list[Problem], subject: str) -> Fault:
-    count = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
-    return INVALID(f"{subject} has {count}; the first: {problems[0].message}", problems=problems, subject=subject)
+    first = problems[0].message
+    detail = first if len(problems) == 1 else f"{len(problems)} problems; the first: {first}"
+    return INVALID(f"{subject}: {detail}", problems=problems, subject=subject)
 
 
 def _about(document: FaultDocument, subject: str) -> FaultDocument:
     return document.model_copy(update={"subject": subject, "detail": f"{subject}: {document.detail}"})
-
-
-def _plain(message: str) -> str:
-    """Pydantic's message in the words of YAML, not of Python."""
-    return re.sub(r" or instance of \w+", "", message).replace("a valid dictionary", "a mapping")

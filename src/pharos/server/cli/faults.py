@@ -12,7 +12,7 @@ from pharos.server.cli.values import command_line
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from pharos.core.fault import Fault, FaultDocument, Fix
+    from pharos.core.fault import Fault, FaultDocument, Fix, Problem
     from pharos.server.cli.session import Form
 
 
@@ -24,28 +24,33 @@ def exit_code(fault: Fault) -> Exit:
     return Exit.UNREACHABLE if fault.code in silent else Exit.FAULT
 
 
-def show_fault(fault: Fault, form: Form) -> Exit:
-    """Print ``fault`` on stderr and return the exit code it means."""
+def show_fault(fault: Fault, form: Form, entered_with: str = "") -> Exit:
+    """Print ``fault`` on stderr and return the exit code it means. ``entered_with``: where the key was found."""
     if form == "table":
         with people(sys.stderr) as console:
-            for line in _lines(fault.document):
+            for line in _lines(fault.document, entered_with):
                 console.print(line)
     else:
         sys.stderr.write(text(fault.document.to_json(), form))
     return exit_code(fault)
 
 
-def _lines(document: FaultDocument) -> list[Text]:
+def _lines(document: FaultDocument, entered_with: str) -> list[Text]:
     from rich.text import Text
 
-    lines = [Text.assemble((f"{document.code}: ", "bold red"), document.detail)]
-    for problem in document.problems:
-        hint = f" Did you mean {problem.suggestion!r}?" if problem.suggestion else ""
-        lines.append(Text.assemble("  ", (problem.pointer or "/", "cyan"), f": {problem.message}{hint}"))
+    code = (f"{document.code}: ", "bold red")
+    match document.problems:
+        case [only] if document.detail.endswith(
+            only.message
+        ):  # The problem says all that the headline does, and where.
+            lines = [Text.assemble(code, document.detail.removesuffix(only.message), _problem(only))]
+        case problems:
+            lines = [Text.assemble(code, document.detail)]
+            lines += [Text.assemble("  ", _problem(problem)) for problem in problems]
     lines += [Text(f"  because {cause.message}") for cause in document.causes]
     if document.rule:
         lines.append(Text(f"  rule: {document.rule}"))
-    if document.required_permission:
+    if document.required_permission and document.required_permission not in document.detail:
         lines.append(Text(f"  needs the permission {document.required_permission}"))
     if document.state.value != "unchanged":
         lines.append(Text.assemble("  state: ", (document.state.value.replace("_", " "), "bold yellow")))
@@ -53,11 +58,20 @@ def _lines(document: FaultDocument) -> list[Text]:
         lines.append(Text(f"  try again in {document.retry.after_seconds:g} s"))
     for fix in document.fixes:
         lines += _fix_lines(fix)
-    if document.code == "UNAUTHENTICATED":
+    if document.code == "UNAUTHENTICATED" and entered_with:
+        lines.append(Text(f"  the key from {entered_with} opens nothing here; a city's first key is in HOME/admin.key"))
+    elif document.code == "UNAUTHENTICATED":
         lines.append(Text("  set PHAROS_KEY, or run in the directory of a city (its key is in .pharos/admin.key)"))
     if document.status >= 500 and document.correlation:
         lines.append(Text(f"  correlation id {document.correlation}", style="dim"))
     return lines
+
+
+def _problem(problem: Problem) -> Text:
+    from rich.text import Text
+
+    hint = f" Did you mean {problem.suggestion!r}?" if problem.suggestion else ""
+    return Text.assemble((problem.pointer, "cyan"), ": " if problem.pointer else "", f"{problem.message}{hint}")
 
 
 def _fix_lines(fix: Fix) -> list[Text]:

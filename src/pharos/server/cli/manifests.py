@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -75,6 +76,13 @@ def placed(fault: Fault, documents: list[Document]) -> Fault:
         places = {f"/{index}": document.place for index, document in enumerate(documents)}
 
     def place(pointer: str) -> str:
+        if listed := re.match(
+            r"/documents/(\d+)(?=/|$)", pointer
+        ):  # It was no object, so it was not read as a resource.
+            number = int(listed[1])
+            return (
+                f"{documents[number].place}: {pointer[listed.end() :] or '/'}" if number < len(documents) else pointer
+            )
         head = "" if len(documents) == 1 else "/" + pointer.removeprefix("/").partition("/")[0]
         return f"{places[head]}: {pointer.removeprefix(head) or '/'}" if head in places else pointer
 

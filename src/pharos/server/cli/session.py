@@ -40,6 +40,17 @@ class Session:
         finally:
             caller.close()
 
+    def key_source(self) -> str:
+        """Where the key to enter with is found; empty if there is none."""
+        from pharos.client.target import find_target
+        from pharos.core.fault import Fault
+
+        try:
+            target = find_target(self.url, self.key)
+        except Fault:
+            return ""
+        return {"argument": "--key", "none": ""}.get(target.key_source, target.key_source)
+
     def call(
         self,
         operation: str,
