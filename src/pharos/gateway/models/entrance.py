@@ -195,8 +195,9 @@ class _Client:
 
     def close(self) -> None:
         """Stop watching. After a complete answer ``receive`` returns by itself (ASGI 3.0), so that the watcher ends."""
-        if self._take_back is not None:
-            self._take_back()
+        take_back, self._take_back = self._take_back, None
+        if take_back is not None:
+            take_back()
         if self._watcher is not None and not self._answered:
             self._watcher.cancel()
 
