@@ -15,9 +15,9 @@ from jsonschema import Draft202012Validator
 from tests.server.cities import Open, opened
 
 from pharos.core.fault import Category, Fault, FaultCode
-from pharos.core.operation import Invocation, operations_of, read
+from pharos.core.operation import Invocation, SetStatus, operations_of, read
 from pharos.core.plane import Plane, Receive, Route, Scope, Send
-from pharos.core.resource import Kind, Spec
+from pharos.core.resource import Condition, Kind, ResourceId, Spec, Status
 from pharos.core.wire import Wire
 from pharos.gateway.models.kinds import SecretSource
 from pharos.server import city as composition
@@ -210,6 +210,17 @@ async def test_the_doctor_finds_a_healthy_city_healthy(city: Open) -> None:
     found = await checks(city)
     assert {check for check, (first, *_) in found.items() if first["state"] == "error"} == set()
     assert found.keys() >= {"storage", "views", "secrets", "references", "clock", "disk", "permissions"}
+
+
+@pytest.mark.usefixtures("third_party")
+async def test_the_doctor_tells_what_resources_say_of_themselves(city: Open) -> None:
+    document = {"apiVersion": "pharos/v1", "kind": "Garden", "metadata": {"name": "ailing"}, "spec": {}}
+    async with city.http() as http:
+        assert (await http.post("/api/catalog.apply", json={"documents": [document]})).status_code == 200
+    dry = Condition(type="Watered", status="False", reason="Drought", message="It has not rained.")
+    await city.city.invoker.observe(SetStatus(ResourceId("Garden", "default", "ailing"), Status(conditions=[dry])))
+    [found] = (await checks(city))["conditions"]
+    assert (found["state"], found["message"]) == ("warning", "Garden/default/ailing is not well: It has not rained.")
 
 
 @pytest.mark.usefixtures("third_party")

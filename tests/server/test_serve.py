@@ -7,15 +7,17 @@ import json
 import signal
 import socket
 import stat
+import sys
 from pathlib import Path
 
 import httpx2
 import pytest
 from tests.server.processes import Running, up
 
+from pharos.core.fault import Fault
 from pharos.server import serve
 from pharos.server.serve import is_loopback
-from pharos.server.terminal import greeting
+from pharos.server.terminal import Opened, greeting
 
 
 async def stopped(city: Running, number: signal.Signals = signal.SIGTERM) -> None:
@@ -61,37 +63,82 @@ async def test_one_process_owns_a_home(tmp_path: Path) -> None:
         await stopped(city)
 
 
-def test_an_address_that_cannot_be_had(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_address_that_cannot_be_had(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         for host, number in (("127.0.0.1", port), ("192.0.2.1", 0), ("no.such.host.invalid", 0)):
-            assert serve.up(tmp_path / "city", host, number) == 1
-            said = capsys.readouterr()
-            assert said.err.startswith(f"ADDRESS_UNAVAILABLE: Cannot listen on {host}:{number}")
-            assert "fix: " in said.err
-            assert said.out == ""
+            with pytest.raises(Fault, match=f"ADDRESS_UNAVAILABLE: Cannot listen on {host}:{number}") as caught:
+                serve.up(tmp_path / "city", host, number)
+            assert caught.value.fixes
     assert not (tmp_path / "city").exists()
 
 
-def test_a_manifest_that_does_not_apply(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    bad = tmp_path / "bad.yaml"
-    bad.write_text("apiVersion: pharos/v1\nkind: Key\nmetadata: {name: bot}\nspec: {scopse: [ledger.read]}\n")
-    assert serve.up(tmp_path / "city", port=0, files=[bad]) == 1
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert f"INVALID: {bad}" in said.err
-    assert "/spec/scopse: There is no such field. Did you mean 'scopes'?" in said.err
-    assert serve.up(tmp_path / "city", port=0, files=[tmp_path / "none.yaml"]) == 1
-    assert "MANIFEST_UNREADABLE: Cannot read" in capsys.readouterr().err
+async def test_a_start_that_fails_says_why_and_ends_with_one(tmp_path: Path) -> None:
+    for form, said in ((), "MANIFEST_UNREADABLE: Cannot read"), (("--json",), '"code": "MANIFEST_UNREADABLE"'):
+        async with up(tmp_path / "city", "-f", str(tmp_path / "none.yaml"), *form, opens=False) as city:
+            assert await city.exit_code() == 1
+            assert said in "".join(city.err)
+            assert city.out == []
+    assert not (tmp_path / "city").exists()
 
 
-def test_a_home_that_cannot_be_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_manifest_that_does_not_apply(tmp_path: Path) -> None:
+    key = "apiVersion: pharos/v1\nkind: Key\nmetadata: {name: bot}\nspec: {scopes: [ledger.read]}\n"
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+    good.write_text(key)
+    bad.write_text(key.replace("bot", "one") + "---\n" + key.replace("bot", "two").replace("scopes", "scopse"))
+    with pytest.raises(Fault) as caught:
+        serve.up(tmp_path / "city", port=0, files=[good, bad])
+    [problem] = caught.value.document.problems
+    assert (problem.pointer, problem.suggestion) == (f"{bad}#2: /spec/scopse", "scopes")
+
+
+def test_a_home_that_cannot_be_one(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert serve.up(tmp_path / "file", port=0) == 1
-    assert capsys.readouterr().err.startswith("STORAGE_FAILED: ")
+    with pytest.raises(Fault, match="STORAGE_FAILED: "):
+        serve.up(tmp_path / "file", port=0)
     (tmp_path / "city" / "admin.key").mkdir(parents=True)
-    assert serve.up(tmp_path / "city", port=0) == 1
-    assert capsys.readouterr().err.splitlines()[-1].startswith("STORAGE_FAILED: ")
+    with pytest.raises(Fault, match="STORAGE_FAILED: "):
+        serve.up(tmp_path / "city", port=0)
+
+
+async def test_what_resources_lack_is_told_at_the_start(tmp_path: Path) -> None:
+    """Files may come in any order: what one of them names and another declares is not missing."""
+    (tmp_path / "a.yaml").write_text(
+        "apiVersion: pharos/v1\nkind: Model\nmetadata: {name: fast}\n"
+        "spec: {targets: [{provider: acme, model: m}], fallbacks: [backup]}\n"
+    )
+    (tmp_path / "b.yaml").write_text(
+        "apiVersion: pharos/v1\nkind: Provider\nmetadata: {name: acme}\n"
+        "spec: {dialect: openai-chat, baseUrl: 'http://127.0.0.1:1', apiKey: {env: PHAROS_TEST_NOT_SET}}\n"
+    )
+    (tmp_path / "c.yaml").write_text("")
+    files = [word for name in "abc" for word in ("-f", str(tmp_path / f"{name}.yaml"))]
+    async with up(tmp_path / "city", *files) as city:
+        await stopped(city)
+    warnings = [line.strip() for line in city.out if "warning" in line]
+    assert warnings == [
+        "warning    Provider/default/acme needs the environment variable PHAROS_TEST_NOT_SET.",
+        "warning    Model/default/backup does not exist, but is referred to by Model/default/fast.",
+    ]
+
+
+async def test_a_program_is_told_the_address_in_json(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "pharos", "up", "--home", str(tmp_path / "city"), "--port", "0", "--json"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        assert process.stdout is not None
+        opened = json.loads(await asyncio.wait_for(process.stdout.readline(), 60))
+        assert opened["adminKey"] == str(tmp_path / "city" / "admin.key")
+        assert opened["warnings"] == []
+        async with httpx2.AsyncClient(trust_env=False, verify=False) as http:
+            assert (await http.get(f"{opened['url']}/readyz")).status_code == 200
+    finally:
+        process.terminate()
+        assert await process.wait() == 0
 
 
 async def half_sent(city: Running, body: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -202,8 +249,8 @@ async def test_nothing_acknowledged_is_lost_when_the_process_is_killed(tmp_path:
 
 
 def test_a_city_beyond_loopback_warns() -> None:
-    assert "without TLS" in greeting(Path("/h"), "0.0.0.0", 7700, loopback=False)
-    assert "without TLS" not in greeting(Path("/h"), "127.0.0.1", 7700, loopback=True)
-    assert "http://[::1]:7700" in greeting(Path("/h"), "::1", 7700, loopback=True)
+    assert "without TLS" in greeting(Opened(Path("/h"), "0.0.0.0", 7700, loopback=False))
+    assert "without TLS" not in greeting(Opened(Path("/h"), "127.0.0.1", 7700, loopback=True))
+    assert "http://[::1]:7700" in greeting(Opened(Path("/h"), "::1", 7700, loopback=True))
     hosts = ("127.0.0.1", "::1", "localhost", "127.8.8.8", "0.0.0.0", "::", "example.org", "")
     assert [is_loopback(host) for host in hosts] == [True] * 4 + [False] * 4

@@ -5,6 +5,7 @@ The blocking and the asynchronous client differ only in who waits; everything ei
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -115,7 +116,8 @@ def fault_of(document: bytes | str) -> Fault:
 def unexpected(status: int, kind: str, body: bytes) -> Fault:
     """The fault of an answer that no city gives."""
     excerpt = body[:200].decode("utf-8", "replace")
-    detail = f"The answer ({status or 'event'}, {kind or 'no content type'}) is not one of a city."
+    what = f"{status or 'event'}, {kind or 'no content type'}"
+    detail = f"What answered ({what}) is no city. Is PHAROS_URL the address of one?"
     return UNEXPECTED_ANSWER(
         detail, state=State.UNKNOWN, facts={"status": status, "contentType": kind, "excerpt": excerpt}
     )
@@ -127,8 +129,10 @@ def transport_fault(error: httpx2.RequestError, target: Target, call: Outgoing) 
     Where the connection was never made nothing happened; where it broke later, a write's state is unknown.
     """
     if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.ProxyError | httpx2.UnsupportedProtocol):
+        reason = re.sub(r"^\[\w+ -?\d+\] ", "", str(error)) or type(error).__name__
         detail = (
-            f"Nothing answers at {target.url}. Start a city there with `pharos up`, or set PHAROS_URL to another one."
+            f"No city answers at {target.url} ({reason}). "
+            "Start one there with `pharos up`, or set PHAROS_URL to another one."
         )
         return UNREACHABLE(detail, facts={"url": target.url, "reason": str(error)})
     state = State.UNKNOWN if call.write else State.UNCHANGED

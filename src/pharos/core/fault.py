@@ -203,6 +203,16 @@ class Fault(Exception):
         return self.document.code
 
     @property
+    def detail(self) -> str:
+        """What went wrong, in a sentence."""
+        return self.document.detail
+
+    @property
+    def fixes(self) -> Sequence[Fix]:
+        """What mends it, best first. The ``call`` of a fix, or its ``request``, can be run as it is."""
+        return self.document.fixes
+
+    @property
     def status(self) -> int:
         """The HTTP status."""
         return self.document.status

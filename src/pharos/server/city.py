@@ -32,6 +32,7 @@ from pharos.server.credentials import Authenticate, known_caller
 from pharos.server.doctor import Doctor
 from pharos.server.faults import MANIFEST_UNREADABLE
 from pharos.server.http import PREFIX, HttpFace
+from pharos.server.manifests import Document, documents_in, placed
 from pharos.server.mcp import PATH, McpFace
 from pharos.server.pages import pages
 from pharos.server.system import system_plane
@@ -75,6 +76,7 @@ class City:
     authenticator: Authenticator
     runner: ProjectionRunner
     draining: asyncio.Event
+    doctor: Doctor
 
 
 @asynccontextmanager
@@ -86,6 +88,8 @@ async def open_city(
     ``loopback``: only this machine can reach it. Raises the fault of what cannot be opened or applied.
     """
     started_at = datetime.now(UTC)
+    # Before there is a home: a wrong name leaves nothing behind.
+    documents = [document for file in files for document in await _read(file)]
     async with AsyncExitStack() as open_parts:
         store = open_store(home, full_sync=full_sync)
         open_parts.push_async_callback(store.close)
@@ -110,7 +114,8 @@ async def open_city(
         views = [*projections(), *(view for plane in planes for view in plane.projections)]
         runner = ProjectionRunner(store, views)
         planes.append(insight_plane(store, runner, views, partial(known_caller, authenticate=authenticate)))
-        planes.append(system_plane(Doctor(home, store, index, runner), started_at))
+        doctor = Doctor(home, store, index, runner)
+        planes.append(system_plane(doctor, started_at))
         for plane in planes:
             directory.add(plane)
 
@@ -118,11 +123,11 @@ async def open_city(
         app, face_service = _front_door(directory, invoker, authenticate, draining, loopback)
         await index.load(store)
         await ensure_admin(home, index, invoker.invoke, authenticator)
-        for file in files:
-            await _apply(file, invoker)
+        if documents:
+            await _apply(documents, invoker)
         for service in (runner.service, *(service for plane in planes for service in plane.services), face_service):
             await open_parts.enter_async_context(service())
-        yield City(home, app, store, directory, index, invoker, authenticator, runner, draining)
+        yield City(home, app, store, directory, index, invoker, authenticator, runner, draining, doctor)
 
 
 def _front_door(
@@ -145,16 +150,19 @@ def _front_door(
     return App(routes, DIALECTS["openai-chat"].write_fault), mcp.service
 
 
-async def _apply(file: Path, invoker: Invoker) -> None:
-    """Apply a manifest file. Raises its fault, with the file named."""
+async def _read(file: Path) -> list[Document]:
+    """The documents of a manifest file. Raises ``MANIFEST_UNREADABLE``, and the fault of a text that is no manifest."""
     try:
         text = await asyncio.to_thread(file.read_text, encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise MANIFEST_UNREADABLE(f"Cannot read {file}: {reason}.", subject=str(file)) from error
+    return documents_in(text, str(file))
+
+
+async def _apply(documents: list[Document], invoker: Invoker) -> None:
+    """Apply what the manifests of a start declare, all or none. Raises its fault, with the files named."""
     try:
-        await invoker.invoke("catalog.apply", {"manifest": text}, SYSTEM)
+        await invoker.invoke("catalog.apply", {"documents": [document.content for document in documents]}, SYSTEM)
     except Fault as fault:
-        raise fault.amended(
-            lambda document: document.model_copy(update={"detail": f"{file}: {document.detail}"})
-        ) from None
+        raise placed(fault, documents) from fault.__cause__

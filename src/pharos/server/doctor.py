@@ -24,6 +24,7 @@ from pharos.core.fault import TIMEOUT, Applicability, Fault, Fix
 from pharos.core.ids import uuid7
 from pharos.core.resource import ResourceId
 from pharos.core.wire import JsonObject
+from pharos.gateway.models.conditions import CREDENTIAL_READY
 from pharos.gateway.models.kinds import SecretSource
 from pharos.mesh.runner import ProjectionRunner
 from pharos.store.ports import Remember, Store
@@ -74,6 +75,7 @@ class Doctor:
             ("views", self._views),
             ("secrets", self._secrets),
             ("references", self._references),
+            ("conditions", self._conditions),
             ("reservations", self._reservations),
             ("clock", self._clock),
             ("disk", self._disk),
@@ -91,6 +93,10 @@ class Doctor:
                 found = [Finding(name, "error", text)]
             for finding in found or [Finding(name, "ok", _WELL[name])]:
                 yield finding
+
+    async def missing(self) -> Sequence[Finding]:
+        """What resources name and what is not there: secrets, other resources."""
+        return [*await self._secrets(), *await self._references()]
 
     async def _storage(self) -> Sequence[Finding]:
         """The writer takes a commit, and the disk takes bytes."""
@@ -137,6 +143,15 @@ class Doctor:
                 if self._index.find(reference.target) is None:
                     users.setdefault(reference.target, []).append(found.id)
         return [_dangling(target, sources) for target, sources in users.items()]
+
+    async def _conditions(self) -> Sequence[Finding]:
+        """What resources say of themselves. A secret that is missing is told of by a check of its own."""
+        return [
+            Finding("conditions", "warning", f"{found.id} is not well: {condition.message or condition.reason}")
+            for found in self._index.everything()
+            for condition in found.status.conditions
+            if condition.status == "False" and condition.type != CREDENTIAL_READY
+        ]
 
     async def _reservations(self) -> Sequence[Finding]:
         stale = await self._store.counters.open_reservations(before=datetime.now(UTC) - STALE)
@@ -194,6 +209,7 @@ _WELL = {
     "views": "Every view is up to date.",
     "secrets": "Every secret that resources name is there.",
     "references": "Every reference leads to a resource.",
+    "conditions": "Everything that reports how it is, is well.",
     "reservations": "No reservation is left over.",
     "clock": "The clock agrees with the log.",
     "disk": "There is room.",

@@ -20,12 +20,12 @@ from pathlib import Path
 import uvicorn
 import uvloop
 
-from pharos.core.fault import Applicability, Fault, Fix
+from pharos.core.fault import Applicability, Fix
 from pharos.server.city import City, open_city
 from pharos.server.faults import ADDRESS_UNAVAILABLE
 from pharos.server.logs import logging_to
 from pharos.server.protocol import BoundedProtocol, watch
-from pharos.server.terminal import fault_text, greeting
+from pharos.server.terminal import Opened, greeting
 from pharos.store.faults import STORAGE_FAILED
 
 logger = logging.getLogger(__name__)
@@ -47,11 +47,12 @@ def up(
     drain_seconds: float = 10.0,
     access_log: bool = False,
     log_level: str = "info",
-) -> int:
-    """Serve the city of ``home`` until SIGTERM or SIGINT; return the process's exit code (0: stopped as asked).
+    announce: Callable[[Opened], str] = greeting,
+) -> None:
+    """Serve the city of ``home`` until SIGTERM or SIGINT.
 
-    ``files`` are manifests to apply at start; port 0 takes any free port. A fault at start (port or home in use, a
-    manifest that does not apply) is written to stderr and gives exit code 1.
+    ``files`` are manifests to apply at start; port 0 takes any free port; ``announce`` writes what is printed on stdout
+    once the city is open. Raises the fault of a start that fails (a port or home in use, a manifest that is refused).
     """
     home = home.absolute()
     try:
@@ -60,17 +61,9 @@ def up(
             _listening(host, port) as sockets,
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
-            runner.run(_run(home, host, sockets, files, full_sync, drain_seconds, access_log))
-    except Fault as fault:
-        return _failed(fault)
+            runner.run(_run(home, host, sockets, files, full_sync, drain_seconds, access_log, announce))
     except OSError as error:
-        return _failed(STORAGE_FAILED(f"{error.filename or home}: {error.strerror or error}."))
-    return 0
-
-
-def _failed(fault: Fault) -> int:
-    sys.stderr.write(fault_text(fault.document))
-    return 1
+        raise STORAGE_FAILED(f"{error.filename or home}: {error.strerror or error}.") from error
 
 
 async def _run(
@@ -81,6 +74,7 @@ async def _run(
     full_sync: bool,
     drain_seconds: float,
     access_log: bool,
+    announce: Callable[[Opened], str],
 ) -> None:
     orders = _Orders()
     with orders.obeyed():
@@ -94,10 +88,12 @@ async def _run(
                 # What a call makes is freed by its last reference. The collector is for rare cycles, so it need not
                 # look after every few calls, as it would by default.
                 gc.set_threshold(20_000, 20, 20)
-                address = sockets[0].getsockname()
-                sys.stdout.write(greeting(city.home, host, address[1], loopback=is_loopback(host)))
+                sys.stdout.write(announce(opened))
                 sys.stdout.flush()
 
+            port = sockets[0].getsockname()[1]
+            warnings = [finding.message for finding in await city.doctor.missing()]
+            opened = Opened(city.home, host, port, loopback=is_loopback(host), warnings=warnings)
             server = _Server(_config(city, access_log), greet)
             await _serve_until(orders, city, server, sockets, drain_seconds)
 

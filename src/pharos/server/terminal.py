@@ -1,44 +1,69 @@
-"""What ``pharos up`` says to the person who starts it."""
+"""What ``pharos up`` says, once the city is open, to the person or program that started it."""
 
 from __future__ import annotations
 
+import json
 import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pharos import __version__
-from pharos.core.fault import FaultDocument
 
 
-def greeting(home: Path, host: str, port: int, *, loopback: bool) -> str:
-    """The banner of a city that has opened. It says where the admin key is, never what it is."""
-    address = f"[{host}]" if ":" in host else host
-    key = home / "admin.key"
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A city that has opened. It says where the admin key is, never what it is."""
+
+    home: Path
+    host: str
+    port: int
+    loopback: bool
+    """Whether only this machine can reach it."""
+    warnings: Sequence[str] = ()
+    """What its resources name and what is not there."""
+
+    @property
+    def url(self) -> str:
+        """Where it is reached."""
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+    @property
+    def admin_key(self) -> Path:
+        """The file that holds the first key."""
+        return self.home / "admin.key"
+
+
+_IN_THE_CLEAR = (
+    "reachable from other machines without TLS: keys and prompts travel in the clear. Put a TLS proxy in front."
+)
+
+
+def _warnings(opened: Opened) -> list[str]:
+    return [*opened.warnings, *([] if opened.loopback else [_IN_THE_CLEAR])]
+
+
+def greeting(opened: Opened) -> str:
+    """For a person."""
     lines = [
-        f"Pharos {__version__} is open at http://{address}:{port}",
-        f"  home       {home}",
-        f"  admin key  {key}",
-        f"             export PHAROS_KEY=$(cat {shlex.quote(str(key))})",
+        f"Pharos {__version__} is open at {opened.url}",
+        f"  home       {opened.home}",
+        f"  admin key  {opened.admin_key}",
+        f"             export PHAROS_KEY=$(cat {shlex.quote(str(opened.admin_key))})",
         "  faces      /v1 (models)  /api (operations)  /mcp (tools)  /openapi.json  /metrics",
         "  stop       Ctrl-C",
+        *(f"  warning    {warning}" for warning in _warnings(opened)),
     ]
-    if not loopback:
-        lines.append(
-            "  warning    reachable from other machines without TLS: keys and prompts travel in the clear. "
-            "Put a TLS proxy in front."
-        )
     return "\n".join(lines) + "\n"
 
 
-def fault_text(document: FaultDocument) -> str:
-    """A fault for a person who has only a terminal: what, where, and what to do."""
-    lines = [f"{document.code}: {document.detail}"]
-    lines += [
-        f"  {problem.pointer or '/'}: {problem.message}{_hint(problem.suggestion)}" for problem in document.problems
-    ]
-    lines += [f"  because {cause.message}" for cause in document.causes]
-    lines += [f"  fix: {fix.title}" for fix in document.fixes]
-    return "\n".join(lines) + "\n"
-
-
-def _hint(suggestion: str | None) -> str:
-    return f" Did you mean {suggestion!r}?" if suggestion else ""
+def announcement(opened: Opened) -> str:
+    """For a program: one line of JSON."""
+    found = {
+        "version": __version__,
+        "url": opened.url,
+        "home": str(opened.home),
+        "adminKey": str(opened.admin_key),
+        "warnings": _warnings(opened),
+    }
+    return json.dumps(found, ensure_ascii=False) + "\n"

@@ -25,6 +25,9 @@ _log = logging.getLogger(__name__)
 PERIOD = 5.0
 """Seconds between two looks."""
 
+CREDENTIAL_READY = "CredentialReady"
+"""Type of the condition that our credential with a provider is where its spec says."""
+
 Observe = Callable[[SetStatus], Awaitable[None]]
 """``Invoker.observe``."""
 
@@ -78,7 +81,7 @@ class Conditions:
         state = upstream.breaker.state(time.monotonic())
         return [
             Condition(
-                type="CredentialReady",
+                type=CREDENTIAL_READY,
                 status="False" if problem else "True",
                 reason="SecretUnusable" if problem else "SecretRead" if provider.spec.api_key else "NoneNeeded",
                 message=problem,
@@ -87,6 +90,7 @@ class Conditions:
                 type="Reachable",
                 status="True" if state == "closed" else "False" if state == "open" else "Unknown",
                 reason={"closed": "BreakerClosed", "open": "BreakerOpen", "half-open": "BreakerProbing"}[state],
+                message="It failed too often and is left alone for a while." if state == "open" else "",
             ),
         ]
 

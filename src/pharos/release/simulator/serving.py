@@ -14,13 +14,19 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from pharos.core.fault import CONFLICT
+from pharos.core.fault import CONFLICT, Applicability, Fix
 from pharos.core.plane import ASGIApp
 from pharos.release.simulator.app import Simulator
 from pharos.release.simulator.connection import EXTENSION
 from pharos.release.simulator.loading import load_script
 from pharos.release.simulator.records import Received
 from pharos.release.simulator.script import Script
+
+_OTHER_ADDRESS = Fix(
+    id="other-address",
+    title="Stop the process that has it, or choose another port with --port (0: any free port)",
+    applicability=Applicability.MANUAL,
+)
 
 _STOP_SECONDS = 5.0
 
@@ -50,7 +56,8 @@ def bind(host: str, port: int) -> socket.socket:
         listener.listen(1024)
     except OSError as error:
         listener.close()
-        raise CONFLICT(f"Cannot listen on {host}:{port}: {error.strerror}.", subject=f"{host}:{port}") from error
+        detail = f"Cannot listen on {host}:{port}: {error.strerror}."
+        raise CONFLICT(detail, subject=f"{host}:{port}", fixes=[_OTHER_ADDRESS]) from error
     return listener
 
 

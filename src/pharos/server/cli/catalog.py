@@ -16,7 +16,7 @@ from pharos.server.cli.values import KindType
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pharos.server.cli.manifests import Document
+    from pharos.server.manifests import Document
 
 MANY = 20
 """From so many documents on, a person is shown that something goes on."""
@@ -236,7 +236,7 @@ def _read(files: tuple[Path, ...]) -> list[Document]:
 def _with_places(documents: list[Document], send: Callable[[], None]) -> None:
     """Run ``send``; in what it refuses, the documents are named by the files they came from."""
     from pharos.core.fault import Fault
-    from pharos.server.cli.manifests import placed
+    from pharos.server.manifests import placed
 
     try:
         send()

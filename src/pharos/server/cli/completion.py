@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
-from pharos.server.cli.session import Session, pass_session, with_common_options
+from pharos.server.cli.session import Session, pass_session, with_output_options
 
 if TYPE_CHECKING:
     from pharos.core.wire import JsonObject
@@ -26,7 +26,7 @@ _INSTALL = {
 }
 
 
-@with_common_options
+@with_output_options
 @click.command(help="Print the completion script of a shell.\n\n\b\n" + "\n".join(_INSTALL.values()))
 @click.argument("shell", type=click.Choice(sorted(_INSTALL)))
 @pass_session

@@ -8,12 +8,12 @@ from pathlib import Path
 import click
 
 from pharos import __version__
-from pharos.server.cli.session import Session, pass_session, with_common_options
+from pharos.server.cli.session import Session, pass_session, with_output_options
 
 _FILE = click.Path(path_type=Path)
 
 
-@with_common_options
+@with_output_options
 @click.command()
 @click.option(
     "--home",
@@ -50,7 +50,9 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
 )
+@pass_session
 def up(
+    session: Session,
     home: Path,
     host: str,
     port: int,
@@ -59,11 +61,12 @@ def up(
     drain: float,
     access_log: bool,
     log_level: str,
-) -> int:
+) -> None:
     """Run a city until it is told to stop.
 
     The first start creates HOME and writes an admin key to HOME/admin.key, readable by you alone; it is never printed.
     SIGTERM and Ctrl-C let calls under way end, then stop with exit code 0. The log on stderr is JSON, line by line.
+    With --json, one line of JSON on stdout tells the url when the city is open.
 
     \b
     Examples:
@@ -71,8 +74,9 @@ def up(
       pharos up --home /var/lib/pharos --host 0.0.0.0 -f manifests/
     """
     from pharos.server.serve import up as serve
+    from pharos.server.terminal import announcement, greeting
 
-    return serve(
+    serve(
         home,
         host,
         port,
@@ -81,6 +85,7 @@ def up(
         drain_seconds=drain,
         access_log=access_log,
         log_level=log_level,
+        announce=greeting if session.form == "table" else announcement,
     )
 
 
@@ -90,7 +95,7 @@ def _manifests(paths: tuple[Path, ...]) -> list[Path]:
     return [file for path in paths for file in (files_in(path) if path.is_dir() else [path])]
 
 
-@with_common_options
+@with_output_options
 @click.command()
 @click.option("--script", type=_FILE, help="What to answer, as YAML. Without one a built-in script answers.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
@@ -118,7 +123,7 @@ def simulate(session: Session, script: Path | None, host: str, port: int, quiet:
     return run(script, host, port, quiet=quiet)
 
 
-@with_common_options
+@with_output_options
 @click.command()
 @pass_session
 def version(session: Session) -> None:

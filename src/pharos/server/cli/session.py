@@ -108,7 +108,7 @@ def _set_json(ctx: click.Context, param: click.Parameter, value: bool) -> None:
         ctx.ensure_object(Session).form = "json"
 
 
-def common_options() -> list[click.Parameter]:
+def output_options() -> list[click.Parameter]:
     """The options that every command has."""
     return [
         click.Option(
@@ -125,8 +125,13 @@ def common_options() -> list[click.Parameter]:
             callback=_set("form"),
             help="Form of the output.",
         ),
-        click.Option(["--url"], expose_value=False, callback=_set("url"), help="The city's address.", metavar="URL"),
     ]
+
+
+def common_options() -> list[click.Parameter]:
+    """The options that every command has which talks to a city."""
+    url = click.Option(["--url"], expose_value=False, callback=_set("url"), help="The city's address.", metavar="URL")
+    return [*output_options(), url]
 
 
 def root_options() -> list[click.Parameter]:
@@ -151,7 +156,13 @@ def root_options() -> list[click.Parameter]:
     ]
 
 
+def with_output_options(command: C) -> C:
+    """Add the options that every command has to a command that needs no city."""
+    command.params += output_options()
+    return command
+
+
 def with_common_options(command: C) -> C:
-    """Add the options that every command has to a command written by hand."""
+    """Add the options of what talks to a city to a command written by hand."""
     command.params += common_options()
     return command

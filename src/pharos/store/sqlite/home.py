@@ -6,7 +6,14 @@ import fcntl
 import os
 from pathlib import Path
 
+from pharos.core.fault import Applicability, Fix
 from pharos.store.faults import HOME_IN_USE, STORAGE_FAILED
+
+_OTHER_HOME = Fix(
+    id="other-home",
+    title="Stop that process, or choose another directory with --home",
+    applicability=Applicability.MANUAL,
+)
 
 
 class Home:
@@ -28,7 +35,7 @@ class Home:
             owner = os.pread(self._lock, 32, 0).decode(errors="replace").strip()
             os.close(self._lock)
             detail = f"The home {path} is open in process {owner or 'unknown'}."
-            raise HOME_IN_USE(detail, facts={"home": str(path), "process": owner}) from None
+            raise HOME_IN_USE(detail, facts={"home": str(path), "process": owner}, fixes=[_OTHER_HOME]) from None
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
 
