@@ -155,6 +155,25 @@ async def test_an_unknown_price_is_refused_under_a_budget(city: Town) -> None:
         assert (await city.chat("bot")).status == 200
 
 
+async def test_every_price_that_is_unknown_is_named_once_and_in_one_fix(city: Town) -> None:
+    async with upstream(answer) as provider:
+        await city.provider("acme", provider.url)
+        other = {"provider": "acme", "model": "Org/Small-2:latest"}
+        await city.model("backup", other)
+        await city.model("fast", "acme", other, fallbacks=["backup"])
+        await city.budget("b", "1.00")
+        await city.key("bot", budgets=["b"])
+        fault = (await city.chat("bot")).fault
+        assert fault["detail"].endswith("no price is known for acme/small-1, acme/Org/Small-2:latest.")
+        [fix] = fault["fixes"]
+        documents = fix["call"]["arguments"]["documents"]
+        assert [document["metadata"]["name"] for document in documents] == ["acme-small-1", "acme-org-small-2-latest"]
+        text = json.dumps(documents).replace("<USD per million input tokens>", "1")
+        filled = json.loads(text.replace("<USD per million output tokens>", "2"))
+        await city.invoker.invoke("catalog.apply", {"documents": filled}, SYSTEM)
+        assert (await city.chat("bot")).status == 200
+
+
 async def test_what_cannot_be_bounded_is_refused_under_a_budget(city: Town) -> None:
     async with upstream(answer) as provider:
         await prepare(city, provider.url, "1.00")

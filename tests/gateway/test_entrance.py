@@ -76,6 +76,19 @@ async def test_a_model_one_may_not_use_looks_like_one_that_does_not_exist(city: 
         assert same[0] == same[1]
 
 
+async def test_a_name_that_is_nearly_right_is_met_with_one_the_key_may_use(city: Town) -> None:
+    async with upstream(answer) as provider:
+        await prepare(city, provider.url)
+        fault = (await city.ask("bot", chat("fsat"))).fault
+        assert fault["detail"] == "There is no model 'fsat' that this key may use. Did you mean 'fast'?"
+        assert fault["facts"]["models"] == ["fast", "wise"]
+        fault = (await city.ask("bot", b"", "/v1/models/fsat", "GET")).fault
+        assert fault["detail"].endswith("Did you mean 'fast'?")
+        await city.key("idle", models=[])
+        fault = (await city.ask("idle", chat("fast"))).fault
+        assert "It may use none" in fault["detail"]
+
+
 BAD = {
     "not json": b"{nonsense",
     "empty": b"",

@@ -120,6 +120,16 @@ async def test_requests_per_minute_under_concurrency(city: Town) -> None:
         assert refused.json["error"]["type"]
 
 
+async def test_a_call_above_the_whole_limit_is_told_so(city: Town) -> None:
+    async with upstream(answer) as provider:
+        await prepare(city, provider.url, tokensPerMinute=100)
+        assert (await city.chat("bot", max_tokens=10)).status == 200
+        fault = (await city.chat("bot", max_tokens=1000)).fault
+        assert fault["rule"] == "limits.tokensPerMinute"
+        assert fault["facts"]["asked"] > 1000
+        assert f"this call may use {fault['facts']['asked']}. That is above the whole limit" in fault["detail"]
+
+
 async def test_concurrency(city: Town) -> None:
     gate = asyncio.Event()
     under_way = 0

@@ -102,6 +102,7 @@ class Refusal:
     rule: str
     limit: int
     used: int
+    asked: int
     wait: float
 
 
@@ -156,11 +157,11 @@ class Meters:
         if usage is None:
             usage = self._usage[key] = Usage()
         if limits.concurrency and usage.active >= limits.concurrency:
-            return Refusal("limits.concurrency", limits.concurrency, usage.active, 1.0)
+            return Refusal("limits.concurrency", limits.concurrency, usage.active, 1, 1.0)
         if limits.requests and (wait := usage.requests.wait(1, limits.requests, now)) > 0:
-            return Refusal("limits.requestsPerMinute", limits.requests, usage.requests.total, wait)
+            return Refusal("limits.requestsPerMinute", limits.requests, usage.requests.total, 1, wait)
         if limits.tokens and (wait := usage.tokens.wait(tokens, limits.tokens, now)) > 0:
-            return Refusal("limits.tokensPerMinute", limits.tokens, usage.tokens.total, wait)
+            return Refusal("limits.tokensPerMinute", limits.tokens, usage.tokens.total, tokens, wait)
         usage.active += 1
         second = int(now)
         if limits.requests:

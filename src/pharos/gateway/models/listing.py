@@ -21,10 +21,10 @@ from pharos.core.wire import Json, JsonObject
 from pharos.gateway.models.call import RawHeaders, Reply
 from pharos.gateway.models.dialects.dialect import Dialect
 from pharos.gateway.models.entrance import OPERATION, Resolve, refusal
-from pharos.gateway.models.faults import MODEL_NOT_FOUND
 from pharos.gateway.models.kinds import ModelSpec
 from pharos.gateway.models.layers.authenticate import authorise
 from pharos.gateway.models.plans import Plans
+from pharos.gateway.models.refusals import model_not_found
 from pharos.trust.authenticator import Identity
 
 PATH = "/v1/models"
@@ -61,8 +61,7 @@ class Listing:
             identity = self._identify(headers)
             principal = identity.principal
             authorise(identity)
-            home = principal.namespace
-            models = [(_name(model, home), model) for model in self._plans.allowed(identity.key)]
+            models = list(self._plans.names(identity.key).items())
             name = scope["path"].removeprefix(PATH).strip("/")
             reply = _ok(_one(models, name, anthropic) if name else _list(models, scope, anthropic))
         except Fault as fault:
@@ -79,17 +78,11 @@ def _ok(body: JsonObject) -> Reply:
     return Reply(200, b"application/json", orjson.dumps(body))
 
 
-def _name(model: Resource[ModelSpec], home: str) -> str:
-    """A model of another namespace than the key's is asked for as ``namespace/name``."""
-    metadata = model.metadata
-    return metadata.name if metadata.namespace == home else f"{metadata.namespace}/{metadata.name}"
-
-
 def _one(models: Models, name: str, anthropic: bool) -> JsonObject:
     for known, model in models:
         if known == name:
             return _entry(known, model, anthropic)
-    raise MODEL_NOT_FOUND(f"There is no model {name[:256]!r} that this key may use.")
+    raise model_not_found(name, [known for known, _ in models])
 
 
 def _list(models: Models, scope: Scope, anthropic: bool) -> JsonObject:

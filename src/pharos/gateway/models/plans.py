@@ -166,6 +166,14 @@ class Plans:
         plan = self.key(key)
         return (model for model in self._index.all(MODEL) if plan.allows(model.id))
 
+    def names(self, key: Resource[KeySpec]) -> dict[str, Resource[ModelSpec]]:
+        """The models a key may use, by what it calls them: one of another namespace is ``namespace/name``."""
+        home = key.metadata.namespace
+        return {
+            model.metadata.name if (at := model.metadata.namespace) == home else f"{at}/{model.metadata.name}": model
+            for model in self.allowed(key)
+        }
+
     def upstream(self, id: ResourceId) -> Upstream | None:
         """The running provider of that id; ``None`` if it is not declared."""
         resource = self._index.get(PROVIDER, id.name, id.namespace)

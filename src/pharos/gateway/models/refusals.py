@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import ROUND_UP, Decimal
 
+from pharos.control.wording import nearest, quoted
 from pharos.core.call import Call as OperationCall
 from pharos.core.fault import Applicability, Cause, Fault, FaultCode, Fix, Retry, State
+from pharos.core.resource import ResourceId
 from pharos.core.wire import Json
 from pharos.gateway.models import faults
 from pharos.gateway.models.canonical import Failure, FailureClass
@@ -15,6 +18,9 @@ from pharos.gateway.models.money import BudgetPlan, window_end, window_name
 from pharos.gateway.models.plans import ModelPlan, Target
 from pharos.mesh.money import NANOS, decimal_text
 from pharos.store.ports import Count, Store
+
+MOST_NAMES = 20
+"""Models that are named to who asked for another."""
 
 MAX_MESSAGE = 500
 """Characters of a provider's message that are repeated."""
@@ -147,37 +153,59 @@ def unpriced(model: ModelPlan, what: str) -> Fault:
             rule="model.unpriced",
             facts={"unpriced": what},
         )
-    targets = [target for plan in model.chain for target in plan.targets]
-    names: list[Json] = [target.label for target in targets]
-    fixes = [_price(target, model) for target in targets[:1]]
+    targets = {target.label: target for plan in model.chain for target in plan.targets}
+    names: list[Json] = list(targets)
     return faults.MODEL_UNPRICED(
-        f"A budget applies, and no price is known for {', '.join(map(str, names))}.",
+        f"A budget applies, and no price is known for {', '.join(targets)}.",
         subject=str(model.id),
         rule="model.unpriced",
         facts={"unpriced": names},
-        fixes=fixes,
+        fixes=[_prices(list(targets.values()), model)] if targets else [],
     )
 
 
-def _price(target: Target, model: ModelPlan) -> Fix:
-    document: dict[str, Json] = {
-        "apiVersion": "pharos/v1",
-        "kind": "Price",
-        "metadata": {"name": f"{target.upstream.name}-price", "namespace": model.id.namespace},
-        "spec": {
-            "model": target.model,
-            "currency": "USD",
-            "inputPerMillion": "<USD per million input tokens>",
-            "outputPerMillion": "<USD per million output tokens>",
-        },
-    }
+def _prices(targets: Sequence[Target], model: ModelPlan) -> Fix:
+    documents: list[Json] = [
+        {
+            "apiVersion": "pharos/v1",
+            "kind": "Price",
+            "metadata": {"name": _slug(target.label), "namespace": model.id.namespace},
+            "spec": {
+                "provider": _reference(target.upstream.id, model.id.namespace),
+                "model": target.model,
+                "currency": "USD",
+                "inputPerMillion": "<USD per million input tokens>",
+                "outputPerMillion": "<USD per million output tokens>",
+            },
+        }
+        for target in targets
+    ]
     return Fix(
         id="apply-price",
-        title=f"Declare what {target.model} costs",
+        title=f"Declare what {', '.join(target.label for target in targets)} costs",
         applicability=Applicability.TEMPLATE,
-        call=OperationCall(operation="catalog.apply", arguments={"documents": [document]}),
+        call=OperationCall(operation="catalog.apply", arguments={"documents": documents}),
         effect="The call's cost can be bounded, so the budget can admit it.",
     )
+
+
+def _slug(label: str) -> str:
+    """A resource name that tells one ``provider/model`` from the others."""
+    return re.sub(r"[^a-z0-9]+", "-", label.lower())[:100].strip("-")
+
+
+def _reference(id: ResourceId, home: str) -> str:
+    return id.name if id.namespace == home else f"{id.namespace}/{id.name}"
+
+
+def model_not_found(asked: str, usable: Collection[str], *, pointer: str | None = None) -> Fault:
+    """``MODEL_NOT_FOUND``, with the names that the key may ask for: a key sees only its own."""
+    detail = f"There is no model {quoted(asked)} that this key may use."
+    if not usable:
+        detail += " It may use none: its `models` name none that exists."
+    elif close := nearest(asked, usable):
+        detail += f" Did you mean {close!r}?"
+    return faults.MODEL_NOT_FOUND(detail, pointer=pointer, facts={"models": [*sorted(usable)[:MOST_NAMES]]})
 
 
 def unavailable(model: ModelPlan, reasons: Mapping[str, str], retry_after: float | None) -> Fault:

@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping
 from pharos.core.fault import Fault
 from pharos.gateway.models.bounds import bounds_of, tier_of, unpriceable
 from pharos.gateway.models.call import Call, Next, Reply
-from pharos.gateway.models.faults import BUDGET_MISSING, MODEL_NOT_FOUND, RATE_LIMITED
+from pharos.gateway.models.faults import BUDGET_MISSING, RATE_LIMITED
 from pharos.gateway.models.limits import Meters, Refusal
 from pharos.gateway.models.money import Purse
 from pharos.gateway.models.plans import KeyPlan, ModelPlan, Plans
-from pharos.gateway.models.refusals import budget_exceeded, unpriced
+from pharos.gateway.models.refusals import budget_exceeded, model_not_found, unpriced
 from pharos.store.faults import COUNTER_EXHAUSTED
 from pharos.store.ports import Store
 
@@ -60,9 +60,7 @@ class Admit:
         id = self._plans.model_id(call.ask.model, namespace)
         plan = self._plans.model(id) if key.allows(id) else None
         if plan is None:
-            raise MODEL_NOT_FOUND(
-                f"There is no model {call.ask.model[:256]!r} that this key may use.", pointer="/model"
-            )
+            raise model_not_found(call.ask.model, self._plans.names(call.identity.key), pointer="/model")
         return plan
 
     async def _hold(self, call: Call) -> None:
@@ -114,16 +112,21 @@ def _note(call: Call) -> Mapping[str, str]:
     }
 
 
+_LIMITED = {
+    "limits.concurrency": "The key has {used} of {limit} calls under way.",
+    "limits.requestsPerMinute": "The key has made {used} of {limit} requests in the last 60 seconds.",
+    "limits.tokensPerMinute": "The key has used {used} of {limit} tokens in the last 60 seconds; this call may use "
+    "{asked}.",
+}
+_ABOVE_ALL = " That is above the whole limit: it has room after 60 idle seconds, or sooner with a lower output limit."
+
+
 def _rate_limited(refusal: Refusal, key: str) -> Fault:
-    what = {
-        "limits.concurrency": "calls under way",
-        "limits.requestsPerMinute": "requests in 60 seconds",
-        "limits.tokensPerMinute": "tokens in 60 seconds",
-    }[refusal.rule]
+    facts = {"limit": refusal.limit, "used": refusal.used, "asked": refusal.asked}
     return RATE_LIMITED(
-        f"The key may have {refusal.limit} {what}; {refusal.used} are taken.",
+        _LIMITED[refusal.rule].format_map(facts) + (_ABOVE_ALL if refusal.asked > refusal.limit else ""),
         rule=refusal.rule,
         subject=key,
         retry_after=round(refusal.wait, 3),
-        facts={"limit": refusal.limit, "used": refusal.used},
+        facts={**facts},
     )
