@@ -112,3 +112,20 @@ def test_an_answer_that_is_no_stream(take: Take) -> None:
     with scripted(answer(200, {"items": []})) as city, pytest.raises(Fault) as odd:
         take(city)
     assert odd.value.code == "UNEXPECTED_ANSWER"
+
+
+def test_a_stream_that_is_left_is_closed_in_order() -> None:
+    """Leaving the loop is the usual way to end a watch. What closes it must not trip over itself at the loop's end."""
+    complaints: list[dict[str, Any]] = []
+    item = 'id: p1\ndata: {"type": "synced", "position": "p1"}'
+
+    async def go(url: str) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+        async with pharos.AsyncClient(url, "secret", timeout=5.0) as client:
+            async for found in client.catalog.watch(kind="Model"):
+                assert found.type == "synced"
+                break
+
+    with scripted(events(item, item, item)) as city:
+        asyncio.run(go(city.url))
+    assert complaints == []

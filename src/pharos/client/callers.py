@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -308,5 +309,6 @@ class AsyncCaller:
 
     async def typed_stream(self, operation: str, arguments: Arguments, output: type[O]) -> AsyncGenerator[O, None]:
         """As :meth:`plain_stream`, with typed items."""
-        async for item in self.plain_stream(operation, arguments):
-            yield output.model_validate(item, extra="ignore")
+        async with aclosing(self.plain_stream(operation, arguments)) as items:
+            async for item in items:
+                yield output.model_validate(item, extra="ignore")
