@@ -80,7 +80,7 @@ build: setup ## wheel and source distribution into dist/
 
 lock: ## resolve requirements.lock anew from pyproject.toml (needs uv)
 	$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --quiet --custom-compile-command "make lock" --output-file requirements.lock
+		--quiet --custom-compile-command "make lock" --output-file requirements.lock
 
 clean: ## remove the environment, caches and everything generated outside git
 	rm -rf $(VENV) .bench dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
