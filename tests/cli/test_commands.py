@@ -59,6 +59,14 @@ def test_keys_issue_prints_the_operations_output(pharos: Pharos) -> None:
     assert "shown this once" in shown.err
 
 
+@pytest.mark.parametrize("words", [("keys", "issue", "near-by"), ("keys", "revoke", "near-by")], ids=" ".join)
+def test_a_key_that_is_not_there_is_met_with_the_nearest(pharos: Pharos, words: tuple[str, ...]) -> None:
+    _apply(pharos, "nearby")
+    ran = pharos(*words)
+    assert ran.err.startswith("NOT_FOUND: There is no Key 'near-by'. Did you mean nearby?\n")
+    assert "pharos catalog list --kind Key" in ran.err
+
+
 @pytest.mark.parametrize("noun", ["keys", "ledger", "journeys", "operations", "kinds", "faults", "views", "approvals"])
 def test_a_noun_alone_is_its_list(pharos: Pharos, noun: str) -> None:
     bare = pharos(noun, "--json")

@@ -8,11 +8,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from pharos.control.documents import missing
 from pharos.control.index import Index
 from pharos.core.call import Call
 from pharos.core.fault import NOT_FOUND, Applicability, Fix
 from pharos.core.operation import Decision, Invocation, Reversibility, SetStatus, Written, read, write
-from pharos.core.resource import Name, Resource
+from pharos.core.resource import Name, Resource, ResourceId
 from pharos.core.wire import JsonObject, Page, Wire
 from pharos.trust.authenticator import expiry, key_status
 from pharos.trust.clock import SteadyClock
@@ -220,7 +221,7 @@ class KeyOperations:
     def _key(self, name: str, namespace: str) -> Resource[KeySpec]:
         key = self._index.get(KEY, name, namespace)
         if key is None:
-            raise NOT_FOUND(f"There is no key {name!r} in namespace {namespace!r}.", subject=f"Key/{namespace}/{name}")
+            raise missing(ResourceId(KEY.name, namespace, name), self._index)
         return key
 
     @staticmethod

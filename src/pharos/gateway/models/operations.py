@@ -10,10 +10,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from pharos.control.documents import missing
 from pharos.control.index import Index
 from pharos.core.fault import NOT_FOUND
 from pharos.core.operation import Decision, Invocation, Put, Written, read, write
-from pharos.core.resource import Name, Resource, S
+from pharos.core.resource import Name, Resource, ResourceId, S
 from pharos.core.wire import Page, Wire
 from pharos.gateway.models.faults import BUDGET_NOT_RAISED
 from pharos.gateway.models.kinds import BUDGET, MODEL, BudgetSpec, ModelSpec, Money, Window
@@ -114,7 +115,7 @@ class Operations:
         """
         budget = self._index.get(BUDGET, input.name, input.namespace)
         if budget is None:
-            raise NOT_FOUND(f"There is no budget {input.name!r} in {input.namespace!r}.", pointer="/name")
+            raise missing(ResourceId(BUDGET.name, input.namespace, input.name), self._index)
         before = budget.spec.limit
         if input.limit <= before:
             raise BUDGET_NOT_RAISED(
