@@ -1,9 +1,10 @@
 """What a request to a provider costs through three HTTP clients: Pharos's own transport, pyreqwest and aiohttp.
 
-The decision behind ``gateway/models/pool.py`` (docs/decisions/0007-own-transport.md) rests on this script. Each client
-runs alone in a process on core 0, 64 requests under way, against the mock provider on core 1; the figure is CPU time
-per request. The last column says whether a request that is cancelled before the first byte of its answer is stopped at
-the provider (its connection closed within a second), because a provider bills what it goes on to generate.
+The decision behind ``gateway/models/upstream/pool.py`` (docs/decisions/0007-own-transport.md) rests on this script.
+Each client runs alone in a process on core 0, 64 requests under way, against the mock provider on core 1; the figure
+is CPU time per request. The last column says whether a request that is cancelled before the first byte of its answer
+is stopped at the provider (its connection closed within a second), because a provider bills what it goes on to
+generate.
 
     python benchmarks/clients.py [--requests 20000] [--rounds 3]
 """
@@ -33,8 +34,8 @@ Post = Callable[[], Awaitable[bytes]]
 
 async def own(port: int) -> Post:
     """Pharos's transport."""
-    from pharos.gateway.models.pool import PooledTransport
-    from pharos.gateway.models.transport import UpstreamRequest
+    from pharos.gateway.models.upstream.pool import PooledTransport
+    from pharos.gateway.models.upstream.transport import UpstreamRequest
 
     transport = PooledTransport(f"http://127.0.0.1:{port}", connect_seconds=5, user_agent="bench")
     request = UpstreamRequest(PATH, HEADERS, PAYLOAD)

@@ -15,7 +15,7 @@ from tests.gateway.town import Town, chat, document, town
 from tests.gateway.upstream import Exchange, answer, openai_answer, upstream
 
 from pharos.core.principal import SYSTEM, Principal, PrincipalKind
-from pharos.gateway.models.money import window_end, window_name
+from pharos.gateway.models.spending.money import window_end, window_name
 from pharos.mesh.money import NANOS
 
 

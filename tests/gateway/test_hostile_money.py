@@ -22,7 +22,7 @@ from tests.gateway.upstream import (
     upstream,
 )
 
-from pharos.gateway.models.settlement import Settlements
+from pharos.gateway.models.spending.settlement import Settlements
 from pharos.mesh.money import NANOS
 from pharos.store.ports import Append, Hold, Reserve, Settle
 from pharos.store.sqlite.engine import SqliteStore, open_store

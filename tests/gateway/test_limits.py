@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.gateway.town import Town, chat
 from tests.gateway.upstream import Exchange, answer, openai_answer, upstream
 
-from pharos.gateway.models.limits import PERIOD, Limits, Meters, Refusal, Taken, Window
+from pharos.gateway.models.spending.limits import PERIOD, Limits, Meters, Refusal, Taken, Window
 
 moments = st.lists(st.tuples(st.floats(0, 20), st.integers(1, 40)), min_size=1, max_size=60)
 

@@ -15,7 +15,7 @@ from tests.gateway.upstream import Exchange, answer, openai_answer, upstream
 
 from pharos.core.resource import Metadata, Resource, ResourceId
 from pharos.gateway.models.kinds import PriceSpec
-from pharos.gateway.models.prices import Overlay, PriceList, Rates
+from pharos.gateway.models.spending.prices import Overlay, PriceList, Rates
 from pharos.mesh.money import NANOS, decimal_text, to_nanos
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

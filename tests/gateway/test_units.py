@@ -8,13 +8,13 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pharos.gateway.models.bounds import attachments, bounds_of, estimated_usage, unpriceable
-from pharos.gateway.models.breaker import Breaker
 from pharos.gateway.models.conversation import TURNS, conversation
 from pharos.gateway.models.dialects.registry import DIALECTS
 from pharos.gateway.models.kinds import Breaker as Rule
 from pharos.gateway.models.kinds import ModelSpec
-from pharos.gateway.models.upstream import request_path
+from pharos.gateway.models.spending.bounds import attachments, bounds_of, estimated_usage, unpriceable
+from pharos.gateway.models.upstream.breaker import Breaker
+from pharos.gateway.models.upstream.provider import request_path
 
 SPEC = ModelSpec.model_validate({"targets": [{"provider": "a", "model": "m"}]})
 

@@ -24,8 +24,8 @@ from pharos.core.fault import TIMEOUT, Applicability, Fault, Fix
 from pharos.core.ids import uuid7
 from pharos.core.resource import ResourceId
 from pharos.core.wire import JsonObject
-from pharos.gateway.models.conditions import CREDENTIAL_READY
 from pharos.gateway.models.kinds import SecretSource
+from pharos.gateway.models.upstream.conditions import CREDENTIAL_READY
 from pharos.mesh.runner import ProjectionRunner
 from pharos.store.ports import Remember, Store
 

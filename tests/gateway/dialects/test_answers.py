@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion
 from tests.gateway.dialects.wire import CHAT, MESSAGES, completion, message
 
-from pharos.gateway.models.canonical import (
+from pharos.gateway.models.dialects.canonical import (
     Answer,
     BlockEnded,
     BlockStarted,

@@ -16,7 +16,7 @@ from tests.gateway.dialects.wire import CHAT, MESSAGES, chat_stream, frames
 
 from pharos.core.fault import FORBIDDEN, INTERNAL, INVALID, NOT_FOUND, TIMEOUT, TOO_LARGE, UNAUTHENTICATED, FaultCode
 from pharos.gateway.models import faults
-from pharos.gateway.models.canonical import FailureClass
+from pharos.gateway.models.dialects.canonical import FailureClass
 from pharos.gateway.models.dialects.dialect import Dialect
 from pharos.gateway.models.dialects.refusals import MAX_MESSAGE, by_status, retry_after
 

@@ -14,7 +14,7 @@ from tests.gateway.dialects.bodies import bodies
 from tests.gateway.dialects.wire import CHAT, MESSAGES
 
 from pharos.core.fault import Fault
-from pharos.gateway.models import sse
+from pharos.gateway.models.answers import sse
 from pharos.gateway.models.dialects.dialect import Dialect, Edits
 
 BOTH = pytest.mark.parametrize("dialect", [CHAT, MESSAGES], ids=lambda dialect: dialect.name)

@@ -11,7 +11,7 @@ from tests.gateway.dialects.bodies import bodies
 from tests.gateway.dialects.wire import CHAT, MESSAGES, matches
 
 from pharos.core.fault import Fault
-from pharos.gateway.models.canonical import Finish
+from pharos.gateway.models.dialects.canonical import Finish
 from pharos.gateway.models.dialects.dialect import Dialect
 from pharos.gateway.models.dialects.reading import TRANSLATION
 from pharos.gateway.models.dialects.registry import DIALECTS

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.gateway.dialects.wire import CHAT, MESSAGES, chat_body, chat_stream, events, messages_body
 
 from pharos.core.fault import Fault
-from pharos.gateway.models.canonical import Answer, Finish, Text
 from pharos.gateway.models.dialects import arguments, naming, parts
+from pharos.gateway.models.dialects.canonical import Answer, Finish, Text
 from pharos.gateway.models.dialects.dialect import Edits
 from pharos.gateway.models.dialects.reading import MAX_PROBLEMS
 

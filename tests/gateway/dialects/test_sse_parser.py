@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.gateway.dialects.wire import frames, joined
 
-from pharos.gateway.models import sse
+from pharos.gateway.models.answers import sse
 
 _LINES = st.sampled_from(
     ["data: a", "data:b", "data", "data:  two", 'data: {"x":"é漢😀"}', ": comment", "event: ping", "event:x",

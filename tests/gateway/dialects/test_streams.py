@@ -25,8 +25,8 @@ from tests.gateway.dialects.wire import (
     translated,
 )
 
-from pharos.gateway.models import sse
-from pharos.gateway.models.canonical import (
+from pharos.gateway.models.answers import sse
+from pharos.gateway.models.dialects.canonical import (
     BlockEnded,
     BlockStarted,
     Delta,

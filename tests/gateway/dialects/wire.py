@@ -13,9 +13,9 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import TypeAdapter
 
 from pharos.core.fault import Fault
-from pharos.gateway.models import sse
-from pharos.gateway.models.canonical import Failed, Request, StreamEvent
+from pharos.gateway.models.answers import sse
 from pharos.gateway.models.dialects.anthropic import Anthropic
+from pharos.gateway.models.dialects.canonical import Failed, Request, StreamEvent
 from pharos.gateway.models.dialects.dialect import Dialect, StreamReader
 from pharos.gateway.models.dialects.openai_chat import OpenAIChat
 

@@ -14,14 +14,14 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from pharos.core.wire import JsonObject
-from pharos.gateway.models.bounds import Bounds
-from pharos.gateway.models.canonical import Failure
+from pharos.gateway.models.dialects.canonical import Failure
 from pharos.gateway.models.dialects.dialect import Ask, Dialect
-from pharos.gateway.models.limits import Taken
-from pharos.gateway.models.money import Purse
 from pharos.gateway.models.plans import KeyPlan, ModelPlan, Target
-from pharos.gateway.models.prices import Rates
-from pharos.gateway.models.watchdog import Watchdog
+from pharos.gateway.models.spending.bounds import Bounds
+from pharos.gateway.models.spending.limits import Taken
+from pharos.gateway.models.spending.money import Purse
+from pharos.gateway.models.spending.prices import Rates
+from pharos.gateway.models.upstream.watchdog import Watchdog
 from pharos.mesh.facts import Outcome, Usage
 from pharos.trust.authenticator import Identity
 

@@ -21,8 +21,8 @@ from pharos.core.plane import CORRELATION, ON_DISCONNECT, Receive, Scope, Send
 from pharos.core.principal import Principal
 from pharos.gateway.models.call import Body, Call, Next, RawHeaders, Reply
 from pharos.gateway.models.dialects.dialect import Dialect
-from pharos.gateway.models.settlement import Settlements
-from pharos.gateway.models.watchdog import Expired, Watchdog
+from pharos.gateway.models.spending.settlement import Settlements
+from pharos.gateway.models.upstream.watchdog import Expired, Watchdog
 
 _log = logging.getLogger(__name__)
 

@@ -12,21 +12,21 @@ from pharos.control.index import Index
 from pharos.core.fault import Fault
 from pharos.core.operation import operations_of
 from pharos.core.plane import Plane, Route
-from pharos.gateway.models.conditions import Conditions, Observe
 from pharos.gateway.models.dialects.registry import DIALECTS
 from pharos.gateway.models.entrance import MAX_BODY, Entrance, Resolve
 from pharos.gateway.models.faults import ALL
 from pharos.gateway.models.kinds import KINDS, ProviderSpec
 from pharos.gateway.models.layers.authenticate import Authenticate
-from pharos.gateway.models.limits import Meters
 from pharos.gateway.models.listing import Listing
 from pharos.gateway.models.operations import Operations
 from pharos.gateway.models.plans import Plans
-from pharos.gateway.models.pool import PooledTransport
-from pharos.gateway.models.prices import PriceList
-from pharos.gateway.models.settlement import Settlements
+from pharos.gateway.models.spending.limits import Meters
+from pharos.gateway.models.spending.prices import PriceList
+from pharos.gateway.models.spending.settlement import Settlements
 from pharos.gateway.models.stack import model_stack
-from pharos.gateway.models.transport import Transport
+from pharos.gateway.models.upstream.conditions import Conditions, Observe
+from pharos.gateway.models.upstream.pool import PooledTransport
+from pharos.gateway.models.upstream.transport import Transport
 from pharos.store.ports import Store
 from pharos.trust.authenticator import Identity
 

@@ -15,11 +15,11 @@ from pharos.control.index import Index
 from pharos.core.resource import AnyResource, Ref, Resource, ResourceId
 from pharos.gateway.models.dialects.dialect import Dialect
 from pharos.gateway.models.kinds import BUDGET, MODEL, PRICE, PROVIDER, BudgetSpec, ModelSpec, ProviderSpec
-from pharos.gateway.models.limits import Limits
-from pharos.gateway.models.money import BudgetPlan
-from pharos.gateway.models.prices import Overlay, PriceList, Rates
-from pharos.gateway.models.transport import Transport
-from pharos.gateway.models.upstream import Upstream
+from pharos.gateway.models.spending.limits import Limits
+from pharos.gateway.models.spending.money import BudgetPlan
+from pharos.gateway.models.spending.prices import Overlay, PriceList, Rates
+from pharos.gateway.models.upstream.provider import Upstream
+from pharos.gateway.models.upstream.transport import Transport
 from pharos.trust.authenticator import principal_of
 from pharos.trust.kinds import KeySpec
 

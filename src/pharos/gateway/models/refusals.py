@@ -13,9 +13,9 @@ from pharos.core.fault import Applicability, Cause, Fault, FaultCode, Fix, Retry
 from pharos.core.resource import ResourceId
 from pharos.core.wire import Json
 from pharos.gateway.models import faults
-from pharos.gateway.models.canonical import Failure, FailureClass
-from pharos.gateway.models.money import BudgetPlan, window_end, window_name
+from pharos.gateway.models.dialects.canonical import Failure, FailureClass
 from pharos.gateway.models.plans import ModelPlan, Target
+from pharos.gateway.models.spending.money import BudgetPlan, window_end, window_name
 from pharos.mesh.money import NANOS, decimal_text
 from pharos.store.ports import Count, Store
 

@@ -18,9 +18,9 @@ from pharos.gateway.models.layers.record import Record
 from pharos.gateway.models.layers.route import Route
 from pharos.gateway.models.layers.transmit import Transmit
 from pharos.gateway.models.layers.understand import Understand
-from pharos.gateway.models.limits import Meters
 from pharos.gateway.models.plans import Plans
-from pharos.gateway.models.settlement import Settlements
+from pharos.gateway.models.spending.limits import Meters
+from pharos.gateway.models.spending.settlement import Settlements
 from pharos.store.ports import Store
 
 

@@ -16,8 +16,8 @@ from typing import Literal, Protocol
 
 from pharos.core.fault import FaultDocument
 from pharos.core.wire import Json, JsonObject
-from pharos.gateway.models.canonical import Answer, Failure, Finish, Request, StreamEvent
-from pharos.gateway.models.sse import Frame
+from pharos.gateway.models.answers.sse import Frame
+from pharos.gateway.models.dialects.canonical import Answer, Failure, Finish, Request, StreamEvent
 from pharos.mesh.facts import Usage
 
 NO_NAMES: Mapping[str, str] = MappingProxyType({})

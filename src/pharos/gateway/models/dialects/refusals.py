@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 import orjson
 
 from pharos.core.wire import JsonObject
-from pharos.gateway.models.canonical import FailureClass
+from pharos.gateway.models.dialects.canonical import FailureClass
 
 MAX_MESSAGE = 2_000
 """Characters of a provider's message that are kept."""

@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable, Mapping
 
 from pharos.core.fault import Fault
-from pharos.gateway.models.bounds import bounds_of, tier_of, unpriceable
 from pharos.gateway.models.call import Call, Next, Reply
 from pharos.gateway.models.faults import BUDGET_MISSING, RATE_LIMITED
-from pharos.gateway.models.limits import Meters, Refusal
-from pharos.gateway.models.money import Purse
 from pharos.gateway.models.plans import KeyPlan, ModelPlan, Plans
 from pharos.gateway.models.refusals import budget_exceeded, model_not_found, unpriced
+from pharos.gateway.models.spending.bounds import bounds_of, tier_of, unpriceable
+from pharos.gateway.models.spending.limits import Meters, Refusal
+from pharos.gateway.models.spending.money import Purse
 from pharos.store.faults import COUNTER_EXHAUSTED
 from pharos.store.ports import Store
 

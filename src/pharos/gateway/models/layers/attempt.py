@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 
 from pharos.core.fault import Cause, Fault
 from pharos.gateway.models.call import Attempt, Call, Next, Reply, UpstreamFailed
-from pharos.gateway.models.canonical import Failure, FailureClass
+from pharos.gateway.models.dialects.canonical import Failure, FailureClass
 from pharos.gateway.models.faults import DEADLINE_EXCEEDED
-from pharos.gateway.models.line import REUSED
 from pharos.gateway.models.plans import Target
 from pharos.gateway.models.refusals import THEIRS, budget_exceeded, unavailable, upstream_fault
+from pharos.gateway.models.upstream.line import REUSED
 from pharos.store.faults import COUNTER_EXHAUSTED
 from pharos.store.ports import Store
 

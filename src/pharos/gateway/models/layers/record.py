@@ -19,8 +19,8 @@ from pharos.core.fault import INTERNAL, Fault
 from pharos.core.wire import JsonObject
 from pharos.gateway.models.call import Attempt, Body, Call, Next, Reply
 from pharos.gateway.models.conversation import conversation
-from pharos.gateway.models.prices import UNPRICED
-from pharos.gateway.models.settlement import Settlements
+from pharos.gateway.models.spending.prices import UNPRICED
+from pharos.gateway.models.spending.settlement import Settlements
 from pharos.mesh import facts
 from pharos.mesh.money import decimal_text
 from pharos.store.ports import Append, Command

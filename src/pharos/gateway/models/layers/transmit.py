@@ -9,15 +9,15 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from pharos.core.fault import Fault
+from pharos.gateway.models.answers.exchange import Exchange, exchange_for, lied, parse_object
+from pharos.gateway.models.answers.streaming import AnswerStream
 from pharos.gateway.models.call import Attempt, Call, Reply, UpstreamFailed
-from pharos.gateway.models.canonical import Failure, FailureClass
-from pharos.gateway.models.exchange import Exchange, exchange_for, lied, parse_object
+from pharos.gateway.models.dialects.canonical import Failure, FailureClass
 from pharos.gateway.models.layers.attempt import POLICIES
-from pharos.gateway.models.line import REUSED, Line
 from pharos.gateway.models.refusals import code_of, upstream_fault
-from pharos.gateway.models.streaming import AnswerStream
-from pharos.gateway.models.transport import UpstreamRequest
-from pharos.gateway.models.upstream import SecretUnusable
+from pharos.gateway.models.upstream.line import REUSED, Line
+from pharos.gateway.models.upstream.provider import SecretUnusable
+from pharos.gateway.models.upstream.transport import UpstreamRequest
 
 MAX_ANSWER = 64 * 1024 * 1024
 """Bytes of a whole answer."""

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 
 from pharos.core.fault import FaultDocument
 from pharos.core.wire import JsonObject
-from pharos.gateway.models.canonical import Answer, Failure, Finish, Request
 from pharos.gateway.models.dialects.anthropic import answer as answers
 from pharos.gateway.models.dialects.anthropic import asking, refusal
 from pharos.gateway.models.dialects.anthropic.incoming import read_request
@@ -20,6 +19,7 @@ from pharos.gateway.models.dialects.anthropic.reader import MessagesReader
 from pharos.gateway.models.dialects.anthropic.watcher import MessagesWatcher
 from pharos.gateway.models.dialects.anthropic.words import FINISH_WORDS, FINISHES, NAME, read_usage
 from pharos.gateway.models.dialects.anthropic.writer import MessagesWriter
+from pharos.gateway.models.dialects.canonical import Answer, Failure, Finish, Request
 from pharos.gateway.models.dialects.dialect import NO_NAMES, Ask, Edits, Loss
 from pharos.mesh.facts import Usage
 

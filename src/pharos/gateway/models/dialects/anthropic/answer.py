@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from pharos.core.ids import uuid7
 from pharos.core.wire import Json, JsonObject
-from pharos.gateway.models.canonical import Answer, Finish, Text, Thinking, ToolCall
 from pharos.gateway.models.dialects.anthropic.words import FINISH_WORDS, NAME, finish, read_usage, write_usage
 from pharos.gateway.models.dialects.arguments import to_object, to_text
+from pharos.gateway.models.dialects.canonical import Answer, Finish, Text, Thinking, ToolCall
 from pharos.gateway.models.dialects.naming import legal_id, marked, origin_of
 from pharos.mesh.facts import Usage
 

@@ -6,9 +6,18 @@ import base64
 from typing import Literal
 
 from pharos.core.wire import JsonObject
-from pharos.gateway.models.canonical import Block, Document, Image, Request, Text, Thinking, ToolCall, ToolResult
 from pharos.gateway.models.dialects.anthropic.words import NAME
 from pharos.gateway.models.dialects.arguments import to_text
+from pharos.gateway.models.dialects.canonical import (
+    Block,
+    Document,
+    Image,
+    Request,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
 from pharos.gateway.models.dialects.naming import origin_of, unmarked
 from pharos.gateway.models.dialects.parts import cache_lifetime, is_web_url, unknown
 from pharos.gateway.models.dialects.reading import Reading, pointer

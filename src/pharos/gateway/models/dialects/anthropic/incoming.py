@@ -5,9 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pharos.core.wire import JsonObject
-from pharos.gateway.models.canonical import Document, Image, Request, Text, Tool, ToolCall, ToolChoice, ToolResult, Turn
 from pharos.gateway.models.dialects.anthropic.blocks import cache, read_blocks, read_texts
 from pharos.gateway.models.dialects.arguments import is_writable
+from pharos.gateway.models.dialects.canonical import (
+    Document,
+    Image,
+    Request,
+    Text,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+    Turn,
+)
 from pharos.gateway.models.dialects.parts import unknown
 from pharos.gateway.models.dialects.reading import Reading, pointer
 

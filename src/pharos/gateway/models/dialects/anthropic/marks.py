@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from pharos.core.wire import JsonObject
-from pharos.gateway.models.canonical import Block, Request, Text, Thinking, Tool, ToolResult
+from pharos.gateway.models.dialects.canonical import Block, Request, Text, Thinking, Tool, ToolResult
 
 MOST = 4
 

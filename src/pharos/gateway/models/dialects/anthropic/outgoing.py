@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pharos.core.wire import Json, JsonObject
-from pharos.gateway.models.canonical import Request, Tool, ToolCall, ToolChoice
 from pharos.gateway.models.dialects.anthropic.marks import Marks
 from pharos.gateway.models.dialects.anthropic.turns import LONGEST_NAME, arrange, write_turns
 from pharos.gateway.models.dialects.anthropic.words import is_early
+from pharos.gateway.models.dialects.canonical import Request, Tool, ToolCall, ToolChoice
 from pharos.gateway.models.dialects.naming import legal
 from pharos.gateway.models.dialects.reading import pointer, refusal
 from pharos.gateway.models.dialects.schemas import UnsupportedSchema, for_anthropic

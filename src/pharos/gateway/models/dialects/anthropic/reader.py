@@ -7,7 +7,12 @@ from collections.abc import Mapping, Sequence
 import orjson
 
 from pharos.core.wire import Json, JsonObject
-from pharos.gateway.models.canonical import (
+from pharos.gateway.models.answers.sse import Frame
+from pharos.gateway.models.dialects.anthropic.answer import string
+from pharos.gateway.models.dialects.anthropic.refusal import failure_in_stream
+from pharos.gateway.models.dialects.anthropic.words import NAME, finish, merged, read_usage
+from pharos.gateway.models.dialects.arguments import to_text
+from pharos.gateway.models.dialects.canonical import (
     BlockEnded,
     BlockStarted,
     Delta,
@@ -17,11 +22,6 @@ from pharos.gateway.models.canonical import (
     Started,
     StreamEvent,
 )
-from pharos.gateway.models.dialects.anthropic.answer import string
-from pharos.gateway.models.dialects.anthropic.refusal import failure_in_stream
-from pharos.gateway.models.dialects.anthropic.words import NAME, finish, merged, read_usage
-from pharos.gateway.models.dialects.arguments import to_text
-from pharos.gateway.models.sse import Frame
 from pharos.mesh.facts import Usage
 
 _TEXT_OF_DELTA = {"text_delta": "text", "input_json_delta": "partial_json", "thinking_delta": "thinking"}

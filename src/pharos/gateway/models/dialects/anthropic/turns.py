@@ -12,10 +12,19 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from pharos.core.wire import Json, JsonObject
-from pharos.gateway.models.canonical import Block, Document, Image, Request, Text, Thinking, ToolCall, ToolResult
 from pharos.gateway.models.dialects.anthropic.marks import Marks
 from pharos.gateway.models.dialects.anthropic.words import NAME
 from pharos.gateway.models.dialects.arguments import to_object
+from pharos.gateway.models.dialects.canonical import (
+    Block,
+    Document,
+    Image,
+    Request,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
 from pharos.gateway.models.dialects.naming import legal, legal_id
 from pharos.gateway.models.dialects.reading import refusal
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import orjson
 
 from pharos.core.wire import JsonObject
+from pharos.gateway.models.answers.sse import Frame
 from pharos.gateway.models.dialects.anthropic.answer import string
 from pharos.gateway.models.dialects.anthropic.refusal import failure_in_stream
 from pharos.gateway.models.dialects.anthropic.words import merged, read_usage
 from pharos.gateway.models.dialects.dialect import Seen
 from pharos.gateway.models.dialects.parts import length
-from pharos.gateway.models.sse import Frame
 from pharos.mesh.facts import Usage
 
 _NOTHING = Seen()

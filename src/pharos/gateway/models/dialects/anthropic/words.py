@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from pharos.core.wire import Json, JsonObject
-from pharos.gateway.models.canonical import Finish
+from pharos.gateway.models.dialects.canonical import Finish
 from pharos.gateway.models.dialects.parts import Unbelievable, count
 from pharos.mesh.facts import Usage
 

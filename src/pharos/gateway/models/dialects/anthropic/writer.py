@@ -6,7 +6,10 @@ import orjson
 
 from pharos.core.ids import uuid7
 from pharos.core.wire import JsonObject
-from pharos.gateway.models.canonical import (
+from pharos.gateway.models.answers.sse import encode
+from pharos.gateway.models.dialects.anthropic.answer import proof, stop, thinking
+from pharos.gateway.models.dialects.anthropic.words import write_usage
+from pharos.gateway.models.dialects.canonical import (
     BlockEnded,
     BlockStarted,
     Delta,
@@ -17,10 +20,7 @@ from pharos.gateway.models.canonical import (
     StreamEvent,
     Thinking,
 )
-from pharos.gateway.models.dialects.anthropic.answer import proof, stop, thinking
-from pharos.gateway.models.dialects.anthropic.words import write_usage
 from pharos.gateway.models.dialects.naming import legal_id, origin_of
-from pharos.gateway.models.sse import encode
 from pharos.mesh.facts import Usage
 
 _DELTAS = {

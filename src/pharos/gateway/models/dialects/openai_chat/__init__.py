@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pharos.core.fault import FaultDocument
 from pharos.core.wire import JsonObject
-from pharos.gateway.models.canonical import Answer, Failure, Finish, Request
+from pharos.gateway.models.dialects.canonical import Answer, Failure, Finish, Request
 from pharos.gateway.models.dialects.dialect import NO_NAMES, Ask, Edits, Loss
 from pharos.gateway.models.dialects.openai_chat import answer as answers
 from pharos.gateway.models.dialects.openai_chat import asking, refusal

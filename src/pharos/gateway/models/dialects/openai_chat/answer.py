@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from pharos.core.ids import uuid7
 from pharos.core.wire import Json, JsonObject
-from pharos.gateway.models.canonical import Answer, Finish, Text, Thinking, ToolCall
+from pharos.gateway.models.dialects.canonical import Answer, Finish, Text, Thinking, ToolCall
 from pharos.gateway.models.dialects.naming import origin_of
 from pharos.gateway.models.dialects.openai_chat.reasoning import detail, text_of
 from pharos.gateway.models.dialects.openai_chat.words import EXACT, FINISH_WORDS, NAME, finish, read_usage, write_usage

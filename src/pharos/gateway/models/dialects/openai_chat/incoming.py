@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pharos.core.wire import Json, JsonObject
-from pharos.gateway.models.canonical import Request, Tool, ToolChoice
 from pharos.gateway.models.dialects.arguments import is_writable
+from pharos.gateway.models.dialects.canonical import Request, Tool, ToolChoice
 from pharos.gateway.models.dialects.openai_chat.messages import read_messages
 from pharos.gateway.models.dialects.parts import EFFORTS, cache_lifetime, unknown
 from pharos.gateway.models.dialects.reading import Reading, pointer

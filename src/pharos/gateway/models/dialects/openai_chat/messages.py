@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from pharos.core.wire import JsonObject
-from pharos.gateway.models.canonical import Block, Document, Image, Request, Text, Thinking, ToolCall, ToolResult, Turn
+from pharos.gateway.models.dialects.canonical import (
+    Block,
+    Document,
+    Image,
+    Request,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    Turn,
+)
 from pharos.gateway.models.dialects.openai_chat.reasoning import read_reasoning
 from pharos.gateway.models.dialects.parts import TOOL_ERROR, cache_lifetime, data_uri, is_web_url, unknown
 from pharos.gateway.models.dialects.reading import Reading, pointer

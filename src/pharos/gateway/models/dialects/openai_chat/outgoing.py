@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from pharos.core.wire import Json, JsonObject
-from pharos.gateway.models.canonical import Request, Tool
+from pharos.gateway.models.dialects.canonical import Request, Tool
 from pharos.gateway.models.dialects.naming import legal
 from pharos.gateway.models.dialects.openai_chat.turns import write_turns
 from pharos.gateway.models.dialects.openai_chat.words import output_limit

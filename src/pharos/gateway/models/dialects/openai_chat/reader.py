@@ -14,13 +14,21 @@ from typing import Literal
 import orjson
 
 from pharos.core.wire import Json, JsonObject
-from pharos.gateway.models.canonical import BlockEnded, BlockStarted, Delta, Failed, Finished, Started, StreamEvent
+from pharos.gateway.models.answers.sse import Frame
 from pharos.gateway.models.dialects.arguments import is_whole
+from pharos.gateway.models.dialects.canonical import (
+    BlockEnded,
+    BlockStarted,
+    Delta,
+    Failed,
+    Finished,
+    Started,
+    StreamEvent,
+)
 from pharos.gateway.models.dialects.openai_chat.answer import call_id, content_text, string
 from pharos.gateway.models.dialects.openai_chat.reasoning import text_of
 from pharos.gateway.models.dialects.openai_chat.refusal import failure_in_stream
 from pharos.gateway.models.dialects.openai_chat.words import NAME, finish, read_usage
-from pharos.gateway.models.sse import Frame
 from pharos.mesh.facts import Usage
 
 MAX_CALLS = 256

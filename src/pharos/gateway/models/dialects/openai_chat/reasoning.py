@@ -11,7 +11,7 @@ and ``thinking_blocks`` with Anthropic's blocks.
 from __future__ import annotations
 
 from pharos.core.wire import Json, JsonObject
-from pharos.gateway.models.canonical import Thinking
+from pharos.gateway.models.dialects.canonical import Thinking
 from pharos.gateway.models.dialects.reading import Reading
 
 _OURS = "pharos:"

@@ -14,9 +14,9 @@ import orjson
 from pharos.core.fault import FaultDocument
 from pharos.core.wire import JsonObject
 from pharos.gateway.models import faults
-from pharos.gateway.models.canonical import Failure, FailureClass
+from pharos.gateway.models.answers.sse import encode
+from pharos.gateway.models.dialects.canonical import Failure, FailureClass
 from pharos.gateway.models.dialects.refusals import by_status, parsed, plain, readable, retry_after, written
-from pharos.gateway.models.sse import encode
 
 CODES: Mapping[str, FailureClass] = MappingProxyType(
     {

@@ -6,7 +6,17 @@ import base64
 from collections.abc import Sequence
 
 from pharos.core.wire import Json, JsonObject
-from pharos.gateway.models.canonical import Block, Document, Image, Request, Text, Thinking, ToolCall, ToolResult, Turn
+from pharos.gateway.models.dialects.canonical import (
+    Block,
+    Document,
+    Image,
+    Request,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    Turn,
+)
 from pharos.gateway.models.dialects.naming import legal, plain_id
 from pharos.gateway.models.dialects.openai_chat.words import NAME, has_cache_breakpoints
 from pharos.gateway.models.dialects.parts import TOOL_ERROR, as_data_uri

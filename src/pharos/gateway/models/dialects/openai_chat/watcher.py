@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import orjson
 
+from pharos.gateway.models.answers.sse import Frame
 from pharos.gateway.models.dialects.dialect import Seen
 from pharos.gateway.models.dialects.openai_chat.refusal import failure_in_stream
 from pharos.gateway.models.dialects.openai_chat.words import read_usage
 from pharos.gateway.models.dialects.parts import length
-from pharos.gateway.models.sse import Frame
 from pharos.mesh.facts import Usage
 
 _NOTHING = Seen()

@@ -8,7 +8,8 @@ import orjson
 
 from pharos.core.ids import uuid7
 from pharos.core.wire import JsonObject
-from pharos.gateway.models.canonical import (
+from pharos.gateway.models.answers.sse import encode
+from pharos.gateway.models.dialects.canonical import (
     BlockEnded,
     BlockStarted,
     Delta,
@@ -23,7 +24,6 @@ from pharos.gateway.models.dialects.naming import origin_of
 from pharos.gateway.models.dialects.openai_chat.answer import native_finish
 from pharos.gateway.models.dialects.openai_chat.reasoning import detail
 from pharos.gateway.models.dialects.openai_chat.words import FINISH_WORDS, write_usage
-from pharos.gateway.models.sse import encode
 
 DONE = b"data: [DONE]\n\n"
 

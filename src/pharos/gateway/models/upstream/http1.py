@@ -14,7 +14,7 @@ from typing import Protocol, cast
 
 import httptools
 
-from pharos.gateway.models.transport import Headers, TransportError
+from pharos.gateway.models.upstream.transport import Headers, TransportError
 
 HIGH_WATER = 256 * 1024
 MAX_HEADER_BYTES = 64 * 1024

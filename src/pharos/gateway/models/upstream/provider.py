@@ -10,10 +10,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pharos.core.resource import Resource
-from pharos.gateway.models.breaker import Breaker
 from pharos.gateway.models.dialects.dialect import Dialect
 from pharos.gateway.models.kinds import ProviderSpec, SecretSource
-from pharos.gateway.models.transport import Headers, Transport
+from pharos.gateway.models.upstream.breaker import Breaker
+from pharos.gateway.models.upstream.transport import Headers, Transport
 
 MAX_SECRET = 8_192
 

@@ -12,8 +12,8 @@ import ssl
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from pharos.gateway.models.http1 import Connection
-from pharos.gateway.models.transport import Headers, TransportError, UpstreamRequest, UpstreamResponse
+from pharos.gateway.models.upstream.http1 import Connection
+from pharos.gateway.models.upstream.transport import Headers, TransportError, UpstreamRequest, UpstreamResponse
 
 
 @lru_cache(maxsize=1)
@@ -56,7 +56,7 @@ class _Response:
 
 
 class PooledTransport:
-    """HTTP/1.1 connections to one origin. Implements :class:`~pharos.gateway.models.transport.Transport`.
+    """HTTP/1.1 connections to one origin. Implements :class:`~pharos.gateway.models.upstream.transport.Transport`.
 
     The connection used last is used next, so that a pool that has grown shrinks again; idle ones are closed after
     ``idle_seconds``. How many requests are under way at once is the caller's bound.
@@ -78,7 +78,7 @@ class PooledTransport:
         self._closed = False
 
     async def send(self, request: UpstreamRequest) -> UpstreamResponse:
-        """See :class:`~pharos.gateway.models.transport.Transport`."""
+        """See :class:`~pharos.gateway.models.upstream.transport.Transport`."""
         lines = "".join([f"{name}: {value}\r\n" for name, value in request.headers])
         head = (
             f"POST {request.path} HTTP/1.1\r\n{self._fixed}{lines}content-length: {len(request.body)}\r\n\r\n"
@@ -94,7 +94,7 @@ class PooledTransport:
         return _Response(self, connection)
 
     async def aclose(self) -> None:
-        """See :class:`~pharos.gateway.models.transport.Transport`."""
+        """See :class:`~pharos.gateway.models.upstream.transport.Transport`."""
         self._closed = True
         if self._sweeper is not None:
             self._sweeper.cancel()

@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable
 
 from pharos.core.fault import Fault
+from pharos.gateway.models.answers.exchange import Flow, lied
 from pharos.gateway.models.call import Attempt, Call, UpstreamFailed
-from pharos.gateway.models.canonical import Failure
-from pharos.gateway.models.exchange import Flow, lied
-from pharos.gateway.models.line import Line
+from pharos.gateway.models.dialects.canonical import Failure
+from pharos.gateway.models.upstream.line import Line
 from pharos.mesh.facts import Outcome
 
 MAX_HELD = 1024 * 1024

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 
-from pharos.gateway.models.bounds import estimated_usage
+from pharos.gateway.models.answers.exchange import lied
 from pharos.gateway.models.call import Attempt, Call, UpstreamFailed
-from pharos.gateway.models.canonical import Failure, FailureClass
-from pharos.gateway.models.exchange import lied
-from pharos.gateway.models.transport import Headers, TransportError, UpstreamRequest, UpstreamResponse
-from pharos.gateway.models.watchdog import Expired
+from pharos.gateway.models.dialects.canonical import Failure, FailureClass
+from pharos.gateway.models.spending.bounds import estimated_usage
+from pharos.gateway.models.upstream.transport import Headers, TransportError, UpstreamRequest, UpstreamResponse
+from pharos.gateway.models.upstream.watchdog import Expired
 from pharos.mesh.facts import Usage
 
 REUSED = "reused"

@@ -15,9 +15,9 @@ from typing import NamedTuple, Protocol, cast
 import orjson
 
 from pharos.core.wire import JsonObject
-from pharos.gateway.models.bounds import DEFAULT_MAX_OUTPUT, estimate_tokens
+from pharos.gateway.models.answers.sse import Parser
 from pharos.gateway.models.call import Call
-from pharos.gateway.models.canonical import (
+from pharos.gateway.models.dialects.canonical import (
     BlockStarted,
     Delta,
     Failed,
@@ -30,8 +30,8 @@ from pharos.gateway.models.canonical import (
 )
 from pharos.gateway.models.dialects.dialect import Dialect, Edits
 from pharos.gateway.models.plans import Target
-from pharos.gateway.models.sse import Parser
-from pharos.gateway.models.transport import Headers
+from pharos.gateway.models.spending.bounds import DEFAULT_MAX_OUTPUT, estimate_tokens
+from pharos.gateway.models.upstream.transport import Headers
 from pharos.mesh.facts import Usage
 
 _TIER = re.compile(rb'"service_tier"\s*:\s*"([a-z_]{1,32})"')

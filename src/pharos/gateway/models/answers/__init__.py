@@ -1,0 +1,1 @@
+"""What comes back from a provider, on its way to the client."""

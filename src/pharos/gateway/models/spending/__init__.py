@@ -1,0 +1,1 @@
+"""What a call may use, what it reserves, what it costs."""

@@ -1,0 +1,1 @@
+"""Providers as they run: connections, deadlines, breakers, conditions."""
