@@ -6,7 +6,7 @@ unit once, when an attempt is priced, so that every later sum of them is exact. 
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict, cast
 
 MODEL_CALLED: Literal["model.called"] = "model.called"
 """One logical model call ended, with all of its attempts. Appended before the last byte reaches the client."""
@@ -15,25 +15,74 @@ MODEL_CALLED: Literal["model.called"] = "model.called"
 class Usage(TypedDict, total=False):
     """Tokens by price class. Classes do not overlap: their sum is everything that was processed.
 
-    ``input`` is uncached input, ``cacheRead`` and ``cacheWrite5m``/``cacheWrite1h`` are prompt cache classes,
-    ``output`` excludes ``reasoning``. ``estimated`` is present and true where the provider gave no numbers.
+    ``input`` is uncached input that no other class names, ``toolPrompt`` what the provider's own tools put into the
+    prompt, ``cacheRead`` and ``cacheWrite5m``/``30m``/``1h``/``12h`` are prompt cache classes by lifetime (a lifetime
+    nobody told counts as five minutes). ``output`` excludes ``reasoning``. Audio and images stand apart from text where
+    the provider counts them apart (``Image`` is every visual kind). ``serverTools`` counts uses of the provider's own
+    tools by canonical name (``webSearch``, ``webFetch``, ``codeExecution``, ``fileSearch``, ``imageGeneration``), which
+    are no tokens. ``tier`` is the service tier that served, as the provider says it (``standard`` for its ordinary
+    one). ``estimated`` is present and true where the provider gave no numbers.
+
+    :data:`INPUT_CLASSES` and :data:`OUTPUT_CLASSES` name the classes; dialects leave out those that are zero, except
+    ``input`` and ``output``.
     """
 
     input: int
+    inputAudio: int
+    inputImage: int
+    toolPrompt: int
     cacheRead: int
+    cacheReadAudio: int
     cacheWrite5m: int
+    cacheWrite30m: int
     cacheWrite1h: int
+    cacheWrite12h: int
     output: int
+    outputAudio: int
+    outputImage: int
     reasoning: int
+    serverTools: dict[str, int]
+    tier: str
     estimated: bool
+
+
+INPUT_CLASSES = (
+    "input", "inputAudio", "inputImage", "toolPrompt", "cacheRead", "cacheReadAudio",
+    "cacheWrite5m", "cacheWrite30m", "cacheWrite1h", "cacheWrite12h",
+)  # fmt: skip
+OUTPUT_CLASSES = ("output", "outputAudio", "outputImage", "reasoning")
+_INPUT, _TOKENS = frozenset(INPUT_CLASSES), frozenset(INPUT_CLASSES + OUTPUT_CLASSES)
+
+STANDARD_TIER: Literal["standard"] = "standard"
+"""The tier a provider serves where nobody asks for another; its dialects call it ``default``, ``auto`` and so on."""
+
+
+def tokens_of(usage: Usage) -> int:
+    """All tokens of all classes."""
+    total = 0
+    for name, value in usage.items():
+        if name in _TOKENS:
+            total += cast("int", value)
+    return total
+
+
+def prompt_of(usage: Usage) -> int:
+    """Length of the prompt: the tokens of all input classes."""
+    total = 0
+    for name, value in usage.items():
+        if name in _INPUT:
+            total += cast("int", value)
+    return total
 
 
 class PriceUsed(TypedDict):
     """Where a cost comes from: ``source`` is ``overlay/NAME``, ``genai-prices``, ``unpriced``, or ``reservation`` (the
-    amount that was held for a call whose end nobody saw)."""
+    amount that was held for a call whose end nobody saw). ``without`` names what was used and has no known price, so
+    that it is not in the cost (uses of the provider's own tools)."""
 
     source: str
     version: str
+    without: NotRequired[list[str]]
 
 
 Outcome = Literal["ok", "error", "refused", "cancelled", "incomplete", "unknown"]
@@ -41,7 +90,11 @@ Outcome = Literal["ok", "error", "refused", "cancelled", "incomplete", "unknown"
 
 
 class Attempt(TypedDict):
-    """One request to one provider: one row of the ledger."""
+    """One request to one provider: one row of the ledger.
+
+    ``tier`` and ``tierAsked`` are there where they are not the standard tier: what was served, what was asked for.
+    ``saved`` is what an answer of ours (from a cache, or another call's) would have cost at the provider.
+    """
 
     number: int
     provider: str
@@ -58,6 +111,9 @@ class Attempt(TypedDict):
     startedAt: str
     latencyMs: float
     firstTokenMs: float | None
+    tier: NotRequired[str]
+    tierAsked: NotRequired[str]
+    saved: NotRequired[str]
 
 
 class Conversation(TypedDict):
@@ -92,3 +148,5 @@ class ModelCalled(TypedDict):
     tools: list[str]
     route: dict[str, str]
     conversation: Conversation
+    audit: NotRequired[str]
+    """Digest of the call's audit record, which was committed with this event."""
