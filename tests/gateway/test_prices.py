@@ -14,8 +14,10 @@ from tests.gateway.town import Town, chat, document
 from tests.gateway.upstream import Exchange, answer, openai_answer, upstream
 
 from pharos.core.resource import Metadata, Resource, ResourceId
-from pharos.gateway.models.kinds import PriceSpec
-from pharos.gateway.models.spending.prices import Overlay, PriceList, Rates
+from pharos.gateway.models.spending.overlay import Overlay
+from pharos.gateway.models.spending.price import PriceSpec
+from pharos.gateway.models.spending.prices import PriceList
+from pharos.gateway.models.spending.rates import Rates
 from pharos.mesh.money import NANOS, decimal_text, to_nanos
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

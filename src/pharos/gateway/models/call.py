@@ -20,7 +20,7 @@ from pharos.gateway.models.plans import KeyPlan, ModelPlan, Target
 from pharos.gateway.models.spending.bounds import Bounds
 from pharos.gateway.models.spending.limits import Taken
 from pharos.gateway.models.spending.money import Purse
-from pharos.gateway.models.spending.prices import Rates
+from pharos.gateway.models.spending.rates import Rates
 from pharos.gateway.models.upstream.watchdog import Watchdog
 from pharos.mesh.facts import Outcome, Usage
 from pharos.trust.authenticator import Identity

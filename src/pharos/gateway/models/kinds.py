@@ -6,17 +6,17 @@ Every field has a default that is right for a hosted provider, so that the small
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from pharos.core.fault import FORBIDDEN, Fault
 from pharos.core.principal import Principal
 from pharos.core.resource import Kind, Ref, Resource, Spec
 from pharos.core.wire import Wire
+from pharos.gateway.models.spending.price import PRICE
 
 ENTRUST = "providers.entrust"
 """Permission to say which secret is sent where. Separate from ``catalog.write``: a file or variable of this machine,
@@ -26,9 +26,6 @@ DialectName = Literal["openai-chat", "anthropic"]
 
 Money = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=9, allow_inf_nan=False)]
 """An amount of a currency: a decimal string with at most nine places."""
-
-Rate = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=9, allow_inf_nan=False)]
-"""A price for a million tokens."""
 
 Milliseconds = Annotated[int, Field(ge=1, le=86_400_000)]
 
@@ -143,33 +140,6 @@ class BudgetSpec(Spec):
     """Calendar window in UTC; ``total`` never starts anew."""
 
 
-def _utc(value: datetime) -> datetime:
-    return value if value.tzinfo is not None else value.replace(tzinfo=UTC)
-
-
-class PriceSpec(Spec):
-    """A price of our own. It comes before the public price list."""
-
-    provider: Annotated[str, Ref("Provider")] | None = None
-    """Only at this provider; absent: wherever the model is served."""
-    model: Annotated[str, Field(min_length=1, max_length=256)]
-    """Exact name of the model at the provider."""
-    currency: Literal["USD"] = "USD"
-    input_per_million: Rate
-    output_per_million: Rate
-    cache_read_per_million: Rate | None = None
-    """Absent: as input."""
-    cache_write5m_per_million: Annotated[Rate | None, Field(alias="cacheWrite5mPerMillion")] = None
-    """Prompt cache writes that live five minutes; absent: as input."""
-    cache_write1h_per_million: Annotated[Rate | None, Field(alias="cacheWrite1hPerMillion")] = None
-    """Prompt cache writes that live an hour; absent: as those of five minutes."""
-    reasoning_per_million: Rate | None = None
-    """Absent: as output."""
-    per_request: Money | None = None
-    effective_from: Annotated[datetime, AfterValidator(_utc)] | None = None
-    """When it begins to apply (UTC where no zone is given); of several that apply, the latest does. Absent: always."""
-
-
 def _check_provider(spec: ProviderSpec) -> Sequence[tuple[str, str]]:
     try:
         url = urlsplit(spec.base_url)
@@ -224,6 +194,5 @@ PROVIDER = Kind(
 )
 MODEL = Kind("Model", ModelSpec, "A name clients use for a model, and who serves it.", check=_check_model)
 BUDGET = Kind("Budget", BudgetSpec, "A hard limit on money in a window of time.")
-PRICE = Kind("Price", PriceSpec, "A price of our own, before the public price list.")
 
 KINDS = (PROVIDER, MODEL, BUDGET, PRICE)

@@ -229,6 +229,6 @@ async def _target_state(target: Target, provider: str, now: datetime) -> TargetS
         state=state,
         credential="none" if upstream.spec.api_key is None else "missing" if await upstream.problem() else "ready",
         price=rates.used["source"] if rates is not None else "unpriced",
-        input_per_million=str((rates.input.base * per_million).normalize()) if rates is not None else None,
-        output_per_million=str((rates.output.base * per_million).normalize()) if rates is not None else None,
+        input_per_million=str((rates.base["input"] * per_million).normalize()) if rates is not None else None,
+        output_per_million=str((rates.base["output"] * per_million).normalize()) if rates is not None else None,
     )

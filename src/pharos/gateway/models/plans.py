@@ -14,10 +14,13 @@ from datetime import datetime
 from pharos.control.index import Index
 from pharos.core.resource import AnyResource, Ref, Resource, ResourceId
 from pharos.gateway.models.dialects.dialect import Dialect
-from pharos.gateway.models.kinds import BUDGET, MODEL, PRICE, PROVIDER, BudgetSpec, ModelSpec, ProviderSpec
+from pharos.gateway.models.kinds import BUDGET, MODEL, PROVIDER, BudgetSpec, ModelSpec, ProviderSpec
 from pharos.gateway.models.spending.limits import Limits
 from pharos.gateway.models.spending.money import BudgetPlan
-from pharos.gateway.models.spending.prices import Overlay, PriceList, Rates
+from pharos.gateway.models.spending.overlay import Overlay
+from pharos.gateway.models.spending.price import PRICE
+from pharos.gateway.models.spending.prices import PriceList
+from pharos.gateway.models.spending.rates import Rates
 from pharos.gateway.models.upstream.provider import Upstream
 from pharos.gateway.models.upstream.transport import Transport
 from pharos.trust.authenticator import principal_of
@@ -48,7 +51,7 @@ class Target:
     def rates(self, now: datetime, tier: str = "") -> Rates | None:
         """What it costs now, or ``None`` if nobody knows."""
         spec = self.upstream.spec
-        own = self._overlay.rates(self.upstream.id, self.model, now)
+        own = self._overlay.rates(self.upstream.id, self.model, now, tier)
         return own or self._prices.rates(spec.base_url, spec.price_list, self.model, now, tier)
 
     def ceiling(self, input_tokens: int, output_tokens: int, now: datetime, tier: str) -> int | None:
