@@ -1,9 +1,9 @@
 """Metrics in Prometheus' form: one more reading of the views.
 
 Nothing is counted on the path of a call. Rows that the ledger and the journeys gained since the last look are counted
-when someone looks, and every few seconds in between so that a look is never long: two queries for hundreds of calls,
-instead of a task that wakes for each. So metrics tell the ledger's story, late by at most the ledger's own lag, and
-their sums differ from its sums only by the rounding of floats.
+when someone looks, and every few seconds in between so that a look is never long: two queries add up thousands of
+calls where they lie, instead of a task that wakes for each. So metrics tell the ledger's story, late by at most the
+ledger's own lag, and their sums differ from its sums only by the rounding of floats.
 
 As Prometheus expects of a process, everything counts from its start. Labels hold names that the city's own resources
 determine, never what a caller wrote, and the number of values of each is bounded.
@@ -17,9 +17,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.process_collector import ProcessCollector
 
@@ -29,6 +28,7 @@ from pharos.core.projection import Row
 from pharos.insight.journeys import JOURNEYS
 from pharos.insight.ledger import LEDGER
 from pharos.insight.ledger_reads import integer
+from pharos.insight.tallies import Counts, Durations, Tallies
 from pharos.insight.tasks import running
 from pharos.insight.views import View, ViewStates
 from pharos.mesh.money import NANOS
@@ -38,7 +38,6 @@ _log = logging.getLogger(__name__)
 
 PERIOD = 5.0
 """Seconds between two looks at the views, if nobody asks."""
-PAGE = 2000
 MOST_VALUES = 200
 """Values of one label; what comes later is counted as ``other``."""
 OTHER = "other"
@@ -46,19 +45,27 @@ OTHER = "other"
 _CALL_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300, 600)
 _FIRST_TOKEN_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3, 6, 12, 30, 60)
 
-_ATTEMPTS = (
-    "SELECT position, number, provider, target, outcome, input, cache_read, cache_write_5m, cache_write_1h, output, "
-    "reasoning, cost, currency, latency, first_token FROM ledger "
-    "WHERE (position, number) > (:position, :number) ORDER BY position, number LIMIT :limit"
-)
-_CALLS = (
-    "SELECT position, model, outcome, fault, attempts, latency, first_token FROM journey_steps "
-    "WHERE position > :position ORDER BY position LIMIT :limit"
-)
 _CLASSES = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output", "reasoning")
 
 
-M = TypeVar("M", Counter, Gauge, Histogram)
+def _durations(column: str, bounds: Sequence[float]) -> str:
+    """Count, sum and the counts within each bound of a column in microseconds."""
+    within = "".join(f", coalesce(sum({column} <= {round(bound * 1e6)}), 0)" for bound in bounds)
+    return f"count({column}), coalesce(sum({column}), 0){within}"
+
+
+# One row for each series, whatever the number of calls: they are added up where they lie.
+_ATTEMPTS = (
+    f"SELECT max(position), provider, target, outcome, currency, count(*), count(cost), coalesce(sum(cost), 0), "  # noqa: S608
+    f"{', '.join(f'sum({name})' for name in _CLASSES)}, {_durations('latency', _CALL_SECONDS)}, "
+    f"{_durations('first_token', _FIRST_TOKEN_SECONDS)} "
+    "FROM ledger WHERE position > :position GROUP BY provider, target, outcome, currency"
+)
+_CALLS = (
+    f"SELECT max(position), model, outcome, fault, attempts > 0, count(*), {_durations('latency', _CALL_SECONDS)}, "  # noqa: S608
+    f"{_durations('first_token', _FIRST_TOKEN_SECONDS)} "
+    "FROM journey_steps WHERE position > :position GROUP BY model, outcome, fault, attempts > 0"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,66 +84,64 @@ class Metrics:
         self._views = views
         self._states = states
         self._turn = asyncio.Lock()
-        self._attempts_seen: tuple[Position, int] = (START, 0)
+        self._attempts_seen: Position = START
         self._calls_seen: Position = START
         self._names: dict[str, set[str]] = {}
-        self._children: dict[tuple[object, ...], Any] = {}
         self.registry = CollectorRegistry(auto_describe=True)
         ProcessCollector(registry=self.registry)
         for reading in readings:
             Gauge(reading.name, reading.help, registry=self.registry).set_function(reading.read)
-        self._calls = Counter(
+        self._calls = Counts(
             "pharos_model_calls",
             "Model calls that ended. A refused call has no model: the name it asked for may be anything.",
             ("model", "outcome", "fault"),
-            registry=self.registry,
         )
-        self._call_seconds = Histogram(
+        self._call_seconds = Durations(
             "pharos_model_call_seconds",
             "Duration of model calls that reached a provider, all attempts together.",
             ("model", "outcome"),
-            buckets=_CALL_SECONDS,
-            registry=self.registry,
+            _CALL_SECONDS,
         )
-        self._call_first_token = Histogram(
+        self._call_first_token = Durations(
             "pharos_model_call_first_token_seconds",
             "Time from the call to the first token that reached the client.",
             ("model",),
-            buckets=_FIRST_TOKEN_SECONDS,
-            registry=self.registry,
+            _FIRST_TOKEN_SECONDS,
         )
         target = ("provider", "model")
-        self._attempts = Counter(
-            "pharos_model_attempts", "Requests to providers.", (*target, "outcome"), registry=self.registry
+        self._attempts = Counts("pharos_model_attempts", "Requests to providers.", (*target, "outcome"))
+        self._attempt_seconds = Durations(
+            "pharos_model_attempt_seconds", "Duration of requests to providers.", (*target, "outcome"), _CALL_SECONDS
         )
-        self._attempt_seconds = Histogram(
-            "pharos_model_attempt_seconds",
-            "Duration of requests to providers.",
-            (*target, "outcome"),
-            buckets=_CALL_SECONDS,
-            registry=self.registry,
-        )
-        self._attempt_first_token = Histogram(
+        self._attempt_first_token = Durations(
             "pharos_model_attempt_first_token_seconds",
             "Time from the request to the first token from the provider.",
             target,
-            buckets=_FIRST_TOKEN_SECONDS,
-            registry=self.registry,
+            _FIRST_TOKEN_SECONDS,
         )
-        self._tokens = Counter(
-            "pharos_model_tokens", "Tokens by price class.", (*target, "class"), registry=self.registry
-        )
-        self._cost = Counter(
+        self._tokens = Counts("pharos_model_tokens", "Tokens by price class.", (*target, "class"))
+        self._cost = Counts(
             "pharos_model_cost",
             "Cost of attempts in units of the currency; the exact sums are in the ledger.",
             (*target, "currency"),
-            registry=self.registry,
         )
-        self._unpriced = Counter(
-            "pharos_model_unpriced_attempts",
-            "Attempts without a known price, which are in no cost.",
-            target,
-            registry=self.registry,
+        self._unpriced = Counts(
+            "pharos_model_unpriced_attempts", "Attempts without a known price, which are in no cost.", target
+        )
+        self.registry.register(
+            Tallies(
+                (
+                    self._calls,
+                    self._call_seconds,
+                    self._call_first_token,
+                    self._attempts,
+                    self._attempt_seconds,
+                    self._attempt_first_token,
+                    self._tokens,
+                    self._cost,
+                    self._unpriced,
+                )
+            )
         )
         self._view_lag = Gauge(
             "pharos_view_lag_seconds",
@@ -157,7 +162,7 @@ class Metrics:
     @asynccontextmanager
     async def service(self) -> AsyncIterator[None]:
         """Count from now on, until the context is left."""
-        self._attempts_seen = (await self._views.position(LEDGER), 2**62)
+        self._attempts_seen = await self._views.position(LEDGER)
         self._calls_seen = await self._views.position(JOURNEYS)
         async with running(self._keep_up(), "metrics"):
             yield
@@ -173,19 +178,12 @@ class Metrics:
     async def refresh(self) -> None:
         """Count what the views gained since the last time. Raises ``Fault`` where they cannot be read."""
         async with self._turn:
-            while True:
-                position, number = self._attempts_seen
-                rows = await self._views.query(_ATTEMPTS, {"position": position, "number": number, "limit": PAGE})
-                for row in rows:
-                    self._count_attempt(row)
-                if len(rows) < PAGE:
-                    break
-            while True:
-                rows = await self._views.query(_CALLS, {"position": self._calls_seen, "limit": PAGE})
-                for row in rows:
-                    self._count_call(row)
-                if len(rows) < PAGE:
-                    break
+            for row in await self._views.query(_ATTEMPTS, {"position": self._attempts_seen}):
+                self._attempts_seen = max(self._attempts_seen, str(row[0]))
+                self._count_attempts(row)
+            for row in await self._views.query(_CALLS, {"position": self._calls_seen}):
+                self._calls_seen = max(self._calls_seen, str(row[0]))
+                self._count_calls(row)
 
     async def _keep_up(self) -> None:
         while True:
@@ -195,47 +193,38 @@ class Metrics:
             except Fault as fault:
                 _log.warning("metrics could not be read from the views: %s", fault.code)
 
-    def _count_attempt(self, row: Row) -> None:
-        position, number, provider, target, outcome, *tokens, cost, currency, latency, first_token = row
-        self._attempts_seen = (str(position), integer(number))
-        names = (self._name("provider", provider), self._name("target", target))
-        self._child(self._attempts, *names, outcome).inc()
-        for name, value in zip(_CLASSES, tokens, strict=True):
+    def _count_attempts(self, row: Row) -> None:
+        _, provider, target, outcome, currency, *numbers = row
+        count, priced, cost, *rest = map(integer, numbers)
+        names = self._name("provider", provider), self._name("target", target)
+        self._attempts.add((*names, str(outcome)), count)
+        for name, value in zip(_CLASSES, rest, strict=False):
             if value:
-                self._child(self._tokens, *names, name).inc(integer(value))
-        if cost is None:
-            self._child(self._unpriced, *names).inc()
-        elif cost:
-            self._child(self._cost, *names, self._name("currency", currency)).inc(integer(cost) / NANOS)
-        if latency is not None:
-            self._child(self._attempt_seconds, *names, outcome).observe(integer(latency) / 1e6)
-        if first_token is not None:
-            self._child(self._attempt_first_token, *names).observe(integer(first_token) / 1e6)
+                self._tokens.add((*names, name), value)
+        if priced < count:
+            self._unpriced.add(names, count - priced)
+        if cost:
+            self._cost.add((*names, self._name("currency", currency)), cost / NANOS)
+        durations = rest[len(_CLASSES) :]
+        first = 2 + len(_CALL_SECONDS)
+        _observe(self._attempt_seconds, (*names, str(outcome)), durations[:first])
+        _observe(self._attempt_first_token, names, durations[first:])
 
-    def _count_call(self, row: Row) -> None:
-        position, model, outcome, fault, attempts, latency, first_token = row
-        self._calls_seen = str(position)
-        name = self._name("model", model) if attempts else ""
-        self._child(self._calls, name, outcome, self._name("fault", fault)).inc()
-        if attempts and latency is not None:
-            self._child(self._call_seconds, name, outcome).observe(integer(latency) / 1e6)
-        if first_token is not None:
-            self._child(self._call_first_token, name).observe(integer(first_token) / 1e6)
+    def _count_calls(self, row: Row) -> None:
+        _, model, outcome, fault, *numbers = row
+        attempted, count, *durations = map(integer, numbers)
+        name = self._name("model", model) if attempted else ""
+        self._calls.add((name, str(outcome), self._name("fault", fault)), count)
+        first = 2 + len(_CALL_SECONDS)
+        if attempted:
+            _observe(self._call_seconds, (name, str(outcome)), durations[:first])
+        _observe(self._call_first_token, (name,), durations[first:])
 
     def _show(self, state: View) -> None:
-        self._child(self._view_up, state.name).set(state.state != "failing")
-        self._child(self._view_skipped, state.name).set(state.skipped)
+        self._view_up.labels(state.name).set(state.state != "failing")
+        self._view_skipped.labels(state.name).set(state.skipped)
         lag = (datetime.now(UTC) - state.behind_since).total_seconds() if state.behind_since else 0.0
-        self._child(self._view_lag, state.name).set(max(0.0, lag))
-
-    def _child(self, metric: M, *labels: object) -> M:
-        """The series of ``metric`` with these labels. Looked up once: the library's own look-up costs more than the
-        count. Their number is bounded by ``_name``."""
-        key = (metric, *labels)
-        child: M | None = self._children.get(key)
-        if child is None:
-            child = self._children[key] = metric.labels(*labels)
-        return child
+        self._view_lag.labels(state.name).set(max(0.0, lag))
 
     def _name(self, label: str, value: object) -> str:
         """The value, while its label has room for it."""
@@ -246,3 +235,9 @@ class Metrics:
                 return OTHER
             known.add(name)
         return name
+
+
+def _observe(metric: Durations, labels: tuple[str, ...], numbers: Sequence[int]) -> None:
+    count, total, *within = numbers
+    if count:
+        metric.add(labels, within, count, total / 1e6)
