@@ -22,7 +22,7 @@ from pharos.gateway.models.spending.limits import Taken
 from pharos.gateway.models.spending.money import Purse
 from pharos.gateway.models.spending.rates import Rates
 from pharos.gateway.models.upstream.watchdog import Watchdog
-from pharos.mesh.facts import Outcome, Usage
+from pharos.mesh.facts import STANDARD_TIER, Outcome, Usage
 from pharos.trust.authenticator import Identity
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
@@ -49,10 +49,12 @@ class Attempt:
         "status",
         "target",
         "tier",
+        "tier_asked",
         "usage",
     )
 
-    def __init__(self, number: int, target: Target, rates: Rates | None) -> None:
+    def __init__(self, number: int, target: Target, rates: Rates | None, tier: str = "") -> None:
+        """``rates`` are those of the service ``tier`` that is asked for (``""``: none in particular)."""
         self.number = number
         self.target = target
         self.rates = rates
@@ -65,6 +67,7 @@ class Attempt:
         self.status = 0
         self.fault = ""
         self.answered = ""
+        self.tier_asked = tier
         self.tier = ""
         """Service tier that the provider says it served, where it says so."""
         self.usage: Usage = {}
@@ -86,8 +89,10 @@ class Attempt:
         self.fault = fault
         if usage is not None:
             self.usage = usage
-            if self.tier:
-                self.rates = self.target.rates(self.started_at, self.tier) or self.rates
+            served = self.tier = usage.pop("tier", "") or self.tier
+            # Priced as served, also where an account's default is another tier than the standard one.
+            if served and served != (self.tier_asked or STANDARD_TIER):
+                self.rates = self.target.rates(self.started_at, served) or self.rates
             if self.rates is not None:
                 self.cost = self.rates.cost(usage)
         succeeded = True if outcome == "ok" else False if against else None

@@ -29,6 +29,7 @@ from pharos.gateway.models.dialects.canonical import (
     StreamEvent,
 )
 from pharos.gateway.models.dialects.dialect import Dialect, Edits
+from pharos.gateway.models.dialects.parts import served_tier
 from pharos.gateway.models.plans import Target
 from pharos.gateway.models.spending.bounds import DEFAULT_MAX_OUTPUT, estimate_tokens
 from pharos.gateway.models.upstream.transport import Headers
@@ -44,7 +45,6 @@ class Whole(NamedTuple):
     body: bytes
     usage: Usage | None
     model: str
-    tier: str = ""
 
 
 class Flow(Protocol):
@@ -157,17 +157,15 @@ class Diagonal:
         usage, model = dialect.usage(body), dialect.answered_model(body)
         if usage is None:
             dialect.read_answer(body)  # an answer without numbers must at least be an answer
-        tier = ""
-        if (pattern := _tier_pattern(self._call)) is not None and (found := pattern.search(raw)) is not None:
-            tier = found[1].decode()
-        return Whole(raw, usage, model, tier)
+        return Whole(raw, usage, model)
 
     def flow(self) -> Flow:
         return _Watched(self._dialect, self._hide, _tier_pattern(self._call))
 
 
 def _tier_pattern(call: Call) -> re.Pattern[bytes] | None:
-    """Finds the service tier that was served, where one was asked for, under the name by which it was."""
+    """Finds the tier that was served in a stream where one was asked for, under the name by which it was: also in one
+    that is cut before its usage, which tells the tier of all others."""
     if not call.tier:
         return None
     return _SPEED if "speed" in call.body else _TIER
@@ -189,7 +187,7 @@ class _Watched:
 
     def feed(self, chunk: bytes) -> bytes:
         if self._tier_pattern is not None and (found := self._tier_pattern.search(chunk)) is not None:
-            self.tier = found[1].decode()
+            self.tier = served_tier(found[1].decode())
         out = []
         see = self._watcher.see
         try:

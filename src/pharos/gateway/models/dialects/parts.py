@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from pharos.core.wire import Json, JsonObject
+from pharos.mesh.facts import STANDARD_TIER
 
 _DATA_URI = re.compile(r"data:([a-zA-Z0-9.+/-]+)(?:;[a-zA-Z0-9=._-]+)*;base64,", re.ASCII)
 
@@ -59,6 +60,17 @@ def count(holder: Json, key: str) -> int | None:
     if value > MOST_TOKENS:
         raise Unbelievable(key)
     return value
+
+
+_ORDINARY = frozenset({"default", "standard", "auto", "on_demand"})
+
+
+def served_tier(word: Json) -> str:
+    """The service tier a provider says it served in, in one word for all; empty if it says nothing."""
+    if not isinstance(word, str) or not word:
+        return ""
+    tier = word.lower()
+    return STANDARD_TIER if tier in _ORDINARY else tier[:32]
 
 
 def unknown(holder: JsonObject, known: frozenset[str]) -> list[str]:

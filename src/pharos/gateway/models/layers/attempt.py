@@ -82,7 +82,7 @@ class AttemptLayer:
                     break
                 # Until the provider says which tier it served, it is the one that was asked for.
                 rates = target.rates(call.started_at, call.tier)
-                call.attempts.append(Attempt(len(call.attempts) + 1, target, rates))
+                call.attempts.append(Attempt(len(call.attempts) + 1, target, rates, call.tier))
                 try:
                     return await next(call)
                 except UpstreamFailed as error:

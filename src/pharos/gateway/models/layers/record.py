@@ -73,7 +73,7 @@ class Record:
         now = time.monotonic()
         if call.taken is not None:
             if call.attempts:
-                call.taken.settle(sum(_tokens(attempt.usage) for attempt in call.attempts), now)
+                call.taken.settle(sum(facts.tokens_of(attempt.usage) for attempt in call.attempts), now)
             else:
                 call.taken.give_back(now)
         if not call.authenticated:
@@ -124,17 +124,6 @@ class _Recorded:
         await self._record.commit(self._call)
 
 
-def _tokens(usage: facts.Usage) -> int:
-    return (
-        usage.get("input", 0)
-        + usage.get("cacheRead", 0)
-        + usage.get("cacheWrite5m", 0)
-        + usage.get("cacheWrite1h", 0)
-        + usage.get("output", 0)
-        + usage.get("reasoning", 0)
-    )
-
-
 def _event(call: Call, cost: int, now: float) -> Event:
     key = call.identity.key.metadata
     ask = call.ask
@@ -178,7 +167,7 @@ def _attempt(attempt: Attempt) -> facts.Attempt:
     target = attempt.target
     rates = attempt.rates
     first = attempt.first_token_at
-    return {
+    recorded: facts.Attempt = {
         "number": attempt.number,
         "provider": target.upstream.name,
         "dialect": target.upstream.dialect.name,
@@ -196,6 +185,13 @@ def _attempt(attempt: Attempt) -> facts.Attempt:
         "latencyMs": _milliseconds(attempt.latency),
         "firstTokenMs": _milliseconds(first - attempt.started) if first is not None else None,
     }
+    if attempt.tier_asked:
+        recorded["tierAsked"] = attempt.tier_asked
+    if attempt.tier and (attempt.tier_asked or attempt.tier != facts.STANDARD_TIER):
+        recorded["tier"] = attempt.tier
+    if "serverTools" in attempt.usage and rates is not None and (without := rates.without(attempt.usage)):
+        recorded["price"] = {**rates.used, "without": without}
+    return recorded
 
 
 def _milliseconds(seconds: float) -> float:

@@ -106,7 +106,6 @@ async def _whole(call: Call, attempt: Attempt, line: Line, exchange: Exchange) -
     except ValueError as error:
         raise UpstreamFailed(_no_answer(attempt, line, raw, str(error))) from None
     attempt.answered = whole.model
-    attempt.tier = whole.tier
     if not whole.usage:
         line.saw(None, len(raw))
     attempt.end("ok", whole.usage or line.probable_usage())

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from pharos.core.wire import Json, JsonObject
 from pharos.gateway.models.dialects.dialect import Ask
 from pharos.gateway.models.kinds import ModelSpec
-from pharos.mesh.facts import Usage
+from pharos.mesh.facts import INPUT_CLASSES, Usage, prompt_of, tokens_of
 
 DEFAULT_MAX_OUTPUT = 4096
 """Output limit set on a call that must be bounded where neither the client nor the model names one."""
@@ -33,6 +33,9 @@ _BOUNDED = frozenset({"text", "input_text", "refusal", "tool_use", "tool_result"
 """Content parts whose tokens are bounded by their bytes (``tool_result`` is looked into)."""
 
 _DOCUMENTS = frozenset({"document", "file", "input_file", "container_upload"})
+
+_NO_TIER = frozenset({"", "auto", "default", "standard", "standard_only"})
+"""Words that ask for no tier in particular: the provider decides, and says what it served."""
 
 _SERVER_TOOLS = ("web_search", "web_fetch", "code_execution", "mcp", "tool_search")
 """Prefixes of tool types that the provider runs itself, at prices and with input of its own."""
@@ -126,7 +129,7 @@ def tier_of(body: JsonObject) -> str:
     """The service tier that is asked for: OpenAI's ``service_tier``, or the one that Anthropic calls ``speed``."""
     for name in ("speed", "service_tier"):
         tier = body.get(name)
-        if isinstance(tier, str) and tier != "standard":
+        if isinstance(tier, str) and tier not in _NO_TIER:
             return tier[:64]
     return ""
 
@@ -144,12 +147,13 @@ def estimated_usage(
     ``most_output``: the output limit that was sent, which the provider kept to, however few bytes a token had.
     """
     usage: Usage = reported.copy() if reported is not None else {}
-    if not any(name in usage for name in ("input", "cacheRead", "cacheWrite5m", "cacheWrite1h")):
+    if usage.keys().isdisjoint(INPUT_CLASSES):
         usage["input"] = estimate_tokens(request_bytes)
     seen = estimate_tokens(output_bytes)
     if most_output is not None:
         seen = min(seen, most_output)
-    if seen > usage.get("output", 0) + usage.get("reasoning", 0):
-        usage["output"] = seen - usage.get("reasoning", 0)
+    made = tokens_of(usage) - prompt_of(usage)
+    if seen > made:
+        usage["output"] = usage.get("output", 0) + seen - made
     usage["estimated"] = True
     return usage

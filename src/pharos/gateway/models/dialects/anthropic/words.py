@@ -8,8 +8,8 @@ from types import MappingProxyType
 
 from pharos.core.wire import Json, JsonObject
 from pharos.gateway.models.dialects.canonical import Finish
-from pharos.gateway.models.dialects.parts import Unbelievable, count
-from pharos.mesh.facts import Usage
+from pharos.gateway.models.dialects.parts import Unbelievable, count, served_tier
+from pharos.mesh.facts import STANDARD_TIER, Usage, prompt_of, tokens_of
 
 NAME = "anthropic"
 
@@ -42,7 +42,14 @@ FINISH_WORDS: Mapping[Finish, str] = MappingProxyType(
 )
 
 _COUNTS = frozenset({"input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens"})
-_SPLITS = frozenset({"cache_creation", "output_tokens_details"})
+_SPLITS = frozenset({"cache_creation", "output_tokens_details", "server_tool_use", "service_tier", "speed"})
+_TOOLS: Mapping[str, str] = MappingProxyType(
+    {
+        "web_search_requests": "webSearch",
+        "web_fetch_requests": "webFetch",
+        "code_execution_requests": "codeExecution",
+    }
+)
 
 
 def finish(word: Json) -> tuple[Finish, str]:
@@ -88,19 +95,32 @@ def _read_usage(value: JsonObject) -> Usage | None:
         usage["cacheWrite1h"] = long
     if thinking:
         usage["reasoning"] = thinking
+    if (tools := value.get("server_tool_use")) is not None:
+        uses = {name: used for theirs, name in _TOOLS.items() if (used := count(tools, theirs))}
+        if uses:
+            usage["serverTools"] = uses
+    # A speed is a tier of its own price; where it is the ordinary one, the tier says how the call was served.
+    speed = served_tier(value.get("speed"))
+    tier = speed if speed and speed != STANDARD_TIER else served_tier(value.get("service_tier")) or speed
+    if tier:
+        usage["tier"] = tier
     return usage
 
 
 def write_usage(usage: Usage) -> JsonObject:
     """Token counts in the dialect's form, as a whole answer has them."""
-    short, long = usage.get("cacheWrite5m", 0), usage.get("cacheWrite1h", 0)
+    # What lives half an hour is nearer to five minutes than to an hour: neither dialect asks for the other's lifetimes.
+    short = usage.get("cacheWrite5m", 0) + usage.get("cacheWrite30m", 0)
+    long = usage.get("cacheWrite1h", 0) + usage.get("cacheWrite12h", 0)
+    cached = usage.get("cacheRead", 0) + usage.get("cacheReadAudio", 0)
     thinking = usage.get("reasoning", 0)
+    prompt = prompt_of(usage)
     written: JsonObject = {
-        "input_tokens": usage.get("input", 0),
+        "input_tokens": prompt - cached - short - long,
         "cache_creation_input_tokens": short + long,
-        "cache_read_input_tokens": usage.get("cacheRead", 0),
+        "cache_read_input_tokens": cached,
         "cache_creation": {"ephemeral_5m_input_tokens": short, "ephemeral_1h_input_tokens": long},
-        "output_tokens": usage.get("output", 0) + thinking,
+        "output_tokens": tokens_of(usage) - prompt,
     }
     if thinking:
         written["output_tokens_details"] = {"thinking_tokens": thinking}

@@ -20,7 +20,7 @@ from pharos.gateway.models.dialects.openai_chat.losses import LOSSES
 from pharos.gateway.models.dialects.openai_chat.outgoing import write_request
 from pharos.gateway.models.dialects.openai_chat.reader import ChatReader
 from pharos.gateway.models.dialects.openai_chat.watcher import ChatWatcher
-from pharos.gateway.models.dialects.openai_chat.words import FINISH_WORDS, FINISHES, NAME, read_usage
+from pharos.gateway.models.dialects.openai_chat.words import FINISH_WORDS, FINISHES, NAME, usage_of
 from pharos.gateway.models.dialects.openai_chat.writer import ChatWriter
 from pharos.mesh.facts import Usage
 
@@ -104,7 +104,7 @@ class OpenAIChat:
         return ChatWatcher(hide_usage)
 
     def usage(self, body: JsonObject) -> Usage | None:
-        return read_usage(body.get("usage"))
+        return usage_of(body)
 
     def answered_model(self, body: JsonObject) -> str:
         return answers.string(body, "model")

@@ -9,7 +9,7 @@ from pharos.core.wire import Json, JsonObject
 from pharos.gateway.models.dialects.canonical import Answer, Finish, Text, Thinking, ToolCall
 from pharos.gateway.models.dialects.naming import origin_of
 from pharos.gateway.models.dialects.openai_chat.reasoning import detail, text_of
-from pharos.gateway.models.dialects.openai_chat.words import EXACT, FINISH_WORDS, NAME, finish, read_usage, write_usage
+from pharos.gateway.models.dialects.openai_chat.words import EXACT, FINISH_WORDS, NAME, finish, usage_of, write_usage
 from pharos.mesh.facts import Usage
 
 
@@ -45,7 +45,7 @@ def read_answer(body: JsonObject, names: Mapping[str, str]) -> Answer:
         model=model,
         blocks=tuple(blocks),
         finish=reason,
-        usage=read_usage(body.get("usage")) or Usage(),
+        usage=usage_of(body) or Usage(),
         finish_raw=raw,
         dialect=NAME,
     )

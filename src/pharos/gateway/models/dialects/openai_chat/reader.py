@@ -28,7 +28,7 @@ from pharos.gateway.models.dialects.canonical import (
 from pharos.gateway.models.dialects.openai_chat.answer import call_id, content_text, string
 from pharos.gateway.models.dialects.openai_chat.reasoning import text_of
 from pharos.gateway.models.dialects.openai_chat.refusal import failure_in_stream
-from pharos.gateway.models.dialects.openai_chat.words import NAME, finish, read_usage
+from pharos.gateway.models.dialects.openai_chat.words import NAME, finish, usage_of
 from pharos.mesh.facts import Usage
 
 MAX_CALLS = 256
@@ -86,8 +86,8 @@ class ChatReader:
             # Servers that end their stream properly after an error still have not answered.
             self._failed = True
             return (Failed(failure_in_stream(chunk, data)),)
-        if (usage := chunk.get("usage")) is not None:
-            self._usage = read_usage(usage) or self._usage
+        if chunk.get("usage") is not None:
+            self._usage = usage_of(chunk) or self._usage
         events: list[StreamEvent] = []
         choices = chunk.get("choices")
         if not self._begun and (choices or chunk.get("id")):

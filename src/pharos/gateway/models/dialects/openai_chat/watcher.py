@@ -7,7 +7,7 @@ import orjson
 from pharos.gateway.models.answers.sse import Frame
 from pharos.gateway.models.dialects.dialect import Seen
 from pharos.gateway.models.dialects.openai_chat.refusal import failure_in_stream
-from pharos.gateway.models.dialects.openai_chat.words import read_usage
+from pharos.gateway.models.dialects.openai_chat.words import usage_of
 from pharos.gateway.models.dialects.parts import length
 from pharos.mesh.facts import Usage
 
@@ -59,7 +59,7 @@ class ChatWatcher:
         try:
             choices = chunk.get("choices")
             if chunk.get("usage") is not None:
-                self._usage = read_usage(chunk["usage"]) or self._usage
+                self._usage = usage_of(chunk) or self._usage
                 if not choices and self._hide_usage:
                     return _HIDDEN
             if not choices:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Literal, cast
 
 from pharos.core.wire import Json, JsonObject
 from pharos.gateway.models.dialects.canonical import Finish
-from pharos.gateway.models.dialects.parts import Unbelievable, count
-from pharos.mesh.facts import Usage
+from pharos.gateway.models.dialects.parts import Unbelievable, count, served_tier
+from pharos.mesh.facts import Usage, prompt_of, tokens_of
 
 NAME = "openai-chat"
 
@@ -35,6 +36,14 @@ FINISH_WORDS: Mapping[Finish, str] = MappingProxyType(
         Finish.CONTEXT: "length",
         Finish.OTHER: "stop",
     }
+)
+
+_WRITES = frozenset({"cacheWrite5m", "cacheWrite30m", "cacheWrite1h", "cacheWrite12h"})
+_MODALITIES = (
+    ("inputAudio", "prompt", "audio_tokens"),
+    ("inputImage", "prompt", "image_tokens"),
+    ("outputAudio", "completion", "audio_tokens"),
+    ("outputImage", "completion", "image_tokens"),
 )
 
 EXACT = frozenset({Finish.STOP, Finish.LENGTH, Finish.TOOL, Finish.FILTER})
@@ -68,11 +77,19 @@ def finish(word: Json, *, tools: bool, refused: bool) -> tuple[Finish, str]:
     return meaning, raw[:64]
 
 
+def usage_of(body: JsonObject) -> Usage | None:
+    """Usage of an answer or of a chunk of one, with the service tier that stands beside it."""
+    usage = read_usage(body.get("usage"))
+    if usage is not None and (tier := served_tier(body.get("service_tier"))):
+        usage["tier"] = tier
+    return usage
+
+
 def read_usage(value: Json) -> Usage | None:
     """Token counts by price class; ``None`` if there are none, or none that can be believed.
 
-    ``prompt_tokens`` includes what was read from and written to the cache, ``completion_tokens`` includes reasoning.
-    Some compatible servers count one or both apart. Where their parts exceed the whole, or where ``total_tokens`` is
+    ``prompt_tokens`` includes what was read from and written to the cache, ``completion_tokens`` includes reasoning;
+    both include audio and images. Nobody tells how much of the audio was cached: as little as can be. Some compatible servers count one or both apart. Where their parts exceed the whole, or where ``total_tokens`` is
     the sum with reasoning, that is what they did, and they are read so.
     """
     if not isinstance(value, dict):
@@ -101,6 +118,12 @@ def _read_usage(value: JsonObject) -> Usage | None:
         whole = prompt
     apart = reasoning > completion or (reasoning > 0 and count(value, "total_tokens") == whole + completion + reasoning)
     usage = Usage(input=prompt, output=completion if apart else completion - reasoning)
+    if prompt_details:
+        _take(usage, "input", "inputAudio", count(prompt_details, "audio_tokens"))
+        _take(usage, "input", "inputImage", count(prompt_details, "image_tokens"))
+    if completion_details:
+        _take(usage, "output", "outputAudio", count(completion_details, "audio_tokens"))
+        _take(usage, "output", "outputImage", count(completion_details, "image_tokens"))
     if cached:
         usage["cacheRead"] = cached
     if written:
@@ -111,20 +134,39 @@ def _read_usage(value: JsonObject) -> Usage | None:
     return usage
 
 
+def _take(
+    usage: Usage,
+    whole: Literal["input", "output"],
+    part: Literal["inputAudio", "inputImage", "outputAudio", "outputImage"],
+    tokens: int | None,
+) -> None:
+    """Move the tokens of a part out of the whole that includes them."""
+    if tokens and (moved := min(tokens, usage[whole])):
+        usage[whole] -= moved
+        usage[part] = moved
+
+
 def write_usage(usage: Usage) -> JsonObject:
     """Token counts in the dialect's form."""
-    cached = usage.get("cacheRead", 0)
-    written = usage.get("cacheWrite5m", 0) + usage.get("cacheWrite1h", 0)
+    cached = usage.get("cacheRead", 0) + usage.get("cacheReadAudio", 0)
+    written = 0
+    for name, tokens in usage.items():
+        if name in _WRITES:
+            written += cast("int", tokens)
     reasoning = usage.get("reasoning", 0)
-    prompt = usage.get("input", 0) + cached + written
-    completion = usage.get("output", 0) + reasoning
+    prompt = prompt_of(usage)
+    completion = tokens_of(usage) - prompt
     prompt_details: JsonObject = {"cached_tokens": cached}
+    completion_details: JsonObject = {"reasoning_tokens": reasoning}
     if written:
         prompt_details["cache_write_tokens"] = written
+    for name, details, member in _MODALITIES:
+        if tokens := usage.get(name):
+            (prompt_details if details == "prompt" else completion_details)[member] = cast("int", tokens)
     return {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
         "prompt_tokens_details": prompt_details,
-        "completion_tokens_details": {"reasoning_tokens": reasoning},
+        "completion_tokens_details": completion_details,
     }
