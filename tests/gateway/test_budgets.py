@@ -16,6 +16,7 @@ from tests.gateway.upstream import Exchange, answer, openai_answer, upstream
 
 from pharos.core.principal import SYSTEM, Principal, PrincipalKind
 from pharos.gateway.models.spending.money import window_end, window_name
+from pharos.gateway.models.spending.settlement import Settlements
 from pharos.mesh.money import NANOS
 
 
@@ -356,7 +357,8 @@ async def test_a_commit_the_disk_refuses_is_made_later(city: Town, monkeypatch: 
         assert b"[DONE]" not in stream.body
         assert (await city.settled("b"))[1] > 0
         full = False
-        settlements = next(s for s in city.plane.services if s.__name__ == "service").__self__
+        owners = [getattr(service, "__self__", None) for service in city.plane.services]
+        settlements = next(owner for owner in owners if isinstance(owner, Settlements))
         await settlements._settle_pending()
         assert await city.settled("b") == (40_000, 0)
         assert len(await city.called(2)) == 2

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from tests.gateway.town import Town, chat
 from tests.gateway.upstream import Exchange, answer, openai_answer, upstream
 
-from pharos.gateway.models.spending.limits import PERIOD, Limits, Meters, Refusal, Taken, Window
+from pharos.core.resource import ResourceId
+from pharos.gateway.models.spending.limits import PERIOD, Level, Limits, Meters, Refused, Taken, Window
+
+
+def level(meter: str = "k", *, requests: int = 0, tokens: int = 0, concurrency: int = 0) -> Level:
+    return Level("key", ResourceId("Key", "default", meter), meter, Limits(requests, tokens, concurrency))
+
 
 moments = st.lists(st.tuples(st.floats(0, 20), st.integers(1, 40)), min_size=1, max_size=60)
 
@@ -66,38 +72,57 @@ def test_what_goes_beyond_the_limit_is_made_up_for() -> None:
 
 def test_two_windows_are_two() -> None:
     """A token limit that is used up does not touch the request window, and the other way round."""
-    meters, limits = Meters(), Limits(requests=2, tokens=100, concurrency=0)
-    assert isinstance(meters.take("k", limits, 100, 1000.0), Taken)
-    refused = meters.take("k", limits, 10, 1030.0)
-    assert isinstance(refused, Refusal) and refused.rule == "limits.tokensPerMinute"
-    assert refused.wait == pytest.approx(31, abs=1)
+    meters, levels = Meters(), [level(requests=2, tokens=100)]
+    assert isinstance(meters.take(levels, 100, 1000.0), Taken)
+    (refusal,) = refused(meters.take(levels, 10, 1030.0))
+    assert refusal.name == "tokensPerMinute"
+    assert refusal.wait == pytest.approx(31, abs=1)
     # The refused call took no request: one more is left in the first minute.
-    assert isinstance(meters.take("k", limits, 0, 1031.0), Taken)
-    refused = meters.take("k", limits, 0, 1032.0)
-    assert isinstance(refused, Refusal) and refused.rule == "limits.requestsPerMinute"
+    assert isinstance(meters.take(levels, 0, 1031.0), Taken)
+    assert [refusal.name for refusal in refused(meters.take(levels, 0, 1032.0))] == ["requestsPerMinute"]
+
+
+def refused(taken: Taken | Refused) -> Refused:
+    assert isinstance(taken, Refused)
+    return taken
 
 
 def test_room_is_given_up_once() -> None:
-    meters, limits = Meters(), Limits(requests=5, tokens=100, concurrency=1)
-    taken = meters.take("k", limits, 50, 1000.0)
+    meters, levels = Meters(), [level(requests=5, tokens=100, concurrency=1)]
+    taken = meters.take(levels, 50, 1000.0)
     assert isinstance(taken, Taken)
-    assert isinstance(meters.take("k", limits, 50, 1000.0), Refusal)
+    refused(meters.take(levels, 50, 1000.0))
     for _ in range(3):
         taken.settle(20, 1001.0)
         taken.give_back(1001.0)
-    again = meters.take("k", limits, 80, 1001.0)
+    again = meters.take(levels, 80, 1001.0)
     assert isinstance(again, Taken), "20 tokens are used, one request, no call under way"
-    assert isinstance(meters.take("k", limits, 0, 1001.0), Refusal), "one slot, not three"
+    assert [refusal.name for refusal in refused(meters.take(levels, 0, 1001.0))] == ["concurrency"], "one slot, not three"
+
+
+def test_every_level_has_room_or_none_is_taken() -> None:
+    meters = Meters()
+    team, key = level("team", requests=3, concurrency=3), level("key", requests=2)
+    first, second = (meters.take([team, key], 0, 1000.0) for _ in range(2))
+    assert isinstance(first, Taken) and isinstance(second, Taken)
+    for _ in range(10):
+        (refusal,) = refused(meters.take([team, key], 0, 1000.0))
+        assert refusal.level is key
+    # Ten refused calls took nothing of the team: its third place is free.
+    assert isinstance(meters.take([team, level("other", requests=2)], 0, 1000.0), Taken)
+    names = [(refusal.level.meter, refusal.name) for refusal in refused(meters.take([team, key], 0, 1000.0))]
+    assert names == [("team", "concurrency"), ("team", "requestsPerMinute"), ("key", "requestsPerMinute")]
 
 
 def test_h62_keys_that_are_idle_cost_nothing() -> None:
-    meters, limits = Meters(), Limits(requests=10, tokens=1000, concurrency=3)
+    meters = Meters()
     for number in range(10_000):
-        taken = meters.take(f"key-{number}", limits, 10, 1000.0)
+        taken = meters.take([level(f"key-{number}", requests=10, tokens=1000, concurrency=3)], 10, 1000.0)
         assert isinstance(taken, Taken)
         taken.settle(10, 1000.5)
     assert len(meters) == 10_000
-    meters.sweep(1062.0)
+    for _ in range(6):
+        meters.sweep(1062.0)
     assert len(meters) == 0
 
 

@@ -150,3 +150,23 @@ class ModelCalled(TypedDict):
     conversation: Conversation
     audit: NotRequired[str]
     """Digest of the call's audit record, which was committed with this event."""
+    user: NotRequired[str]
+    """The end user it was made for; only where a limit or budget is for each of them."""
+
+
+BUDGET_ALERTED: Literal["budget.alerted"] = "budget.alerted"
+"""A budget's spending passed one of its ``alerts``. Appended once for each of them in each window of each holder."""
+
+
+class BudgetAlerted(TypedDict):
+    """Data of ``budget.alerted``. ``settled`` is what was spent when it was seen, calls under way not counted."""
+
+    budget: str
+    per: Literal["", "agent", "user", "session"]
+    holder: str
+    """Whose share of the budget it is, where ``per`` says that each has one."""
+    window: str
+    percent: int
+    limit: str
+    settled: str
+    currency: str

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field, PositiveInt, StringConstraints
+from pydantic import AwareDatetime, Field, StringConstraints
 
 from pharos.core.call import Call
-from pharos.core.resource import Kind, Ref, Spec, Status
+from pharos.core.resource import Kind, Name, Ref, Spec, Status
 from pharos.core.wire import Wire
 from pharos.trust.guards import guard_approval, guard_key
+from pharos.trust.hierarchy import Level
 
 Scope = Annotated[str, StringConstraints(pattern=r"^(\*|[a-z][a-z0-9-]*\.(\*|[a-z][a-z0-9-]*))$", max_length=128)]
 """A permission pattern: ``ledger.read`` (exactly that), ``ledger.*`` (all of a noun) or ``*`` (everything)."""
@@ -18,26 +19,17 @@ Scope = Annotated[str, StringConstraints(pattern=r"^(\*|[a-z][a-z0-9-]*\.(\*|[a-
 REFERENCE_PATTERN = r"^(\*|([a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*)$"
 
 
-class Limits(Wire):
-    """How fast a key may be used. A limit that is left out does not apply."""
-
-    requests_per_minute: PositiveInt | None = None
-    tokens_per_minute: PositiveInt | None = None
-    """Tokens of all classes, in and out."""
-    concurrency: PositiveInt | None = None
-    """Calls in flight at the same time."""
-
-
-class KeySpec(Spec):
+class KeySpec(Level):
     """What the holder of a key may do. What is left out is not allowed."""
 
     models: list[Annotated[str, Ref("Model"), StringConstraints(pattern=REFERENCE_PATTERN)]] = Field(
         default_factory=list
     )
     """Models it may call; ``*`` is every one, also those declared later. Left out: none."""
-    budgets: list[Annotated[str, Ref("Budget")]] = Field(default_factory=list)
-    """Budgets every call is charged to; each of them must have room."""
-    limits: Limits = Field(default_factory=Limits)
+    team: Annotated[str, Ref("Team")] | None = None
+    """Whose limits and budgets apply as well, and those of its organisation."""
+    agent: Name | None = None
+    """The agent that uses it. Keys of one team with the same agent share the limits of that agent."""
     scopes: list[Scope] = Field(default_factory=lambda: ["models.call"])
     """Permission patterns. Nobody can declare a key with more than they hold themselves."""
     principal: Literal["key", "user", "agent", "workload"] = "key"

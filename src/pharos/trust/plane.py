@@ -9,6 +9,7 @@ from pharos.core.plane import Plane
 from pharos.trust.approvals import ApprovalOperations, Decide
 from pharos.trust.clock import SteadyClock
 from pharos.trust.faults import ALL
+from pharos.trust.hierarchy import ORGANISATION, TEAM
 from pharos.trust.keys import KeyOperations
 from pharos.trust.kinds import APPROVAL, KEY
 from pharos.trust.secrets import Pepper
@@ -19,7 +20,7 @@ def trust_plane(index: Index, directory: Directory, decide: Decide, pepper: Pepp
     return Plane(
         name="trust",
         summary="Who may do what: keys and their credentials, and approvals for what a caller may not do alone.",
-        kinds=(KEY, APPROVAL),
+        kinds=(KEY, TEAM, ORGANISATION, APPROVAL),
         operations=(
             *operations_of(KeyOperations(index, pepper, clock)),
             *operations_of(ApprovalOperations(index, directory, decide, clock)),

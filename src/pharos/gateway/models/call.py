@@ -132,6 +132,8 @@ class Call:
     bounds: Bounds = field(init=False)
     tier: str = ""
     """Service tier the client asked for."""
+    user: str = ""
+    """The end user it is made for, where some limit or budget is for each."""
     purse: Purse | None = None
     taken: Taken | None = None
 

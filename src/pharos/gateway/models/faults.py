@@ -15,8 +15,19 @@ MODEL_NOT_FOUND = FaultCode(
 )  # fmt: skip
 RATE_LIMITED = FaultCode(
     "RATE_LIMITED", "Rate limit reached", 429, Category.QUOTA,
-    "The key has used its requests or tokens of the last 60 seconds, or has as many calls under way as it may. `rule` "
-    "names the limit. The refused call counted for nothing.", Retry.AFTER_TIME,
+    "The key, its team, organisation or agent, the end user or the session has used its requests or tokens of the last "
+    "60 seconds, or has as many calls under way as it may. `subject` declares the limit, `rule` names it, and "
+    "`facts.level` says whose it is. The refused call counted for nothing.", Retry.AFTER_TIME,
+)  # fmt: skip
+LEVEL_MISSING = FaultCode(
+    "LEVEL_MISSING", "Team or organisation missing", 503, Category.PRECONDITION,
+    "The key belongs to a team, or its team to an organisation, that does not exist, so what it may use is not known. "
+    "Apply it, or take the reference away.", Retry.AFTER_FIX,
+)  # fmt: skip
+LIMIT_NOT_RAISED = FaultCode(
+    "LIMIT_NOT_RAISED", "Not a raise", 422, Category.VALIDATION,
+    "`limits.raise` only raises limits that are there: each new one must be above the present one. To set, lower or "
+    "lift one, apply the resource.", Retry.AFTER_FIX,
 )  # fmt: skip
 BUDGET_EXCEEDED = FaultCode(
     "BUDGET_EXCEEDED", "Budget exceeded", 402, Category.QUOTA,
@@ -104,5 +115,5 @@ ALL: tuple[FaultCode, ...] = (
     MODEL_NOT_FOUND, RATE_LIMITED, BUDGET_EXCEEDED, BUDGET_MISSING, MODEL_UNPRICED, MODEL_UNAVAILABLE,
     PROVIDER_CREDENTIAL, UPSTREAM_REFUSED, UPSTREAM_RATE_LIMITED, UPSTREAM_OVERLOADED, UPSTREAM_FAILED,
     UPSTREAM_UNREACHABLE, UPSTREAM_TIMEOUT, UPSTREAM_PROTOCOL, UPSTREAM_QUOTA, UPSTREAM_MODEL, CONTEXT_EXCEEDED,
-    CONTENT_FILTERED, DEADLINE_EXCEEDED, BUDGET_NOT_RAISED,
+    CONTENT_FILTERED, DEADLINE_EXCEEDED, BUDGET_NOT_RAISED, LEVEL_MISSING, LIMIT_NOT_RAISED,
 )  # fmt: skip

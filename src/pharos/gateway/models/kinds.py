@@ -138,6 +138,11 @@ class BudgetSpec(Spec):
     currency: Literal["USD"] = "USD"
     window: Window = "month"
     """Calendar window in UTC; ``total`` never starts anew."""
+    per: Literal["agent", "user", "session"] | None = None
+    """Left out, all who are charged to it share the limit; otherwise each agent, end user or session has it for itself.
+    Calls that name none share one."""
+    alerts: Annotated[list[Annotated[int, Field(ge=1, le=100)]], Field(max_length=10)] = Field(default_factory=list)
+    """Percentages of the limit at which a ``budget.alerted`` is put on the log, once in each window."""
 
 
 def _check_provider(spec: ProviderSpec) -> Sequence[tuple[str, str]]:

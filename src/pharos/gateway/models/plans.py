@@ -11,11 +11,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+import orjson
+
 from pharos.control.index import Index
 from pharos.core.resource import AnyResource, Ref, Resource, ResourceId
 from pharos.gateway.models.dialects.dialect import Dialect
-from pharos.gateway.models.kinds import BUDGET, MODEL, PROVIDER, BudgetSpec, ModelSpec, ProviderSpec
-from pharos.gateway.models.spending.limits import Limits
+from pharos.gateway.models.kinds import MODEL, PROVIDER, ModelSpec, ProviderSpec
+from pharos.gateway.models.spending.levels import KINDS as LEVELS
+from pharos.gateway.models.spending.levels import allowance_of
+from pharos.gateway.models.spending.limits import Level
 from pharos.gateway.models.spending.money import BudgetPlan
 from pharos.gateway.models.spending.overlay import Overlay
 from pharos.gateway.models.spending.price import PRICE
@@ -28,7 +32,6 @@ from pharos.trust.kinds import KeySpec
 
 _MODEL = Ref("Model")
 _PROVIDER = Ref("Provider")
-_BUDGET = Ref("Budget")
 
 MAX_KEY_PLANS = 4_096
 """Plans of keys that are kept. A city may have many more keys; those that are idle cost nothing."""
@@ -95,17 +98,30 @@ class KeyPlan:
     """The namespace of which it may use every model."""
     budgets: tuple[BudgetPlan, ...]
     missing: tuple[ResourceId, ...]
-    """Budgets it names that do not exist."""
-    limits: Limits
+    """Budgets, teams and organisations that are named and do not exist."""
+    levels: tuple[Level, ...]
+    """Limits of the organisation, the team, the agent and the key itself, as far as there are any."""
+    personal: tuple[Level, ...]
+    """Limits of each end user and session, see :attr:`named`."""
+    named: bool
+    """Some limit or budget is for each end user or session, so that a call's own names for them matter."""
     team: str
+    labels: dict[str, str]
     principal: str
     """Id of the key's principal."""
     topic: str
     """Topic of its calls."""
+    note: Mapping[str, str]
+    """What its reservations say of it, see ``Reserve.note``."""
 
     def allows(self, model: ResourceId) -> bool:
         """Whether the key may use a model."""
         return model in self.models or model.namespace == self.every
+
+    def of_caller(self, user: str, session: str) -> tuple[tuple[Level, ...], tuple[BudgetPlan, ...]]:
+        """The levels and budgets of one call: those of its end user and session named."""
+        personal = [level.of(user if level.name == "user" else session) for level in self.personal]
+        return (*self.levels, *personal), tuple([budget.of_caller(user, session) for budget in self.budgets])
 
 
 class Plans:
@@ -235,25 +251,24 @@ class Plans:
 
     def _key(self, key: Resource[KeySpec]) -> KeyPlan:
         namespace, spec = key.metadata.namespace, key.spec
-        budgets: list[BudgetPlan] = []
-        missing: list[ResourceId] = []
-        # ``b`` and ``default/b`` may be one budget: it is charged once.
-        for id in dict.fromkeys(_BUDGET.resolve(name, namespace) for name in spec.budgets):
-            budget: Resource[BudgetSpec] | None = self._index.get(BUDGET, id.name, id.namespace)
-            if budget is None:
-                missing.append(id)
-            else:
-                budgets.append(BudgetPlan.of(budget))
-        limits = spec.limits
+        allowance = allowance_of(key, self._index)
+        principal = principal_of(key).id
+        note = {"principal": principal, "key": key.metadata.name, "namespace": namespace, "team": allowance.team}
+        if allowance.labels:
+            note["labels"] = orjson.dumps(allowance.labels).decode()
         return KeyPlan(
             models=frozenset(_MODEL.resolve(name, namespace) for name in spec.models if name != "*"),
             every=namespace if "*" in spec.models else None,
-            budgets=tuple(budgets),
-            missing=tuple(missing),
-            limits=Limits(limits.requests_per_minute or 0, limits.tokens_per_minute or 0, limits.concurrency or 0),
-            team=key.metadata.labels.get("team", ""),
-            principal=principal_of(key).id,
+            budgets=allowance.budgets,
+            missing=allowance.missing,
+            levels=allowance.levels,
+            personal=allowance.personal,
+            named=bool(allowance.personal) or any(budget.personal for budget in allowance.budgets),
+            team=allowance.team,
+            labels=allowance.labels,
+            principal=principal,
             topic=f"calls/{namespace}/{key.metadata.name}",
+            note=note,
         )
 
     def _changed(self, id: ResourceId, resource: AnyResource | None) -> None:
@@ -265,5 +280,5 @@ class Plans:
             self._overlays.clear()
             if id.kind == PROVIDER.name and resource is None:
                 self._upstreams.pop(id, None)
-        elif id.kind == BUDGET.name:
+        elif id.kind in LEVELS:
             self._keys.clear()

@@ -11,7 +11,7 @@ from pharos.control.wording import nearest, quoted
 from pharos.core.call import Call as OperationCall
 from pharos.core.fault import Applicability, Cause, Fault, FaultCode, Fix, Retry, State
 from pharos.core.resource import ResourceId
-from pharos.core.wire import Json
+from pharos.core.wire import Json, JsonObject
 from pharos.gateway.models import faults
 from pharos.gateway.models.dialects.canonical import Failure, FailureClass
 from pharos.gateway.models.plans import ModelPlan, Target
@@ -127,14 +127,15 @@ def _raise(budget: BudgetPlan, count: Count, amount: int, *, alone: bool) -> Fix
 
 def _sentence(budget: BudgetPlan, count: Count, amount: int) -> str:
     left = max(budget.limit - count.settled - count.reserved, 0)
+    whose = f" of {budget.per} {budget.holder or '(none was named)'}" if budget.per else ""
     return (
-        f"The call can cost up to {decimal_text(amount)} USD; the budget {budget.id.name} has {decimal_text(left)} of "
-        f"{decimal_text(budget.limit)} USD left ({budget.window} {count.window})."
+        f"The call can cost up to {decimal_text(amount)} USD; the budget {budget.id.name}{whose} has "
+        f"{decimal_text(left)} of {decimal_text(budget.limit)} USD left ({budget.window} {count.window})."
     )
 
 
 def _facts(budget: BudgetPlan, count: Count, amount: int) -> Json:
-    return {
+    facts: JsonObject = {
         "budget": str(budget.id),
         "window": count.window,
         "limit": decimal_text(budget.limit),
@@ -142,6 +143,9 @@ def _facts(budget: BudgetPlan, count: Count, amount: int) -> Json:
         "reserved": decimal_text(count.reserved),
         "requested": decimal_text(amount),
     }
+    if budget.per is not None:
+        facts[budget.per] = budget.holder
+    return facts
 
 
 def unpriced(model: ModelPlan, what: str) -> Fault:

@@ -1,7 +1,9 @@
-"""Whether the call may be made: the model is one the key may use, and every limit and budget of the key has room.
+"""Whether the call may be made: the model is one the key may use, and every limit and budget of every level has room.
 
-Rates and concurrency are taken in one step, money is held after them. What is taken and held here is given back (where
-no attempt was made) or settled by ``record``, exactly once however the call ends.
+The levels (organisation, team, agent, key, end user, session) were put together when the key was planned. Rates and
+concurrency of all of them are taken in one step; then money is held on all budgets in one command, and where that is
+refused, what was taken is given back. So a call is admitted by every level or by none. What is taken and held here is
+given back (where no attempt was made) or settled by ``record``, exactly once however the call ends.
 """
 
 from __future__ import annotations
@@ -11,22 +13,24 @@ from collections.abc import Callable, Mapping
 
 from pharos.core.fault import Fault
 from pharos.gateway.models.call import Call, Next, Reply
-from pharos.gateway.models.faults import BUDGET_MISSING, RATE_LIMITED
 from pharos.gateway.models.plans import KeyPlan, ModelPlan, Plans
 from pharos.gateway.models.refusals import budget_exceeded, model_not_found, unpriced
 from pharos.gateway.models.spending.bounds import bounds_of, tier_of, unpriceable
-from pharos.gateway.models.spending.limits import Meters, Refusal
-from pharos.gateway.models.spending.money import Purse
+from pharos.gateway.models.spending.holders import USER_HEADER, end_user, holder
+from pharos.gateway.models.spending.limits import Meters, Refused
+from pharos.gateway.models.spending.money import BudgetPlan, Purse
+from pharos.gateway.models.spending.refusals import level_missing, rate_limited
 from pharos.store.faults import COUNTER_EXHAUSTED
 from pharos.store.ports import Store
 
 
 class Admit:
-    """Sets ``call.model``, ``call.bounds``, ``call.deadline``, ``call.purse`` and ``call.taken``.
+    """Sets ``call.model``, ``call.bounds``, ``call.deadline``, ``call.user``, ``call.purse`` and ``call.taken``.
 
     ``renew`` is ``Authenticate.renew``.
 
-    Raises ``MODEL_NOT_FOUND``, ``RATE_LIMITED``, ``BUDGET_EXCEEDED``, ``BUDGET_MISSING`` and ``MODEL_UNPRICED``.
+    Raises ``MODEL_NOT_FOUND``, ``RATE_LIMITED``, ``BUDGET_EXCEEDED``, ``BUDGET_MISSING``, ``LEVEL_MISSING`` and
+    ``MODEL_UNPRICED``.
     """
 
     def __init__(self, renew: Callable[[Call], None], plans: Plans, meters: Meters, store: Store) -> None:
@@ -44,15 +48,18 @@ class Admit:
         call.bounds = bounds_of(call.raw, call.body, call.ask, model.spec, capped=bool(key.budgets))
         call.tier = tier_of(call.body)
         if key.missing:
-            names = ", ".join(map(str, key.missing))
-            raise BUDGET_MISSING(f"The key is charged to {names}, which does not exist.", subject=str(key.missing[0]))
-        if key.limits:
-            taken = self._meters.take(resource.metadata.uid, key.limits, call.bounds.estimate, time.monotonic())
-            if isinstance(taken, Refusal):
-                raise _rate_limited(taken, str(resource.id))
+            raise level_missing(key.missing)
+        levels, budgets = key.levels, key.budgets
+        if key.named:
+            call.user = end_user(call.header(USER_HEADER), call.ask.user)
+            levels, budgets = key.of_caller(call.user, holder(call.session))
+        if levels:
+            taken = self._meters.take(levels, call.bounds.estimate, time.monotonic())
+            if isinstance(taken, Refused):
+                raise rate_limited(taken)
             call.taken = taken
-        if key.budgets:
-            await self._hold(call)
+        if budgets:
+            await self._hold(call, budgets)
         return await next(call)
 
     def _model(self, call: Call, key: KeyPlan, namespace: str) -> ModelPlan:
@@ -63,9 +70,9 @@ class Admit:
             raise model_not_found(call.ask.model, self._plans.names(call.identity.key), pointer="/model")
         return plan
 
-    async def _hold(self, call: Call) -> None:
-        """Hold the most that the first attempt can cost on every budget of the key."""
-        budgets, now = call.key.budgets, call.started_at
+    async def _hold(self, call: Call, budgets: tuple[BudgetPlan, ...]) -> None:
+        """Hold the most that the first attempt can cost on every budget."""
+        now = call.started_at
         amount = _most(call)
         purse = call.purse = Purse(self._store, budgets, call.id, _note(call))
         try:
@@ -98,35 +105,14 @@ def _most(call: Call) -> int:
 
 def _note(call: Call) -> Mapping[str, str]:
     """What explains the reservation if this process does not live to settle it."""
-    principal = call.identity.principal
-    return {
+    note = {
+        **call.key.note,
         "call": call.id,
-        "principal": call.key.principal,
-        "key": principal.name,
-        "namespace": principal.namespace,
-        "team": call.key.team,
         "dialect": call.dialect.name,
         "model": call.model.name,
         "stream": "true" if call.ask.stream else "",
         "startedAt": call.started_at.isoformat(),
     }
-
-
-_LIMITED = {
-    "limits.concurrency": "The key has {used} of {limit} calls under way.",
-    "limits.requestsPerMinute": "The key has made {used} of {limit} requests in the last 60 seconds.",
-    "limits.tokensPerMinute": "The key has used {used} of {limit} tokens in the last 60 seconds; this call may use "
-    "{asked}.",
-}
-_ABOVE_ALL = " That is above the whole limit: it has room after 60 idle seconds, or sooner with a lower output limit."
-
-
-def _rate_limited(refusal: Refusal, key: str) -> Fault:
-    facts = {"limit": refusal.limit, "used": refusal.used, "asked": refusal.asked}
-    return RATE_LIMITED(
-        _LIMITED[refusal.rule].format_map(facts) + (_ABOVE_ALL if refusal.asked > refusal.limit else ""),
-        rule=refusal.rule,
-        subject=key,
-        retry_after=round(refusal.wait, 3),
-        facts={**facts},
-    )
+    if call.user:
+        note["user"] = call.user
+    return note

@@ -136,7 +136,7 @@ def _event(call: Call, cost: int, now: float) -> Event:
         "key": key.name,
         "namespace": key.namespace,
         "team": call.key.team,
-        "labels": key.labels,
+        "labels": call.key.labels,
         "dialect": call.dialect.name,
         "model": ask.model[:MAX_NAME],
         "stream": ask.stream,
@@ -151,6 +151,8 @@ def _event(call: Call, cost: int, now: float) -> Event:
         "route": call.route,
         "conversation": conversation(call.session, ask.turns),
     }
+    if call.user:
+        data["user"] = call.user
     return Event(
         topic=call.key.topic,
         type=facts.MODEL_CALLED,

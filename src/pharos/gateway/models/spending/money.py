@@ -7,8 +7,9 @@ commands of the store: they are exact at any concurrency and outlive the process
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 from pharos.core.fault import Fault
 from pharos.core.resource import Resource, ResourceId
@@ -28,17 +29,45 @@ class BudgetPlan:
 
     id: ResourceId
     counter: str
+    """Of a budget for each end user or session: what stands before its name."""
     limit: int
     window: Window
+    per: Literal["agent", "user", "session"] | None = None
+    holder: str = ""
+    """Whose it is: the agent, the end user or the session, where each has one of its own."""
+    alerts: tuple[int, ...] = ()
+    """Percentages to be told of, ascending."""
 
     @classmethod
-    def of(cls, budget: Resource[BudgetSpec]) -> BudgetPlan:
-        """The plan of a budget."""
-        return cls(budget.id, counter_of(budget.id), to_nanos(budget.spec.limit), budget.spec.window)
+    def of(cls, budget: Resource[BudgetSpec], agent: str = "") -> BudgetPlan:
+        """The plan of a budget, as a key of ``agent`` is charged to it."""
+        spec, per = budget.spec, budget.spec.per
+        counter = counter_of(budget.id)
+        if per is not None:
+            counter = f"{counter}/{per}/"
+        alerts = tuple(sorted(set(spec.alerts)))
+        plan = cls(budget.id, counter, to_nanos(spec.limit), spec.window, per, "", alerts)
+        return plan.of_holder(agent) if per == "agent" else plan
+
+    @property
+    def personal(self) -> bool:
+        """Whether only a call says whose it is."""
+        return self.per is not None and self.per != "agent"
+
+    def of_holder(self, holder: str) -> BudgetPlan:
+        """The budget of one agent, end user or session."""
+        return replace(self, counter=self.counter + holder, holder=holder)
+
+    def of_caller(self, user: str, session: str) -> BudgetPlan:
+        """The budget as the call of an end user in a session is charged to it."""
+        if self.per == "user":
+            return self.of_holder(user)
+        return self.of_holder(session) if self.per == "session" else self
 
 
 def counter_of(id: ResourceId) -> str:
-    """Name of a budget's counter, such as ``budget/default/team-a``."""
+    """Name of a budget's counter, such as ``budget/default/team-a``; that of an end user's share of it is
+    ``budget/default/team-a/user/NAME``."""
     return f"budget/{id.namespace}/{id.name}"
 
 
@@ -85,7 +114,7 @@ class Purse:
     next needs room of its own.
     """
 
-    __slots__ = ("_call", "_note", "_reservations", "_store", "budgets", "held")
+    __slots__ = ("_call", "_note", "_reservations", "_store", "budgets", "charged", "held")
 
     def __init__(self, store: Store, budgets: tuple[BudgetPlan, ...], call: str, note: Mapping[str, str]) -> None:
         self._store = store
@@ -96,6 +125,8 @@ class Purse:
         self.budgets = budgets
         self.held = 0
         """Billionths held on each budget."""
+        self.charged: dict[tuple[str, str], BudgetPlan] = {}
+        """By counter and window, the budgets with alerts that may be spent from."""
 
     async def hold(self, amount: int, now: datetime) -> None:
         """Hold ``amount`` billionths more on every budget, all or none. Raises ``COUNTER_EXHAUSTED``.
@@ -106,7 +137,7 @@ class Purse:
         number = len(self._reservations)
         id = self._call if number == 0 else f"{self._call}/{number + 1}"
         amount = min(amount, MOST_HELD)
-        holds = tuple(Hold(b.counter, window_name(b.window, now), amount, b.limit) for b in self.budgets)
+        holds = tuple([Hold(b.counter, window_name(b.window, now), amount, b.limit) for b in self.budgets])
         self._reservations[id] = amount
         try:
             await self._store.commit(Reserve(id, holds, self._note))
@@ -114,6 +145,9 @@ class Purse:
             del self._reservations[id]
             raise
         self.held += amount
+        for budget, hold in zip(self.budgets, holds, strict=True):
+            if budget.alerts:
+                self.charged[hold.counter, hold.window] = budget
 
     def settle(self, cost: int) -> list[Settle]:
         """The commands that end all holds, with ``cost`` billionths as the truth. For one commit, once.

@@ -17,6 +17,8 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
+import orjson
+
 from pharos.core.event import Event
 from pharos.core.fault import OVERLOADED, TIMEOUT, Fault
 from pharos.core.ids import uuid7
@@ -193,7 +195,7 @@ def _event(call: str, note: Mapping[str, str], cost: int) -> Event:
         "key": key,
         "namespace": namespace,
         "team": note.get("team", ""),
-        "labels": {},
+        "labels": _labels(note),
         "dialect": note.get("dialect", ""),
         "model": note.get("model", ""),
         "stream": bool(note.get("stream")),
@@ -208,6 +210,8 @@ def _event(call: str, note: Mapping[str, str], cost: int) -> Event:
         "route": {},
         "conversation": {"id": "", "marks": []},
     }
+    if user := note.get("user"):
+        data["user"] = user
     return Event(
         topic=f"calls/{namespace}/{key}",
         type=facts.MODEL_CALLED,
@@ -216,3 +220,8 @@ def _event(call: str, note: Mapping[str, str], cost: int) -> Event:
         correlation=call,
         id=uuid7(),
     )
+
+
+def _labels(note: Mapping[str, str]) -> dict[str, str]:
+    labels = orjson.loads(note.get("labels", "{}"))
+    return labels if isinstance(labels, dict) else {}
