@@ -127,6 +127,21 @@ class Conversation(TypedDict):
     marks: list[str]
 
 
+class CacheUse(TypedDict):
+    """An answer that no provider was asked for: it is, byte for byte, the answer ``of`` another call.
+
+    ``hit``: it was kept. ``coalesced``: that call was under way, and this one followed it. ``similar``: its question
+    means the same. ``saved`` is what that answer cost, which this one did not (``None``: nobody knows), and ``usage``
+    what it used, which this one did not either.
+    """
+
+    result: Literal["hit", "coalesced", "similar"]
+    of: str
+    saved: str | None
+    usage: Usage
+    ageMs: int
+
+
 class ModelCalled(TypedDict):
     """Data of ``model.called``. No prompt, no answer and no secret is ever part of it."""
 
@@ -148,6 +163,8 @@ class ModelCalled(TypedDict):
     tools: list[str]
     route: dict[str, str]
     conversation: Conversation
+    cache: NotRequired[CacheUse]
+    """Only where no provider was asked."""
     audit: NotRequired[str]
     """Digest of the call's audit record, which was committed with this event."""
     user: NotRequired[str]

@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from pharos.core.wire import JsonObject
-from pharos.gateway.models.dialects.canonical import Failure
+from pharos.gateway.models.caching.sharing import Sharing
+from pharos.gateway.models.dialects.canonical import Failure, Finish
 from pharos.gateway.models.dialects.dialect import Ask, Dialect
 from pharos.gateway.models.plans import KeyPlan, ModelPlan, Target
 from pharos.gateway.models.spending.bounds import Bounds
@@ -22,7 +23,7 @@ from pharos.gateway.models.spending.limits import Taken
 from pharos.gateway.models.spending.money import Purse
 from pharos.gateway.models.spending.rates import Rates
 from pharos.gateway.models.upstream.watchdog import Watchdog
-from pharos.mesh.facts import STANDARD_TIER, Outcome, Usage
+from pharos.mesh.facts import STANDARD_TIER, CacheUse, Outcome, Usage
 from pharos.trust.authenticator import Identity
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
@@ -37,6 +38,7 @@ class Attempt:
         "answered",
         "cost",
         "fault",
+        "finish",
         "first_token_at",
         "latency",
         "number",
@@ -70,6 +72,8 @@ class Attempt:
         self.tier_asked = tier
         self.tier = ""
         """Service tier that the provider says it served, where it says so."""
+        self.finish: Finish | None = None
+        """Why the model stopped, where its answer was translated."""
         self.usage: Usage = {}
         self.cost = 0
         """Billionths; 0 also where the price is unknown (then ``rates`` is ``None``)."""
@@ -137,6 +141,11 @@ class Call:
     purse: Purse | None = None
     taken: Taken | None = None
 
+    # cache
+    cached: CacheUse | None = None
+    """The answer of another call that this one is given."""
+    sharing: Sharing | None = None
+
     # route
     candidates: Sequence[Target] = ()
     route: dict[str, str] = field(default_factory=dict)
@@ -199,7 +208,7 @@ Next = Callable[[Call], Awaitable[Reply]]
 class Layer(Protocol):
     """One concern of a call."""
 
-    async def __call__(self, call: Call, next: Next) -> Reply: ...
+    def __call__(self, call: Call, next: Next) -> Awaitable[Reply]: ...
 
 
 class UpstreamFailed(Exception):

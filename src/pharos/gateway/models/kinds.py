@@ -16,6 +16,7 @@ from pharos.core.fault import FORBIDDEN, Fault
 from pharos.core.principal import Principal
 from pharos.core.resource import Kind, Ref, Resource, Spec
 from pharos.core.wire import Wire
+from pharos.gateway.models.caching.spec import CacheSpec
 from pharos.gateway.models.spending.price import PRICE
 
 ENTRUST = "providers.entrust"
@@ -126,6 +127,8 @@ class ModelSpec(Spec):
     """Input tokens reserved for each image, file or other part whose tokens its bytes do not bound."""
     deadline_ms: Milliseconds = 900_000
     """The whole call, all attempts and pauses included."""
+    cache: CacheSpec | None = None
+    """Which answers are given again. Absent: none."""
 
 
 Window = Literal["minute", "hour", "day", "week", "month", "total"]

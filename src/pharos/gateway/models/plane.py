@@ -12,6 +12,7 @@ from pharos.control.index import Index
 from pharos.core.fault import Fault
 from pharos.core.operation import operations_of
 from pharos.core.plane import Plane, Route
+from pharos.gateway.models.caching.room import Caching
 from pharos.gateway.models.dialects.registry import DIALECTS
 from pharos.gateway.models.entrance import MAX_BODY, Entrance, Resolve
 from pharos.gateway.models.faults import ALL
@@ -62,7 +63,9 @@ def models_plane(
     meters = Meters()
     settlements = Settlements(store)
     caller = Authenticate(authenticate, plans)
-    stack = model_stack(caller, plans, meters, settlements, store, random)
+    caching = Caching(index, random)
+    plans.caches = caching.plan
+    stack = model_stack(caller, plans, meters, settlements, store, random, caching.layers)
     conditions = Conditions(index, plans, observe)
     openai, anthropic = DIALECTS["openai-chat"], DIALECTS["anthropic"]
     listing = Listing(openai, anthropic, caller.identify, plans, resolve)
@@ -102,7 +105,7 @@ def models_plane(
             Route("GET", "/v1/models", listing, "List the models the key may use, in the client's dialect."),
             Route("GET", "/v1/models/*", listing, "Look up one model, in the client's dialect."),
         ),
-        services=(upkeep, settlements.service, conditions.service),
+        services=(upkeep, caching.upkeep, settlements.service, conditions.service),
     )
 
 

@@ -7,7 +7,7 @@ makes them anew. Connections and breakers live on as long as their ``Provider`` 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -15,6 +15,7 @@ import orjson
 
 from pharos.control.index import Index
 from pharos.core.resource import AnyResource, Ref, Resource, ResourceId
+from pharos.gateway.models.caching.plan import CachePlan
 from pharos.gateway.models.dialects.dialect import Dialect
 from pharos.gateway.models.kinds import MODEL, PROVIDER, ModelSpec, ProviderSpec
 from pharos.gateway.models.spending.levels import KINDS as LEVELS
@@ -82,6 +83,8 @@ class ModelPlan:
     """This model, then its fallbacks in the order they are tried, each once."""
     single: Target | None = None
     """The only target there is, those of fallbacks and missing ones included."""
+    cache: CachePlan | None = None
+    """How its answers are given again; ``None``: never."""
 
     @property
     def name(self) -> str:
@@ -142,6 +145,8 @@ class Plans:
         self._prices = prices
         self.turned: Callable[[], None] = lambda: None
         """Called when a provider's breaker has opened or closed."""
+        self.caches: Callable[[Sequence[ModelPlan]], CachePlan | None] = lambda _: None
+        """Plans the cache of the first model of a chain."""
         self._upstreams: dict[ResourceId, tuple[ProviderSpec, str, Upstream]] = {}
         self._overlays: dict[str, Overlay] = {}
         self._models: dict[ResourceId, ModelPlan] = {}
@@ -222,7 +227,7 @@ class Plans:
             return None
         own, chain = plans[id], tuple(plans.values())
         alone = len(own.targets) == len(chain) == 1 and not own.missing
-        return replace(own, chain=chain, single=own.targets[0] if alone else None)
+        return replace(own, chain=chain, single=own.targets[0] if alone else None, cache=self.caches(chain))
 
     def _collect(self, id: ResourceId, plans: dict[ResourceId, ModelPlan]) -> None:
         """Depth first, each model once: fallbacks may form a circle."""

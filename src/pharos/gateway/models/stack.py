@@ -31,13 +31,15 @@ def model_stack(
     settlements: Settlements,
     store: Store,
     random: Callable[[], float],
+    caches: Sequence[Layer],
 ) -> Next:
-    """The whole way of a call."""
+    """The whole way of a call. ``caches`` are the layers of ``caching/room.py``."""
     layers: Sequence[Layer] = (
         Record(settlements),
         authenticate,
         Understand(),
         Admit(authenticate.renew, plans, meters, store),
+        *caches,
         Route(random),
         AttemptLayer(store, random),
     )

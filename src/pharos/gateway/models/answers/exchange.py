@@ -258,6 +258,7 @@ class Crossing:
 
     def whole(self, raw: bytes) -> Whole:
         answer = self._provider.read_answer(parse_object(raw), self._request.renamed)
+        self._call.attempt.finish = answer.finish
         body = self._call.dialect.write_answer(answer, self._call.ask.model)
         return Whole(orjson.dumps(body), answer.usage, answer.model)
 
@@ -269,6 +270,7 @@ class _Translated:
     """A stream between two dialects. See :class:`Flow`."""
 
     __slots__ = (
+        "_attempt",
         "_parser",
         "_reader",
         "_writer",
@@ -282,6 +284,7 @@ class _Translated:
     )
 
     def __init__(self, call: Call, provider: Dialect, request: Request) -> None:
+        self._attempt = call.attempt
         self._parser = Parser()
         self._reader = provider.reader(request.renamed)
         prompt = estimate_tokens(len(call.raw))
@@ -326,7 +329,8 @@ class _Translated:
             case Started(_, model, usage):
                 self.model = model
                 self.usage = usage or self.usage
-            case Finished(_, usage):
+            case Finished(finish, usage):
+                self._attempt.finish = finish
                 self.usage = usage
                 self.complete = True
             case Failed(failure):

@@ -74,6 +74,8 @@ class Record:
         if call.taken is not None:
             if call.attempts:
                 call.taken.settle(sum(facts.tokens_of(attempt.usage) for attempt in call.attempts), now)
+            elif call.cached is not None:
+                call.taken.settle(0, now)
             else:
                 call.taken.give_back(now)
         if not call.authenticated:
@@ -151,6 +153,8 @@ def _event(call: Call, cost: int, now: float) -> Event:
         "route": call.route,
         "conversation": conversation(call.session, ask.turns),
     }
+    if call.cached is not None:
+        data["cache"] = call.cached
     if call.user:
         data["user"] = call.user
     return Event(

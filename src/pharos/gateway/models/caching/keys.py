@@ -1,0 +1,202 @@
+"""The key of a call: equal for two calls exactly if nothing that can affect their answers differs.
+
+The body is hashed as it came. Parsing it to write it again in some canonical order would cost more than the hash and
+could make two bodies one (numbers beyond 64 bits); bodies that differ in spelling only are simply two. Members that say
+who asks and not what (``user``, ``metadata``) are cut out of the bytes first; what is
+left still names every other member with its value, so two different requests never leave the same bytes.
+
+Beside the body the key covers what else decides an answer: the tenant, the client's dialect and form (whole, streamed,
+with usage), the output limit we set, the headers that pass to the provider or steer us, and the policy: the model, its
+targets, their providers and the fallbacks, as they are declared now.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from pharos.core.fault import INVALID
+from pharos.gateway.models.dialects.splice import members
+from pharos.gateway.models.spending.bounds import unpriceable
+
+if TYPE_CHECKING:
+    from hashlib import blake2b
+
+    from pharos.gateway.models.call import Call
+
+CONTROL = b"x-pharos-cache"
+"""Request header: ``on``, ``off`` or ``refresh``. Answer header: ``hit``, ``miss``, ``coalesced`` or ``similar``."""
+
+_OURS = b"x-pharos-"
+
+_NEUTRAL = frozenset({CONTROL, b"x-pharos-session"})
+"""Headers of ours that say nothing about the answer."""
+
+_WORDS: Mapping[bytes, str] = MappingProxyType({b"": "", b"on": "on", b"off": "off", b"refresh": "refresh"})
+
+DIGEST = 24
+"""Bytes of a key. Two different requests with one key are not to be found, also by someone who looks for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a dialect's requests mean to a cache."""
+
+    volatile: frozenset[str]
+    """Top-level members that do not affect the answer."""
+    choices: str = ""
+    """The member that asks for several answers at once; such calls are left alone: their whole point is to differ."""
+    stateful: tuple[str, ...] = ()
+    """Members that tie a call to a state kept elsewhere; with any of them a call is left alone."""
+
+
+RULES: Mapping[str, Rules] = MappingProxyType(
+    {
+        "openai-chat": Rules(
+            frozenset({"user", "safety_identifier", "metadata", "prompt_cache_key", "prompt_cache_retention"}), "n"
+        ),
+        "anthropic": Rules(frozenset({"metadata"}), stateful=("container",)),
+    }
+)
+"""By the client's dialect. One that is not here is never cached."""
+
+
+class Asked(NamedTuple):
+    """A call as its cache sees it."""
+
+    digest: bytes
+    fresh: bool
+    """An answer kept earlier must not be given."""
+    keep: bool
+    """The answer may be kept."""
+
+
+class Policy(Protocol):
+    """What the key needs to know of the model's cache."""
+
+    @property
+    def always(self) -> bool: ...
+    @property
+    def seed(self) -> blake2b: ...
+    def tenant(self, call: Call) -> str: ...
+
+
+def asked(call: Call, policy: Policy) -> Asked | None:
+    """The key of a call; ``None`` for one that is to be left alone. Raises ``INVALID`` for a wrong header."""
+    dialect = call.dialect
+    rules = RULES.get(dialect.name)
+    if rules is None:
+        return None
+    forwarded = _as_bytes(dialect.forwarded)
+    control = b""
+    steering: list[bytes] = []
+    for name, value in call.headers:
+        if name in forwarded or name.startswith(_OURS):
+            if name == CONTROL:
+                control = value.strip().lower()
+            elif name not in _NEUTRAL:
+                steering += (name, value)
+    word = _WORDS.get(control)
+    if word is None:
+        raise INVALID("The header x-pharos-cache is on, off or refresh.", rule="cache/header")
+    if word == "off" or not (word or policy.always):
+        return None
+    body, ask = call.body, call.ask
+    store = body.get("store")
+    if store is True or _left_alone(call, rules):
+        return None
+    parts = (policy.tenant(call), dialect.name, ask.model, str(ask.stream), str(ask.wants_usage))
+    head = [part.encode() for part in parts]
+    head.append(b"%d" % (call.bounds.set_output or 0))
+    head += steering
+    digest = policy.seed.copy()
+    # Every part has its length before it, and their number before all of them: nothing can pass for something else.
+    digest.update(b"%d;" % len(head))
+    for each in head:
+        digest.update(b"%d:%b" % (len(each), each))
+    for piece in _lasting(call.raw, body.keys() & rules.volatile):
+        digest.update(piece)
+    return Asked(digest.digest(), word == "refresh", store is not False or word == "on")
+
+
+def _left_alone(call: Call, rules: Rules) -> bool:
+    """Whether the answer depends on more than the request, or is more than an answer."""
+    body = call.body
+    if rules.choices and body.get(rules.choices) not in (None, 1):
+        return True
+    if any(body.get(name) is not None for name in rules.stateful):
+        return True
+    # What reaches out into the world (a web search) finds another one each time. It is what no price bounds, too.
+    return bool(unpriceable(body))
+
+
+def _lasting(raw: bytes, volatile: frozenset[str] | set[str]) -> list[bytes]:
+    """The body without the members ``volatile``, which it has."""
+    if not volatile:
+        return [raw]
+    spans = _spans(raw, volatile)
+    if spans is None:
+        text = raw.decode()
+        cut = [(member.start, member.end) for member in members(text) if member.key in volatile]
+        spans = [(len(text[:start].encode()), len(text[:end].encode())) for start, end in cut]
+    pieces: list[bytes] = []
+    at = 0
+    for start, end in sorted(spans):
+        pieces += (raw[at:start], b" ")
+        at = end
+    pieces.append(raw[at:])
+    return pieces
+
+
+# Numbers stay text, as in ``dialects/splice.py``.
+_DECODER = json.JSONDecoder(parse_int=str, parse_float=str, strict=False)
+_COLON = re.compile(rb"[ \t\n\r]*:[ \t\n\r]*")
+_NEAR = 512
+
+
+def _spans(raw: bytes, names: frozenset[str] | set[str]) -> list[tuple[int, int]] | None:
+    """Where the values of top-level members stand, if it can be told at a glance."""
+    if b"\\u00" in raw:  # an escape of this beginning could spell one of the names
+        return None
+    spans = []
+    for name in names:
+        start = _value_of(raw, b'"%b"' % name.encode())
+        if start < 0:
+            return None
+        for size in (_NEAR, len(raw)):
+            tail = raw[start : start + size].decode(errors="ignore")
+            try:
+                _, end = _DECODER.raw_decode(tail)
+            except (ValueError, RecursionError):
+                continue
+            if end < len(tail):
+                spans.append((start, start + len(tail[:end].encode())))
+                break
+        else:
+            return None
+    return spans
+
+
+def _value_of(raw: bytes, key: bytes) -> int:
+    """Where the value of the only member named ``key`` begins; -1 if there are several. Quotes inside a string are
+    escaped, so that a quoted name before a colon is nothing but a key."""
+    found = -1
+    at = raw.find(key)
+    while at >= 0:
+        colon = _COLON.match(raw, at + len(key))
+        if colon is not None:
+            if found >= 0 or raw[at - 1] == 0x5C:
+                return -1
+            found = colon.end()
+        at = raw.find(key, at + len(key))
+    return found
+
+
+@cache
+def _as_bytes(names: frozenset[str]) -> frozenset[bytes]:
+    return frozenset(name.encode("latin-1") for name in names)

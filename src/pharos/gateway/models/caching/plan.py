@@ -1,0 +1,90 @@
+"""What follows from a model's ``cache``, worked out when resources change and not when a call comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+import orjson
+
+from pharos.control.index import Index
+from pharos.core.resource import AnyResource, ResourceId
+from pharos.gateway.models.caching.keys import DIGEST
+from pharos.gateway.models.caching.shelf import Shelf, Shelves
+from pharos.gateway.models.caching.spec import CacheSpec
+
+if TYPE_CHECKING:
+    from pharos.gateway.models.call import Call
+    from pharos.gateway.models.plans import ModelPlan
+
+
+@dataclass(frozen=True, slots=True)
+class CachePlan:
+    """The caches of one model."""
+
+    spec: CacheSpec
+    shelf: Shelf
+    seed: blake2b
+    """A hash that has taken in the policy: which model this is, and all that decides who answers and how."""
+    always: bool
+
+    def tenant(self, call: Call) -> str:
+        """Whom the caller shares answers with. Names have no slash; a team is a label, so it comes last."""
+        key = call.identity.key.metadata
+        match self.spec.partition:
+            case "namespace":
+                return key.namespace
+            case "team" if call.key.team:
+                return f"{key.namespace}/team/{call.key.team}"
+        # The uid, because another key may once have the name.
+        return f"{key.namespace}/key/{key.name}/{key.uid}"
+
+
+class Caches:
+    """The caches of all models."""
+
+    def __init__(self, index: Index, shelves: Shelves) -> None:
+        self._shelves = shelves
+        self._policies: dict[ResourceId, bytes] = {}
+        self.dropped: Callable[[ResourceId], None] = lambda _: None
+        """Called when a model's answers are no longer good."""
+        index.subscribe(self._changed)
+
+    def plan(self, chain: Sequence[ModelPlan]) -> CachePlan | None:
+        """The plan of the caches of the first model of ``chain``, which falls back to the others."""
+        model = chain[0]
+        spec = model.spec.cache
+        if spec is None:
+            return None
+        policy = policy_of(chain)
+        if self._policies.get(model.id) not in (policy, None):
+            # What was kept under another policy is never found again: it would only take room.
+            self._shelves.clear(model.id)
+            self.dropped(model.id)
+        self._policies[model.id] = policy
+        shelf = self._shelves.of(model.id, spec.max_entries, spec.max_bytes, spec.ttl_ms / 1000)
+        seed = blake2b(policy, digest_size=DIGEST)
+        return CachePlan(spec, shelf, seed, spec.when == "always")
+
+    def _changed(self, id: ResourceId, resource: AnyResource | None) -> None:
+        if id.kind == "Model" and id in self._policies and (resource is None or resource.spec.cache is None):
+            self._shelves.drop(id)
+            self.dropped(id)
+            del self._policies[id]
+
+
+def policy_of(chain: Sequence[ModelPlan]) -> bytes:
+    """The version of all that decides who answers and how: a digest of the models of the chain and of the providers
+    behind them, as they are declared. Of a cache, what is shared with whom and shown how belongs to it."""
+    digest = blake2b(digest_size=DIGEST)
+    for plan in chain:
+        cache = plan.spec.cache
+        said = plan.spec.model_dump(mode="json", exclude={"cache"})
+        shown = None if cache is None else (cache.partition, cache.usage)
+        targets = [(str(target.upstream.id), target.upstream.spec.model_dump(mode="json")) for target in plan.targets]
+        part = orjson.dumps((str(plan.id), said, shown, targets), option=orjson.OPT_SORT_KEYS)
+        digest.update(b"%d:" % len(part))
+        digest.update(part)
+    return digest.digest()

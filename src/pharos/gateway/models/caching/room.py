@@ -1,0 +1,49 @@
+"""The caches of the gateway, joined: what the plane needs of them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+from pharos.control.index import Index
+from pharos.gateway.models.caching.plan import CachePlan, Caches
+from pharos.gateway.models.caching.shelf import CITY_BYTES, Shelves
+from pharos.gateway.models.layers.cache import Cache
+
+if TYPE_CHECKING:
+    from pharos.gateway.models.call import Layer
+    from pharos.gateway.models.plans import ModelPlan
+
+SWEEP_SECONDS = 60.0
+
+
+class Caching:
+    """``layers`` stand between admission and routing; ``plan`` is called when a model's plan is made."""
+
+    def __init__(self, index: Index, random: Callable[[], float], *, most_bytes: int = CITY_BYTES) -> None:
+        self._shelves = Shelves(most_bytes)
+        self._caches = Caches(index, self._shelves)
+        self.layers: Sequence[Layer] = (Cache(self._shelves),)
+
+    def plan(self, chain: Sequence[ModelPlan]) -> CachePlan | None:
+        """The caches of the first model of ``chain``."""
+        return self._caches.plan(chain)
+
+    @asynccontextmanager
+    async def upkeep(self) -> AsyncIterator[None]:
+        """Let go of what is too old, from time to time."""
+        task = asyncio.create_task(self._sweep(), name="pharos-caches")
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            self._shelves.sweep(time.monotonic())

@@ -1,0 +1,55 @@
+"""Whether an answer may be given again: only one that is whole, in its dialect, and ended as its model meant it to.
+
+An error, a cut stream, an answer that ran into its output limit, one that a filter stopped or that was declined, and
+one whose end nobody can read are never kept.
+"""
+
+from __future__ import annotations
+
+from pharos.gateway.models.answers.exchange import parse_object
+from pharos.gateway.models.answers.sse import Parser
+from pharos.gateway.models.dialects.canonical import Failed, Finish, Finished
+from pharos.gateway.models.dialects.dialect import Dialect
+
+LASTING = frozenset({Finish.STOP, Finish.STOP_SEQUENCE, Finish.TOOL})
+"""Ends after which the same question has the same answer."""
+
+
+def finish_of(dialect: Dialect, body: bytes) -> Finish | None:
+    """How a whole answer ended; ``None`` if it is not one."""
+    try:
+        return dialect.read_answer(parse_object(body)).finish
+    except ValueError:
+        return None
+
+
+class StreamVerdict:
+    """How a streamed answer ends. It reads along, so that the end costs no more than any other chunk."""
+
+    __slots__ = ("_failed", "_finish", "_parser", "_reader")
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._parser = Parser()
+        self._reader = dialect.reader()
+        self._finish: Finish | None = None
+        self._failed = False
+
+    def feed(self, chunk: bytes) -> None:
+        """The next bytes as the client gets them."""
+        if self._failed:
+            return
+        try:
+            for frame in self._parser.feed(chunk):
+                for event in self._reader.read(frame):
+                    if isinstance(event, Finished):
+                        self._finish = event.finish
+                    elif isinstance(event, Failed):
+                        self._failed = True
+        except ValueError:
+            self._failed = True
+
+    def finish(self) -> Finish | None:
+        """How it ended; ``None`` if it did not."""
+        if self._failed or self._parser.pending or not self._reader.complete:
+            return None
+        return self._finish

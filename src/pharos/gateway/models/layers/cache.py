@@ -1,0 +1,101 @@
+"""Answers that were given before are given again: before a route is looked for or a provider asked.
+
+A call whose model has no cache passes with one look at its plan. The order inside is the order of certainty: an answer
+to the same request; then, for calls that may share one, whatever ``coalesce`` finds under way; then the provider.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable
+
+from pharos.gateway.models.caching.keys import CONTROL, Asked, asked
+from pharos.gateway.models.caching.plan import CachePlan
+from pharos.gateway.models.caching.recording import Recorded, Recorder, Replay
+from pharos.gateway.models.caching.sharing import Sharing
+from pharos.gateway.models.caching.shelf import Recording, Shelves
+from pharos.gateway.models.call import Call, Next, Reply
+from pharos.mesh.money import decimal_text
+
+MISS = (CONTROL, b"miss")
+COALESCED = (CONTROL, b"coalesced")
+
+
+class Cache:
+    """Sets ``call.cached`` and, for calls that may share a request, ``call.sharing``.
+
+    Raises ``INVALID`` for an ``x-pharos-cache`` that is none of its words.
+    """
+
+    def __init__(self, shelves: Shelves) -> None:
+        self._shelves = shelves
+
+    def __call__(self, call: Call, next: Next) -> Awaitable[Reply]:
+        """See :class:`~pharos.gateway.models.call.Layer`."""
+        plan = call.model.cache
+        # No coroutine of its own for a call without a cache.
+        return next(call) if plan is None else self._serve(call, plan, next)
+
+    async def _serve(self, call: Call, plan: CachePlan, next: Next) -> Reply:
+        request = asked(call, plan)
+        if request is None:
+            return await next(call)
+        spec, shelf = plan.spec, plan.shelf
+        if spec.exact and not request.fresh:
+            now = time.monotonic()
+            found = shelf.get(request.digest, now)
+            if found is not None:
+                return _hit(call, plan, found, now)
+        recorder = self._recorder(call, plan, request) if spec.exact and request.keep else None
+        if spec.coalesce is not None and not request.fresh:
+            call.sharing = Sharing(request.digest, recorder)
+            reply = await next(call)
+            # Whoever asks the provider takes down the answer: here only where nothing is shared after all.
+            recorder = call.sharing.recorder
+        else:
+            reply = await next(call)
+        if call.cached is not None:
+            reply.headers.append(COALESCED)
+            return reply
+        shelf.tally.misses += 1
+        if recorder is not None:
+            if isinstance(reply.body, bytes):
+                recorder.whole(call, reply, reply.body)
+            else:
+                reply.body = Recorded(call, reply, reply.body, recorder)
+        reply.headers.append(MISS)
+        return reply
+
+    def _recorder(self, call: Call, plan: CachePlan, request: Asked) -> Recorder:
+        shelf = plan.shelf
+        generation = shelf.generation
+
+        def keep(recording: Recording | None) -> None:
+            if recording is None or shelf.generation != generation:
+                shelf.tally.passed += 1
+            else:
+                self._shelves.put(shelf, request.digest, recording)
+
+        spec = plan.spec
+        return Recorder(
+            call.dialect,
+            plan.tenant(call),
+            most=spec.max_entry_bytes,
+            zero=spec.usage == "zero",
+            keep=keep,
+        )
+
+
+def _hit(call: Call, plan: CachePlan, found: Recording, now: float) -> Reply:
+    age = now - found.made_at
+    tally = plan.shelf.tally
+    tally.hits += 1
+    saved = None
+    if found.cost is not None:
+        tally.saved += found.cost
+        saved = decimal_text(found.cost)
+    call.cached = {"result": "hit", "of": found.call, "saved": saved, "usage": found.usage, "ageMs": int(age * 1000)}
+    call.route = {"rule": "cache", "why": "answered before", "of": found.call, "saved": saved or "unknown"}
+    headers = [*found.headers, (CONTROL, b"hit"), (b"age", b"%d" % age), (b"x-pharos-model", call.model.name.encode())]
+    body = Replay(call, found.body) if found.streamed else found.body
+    return Reply(200, found.content_type, body, headers)
