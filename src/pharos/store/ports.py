@@ -75,6 +75,16 @@ class Settle:
 
 
 @dataclass(frozen=True, slots=True)
+class Forget:
+    """Delete what is settled of (counter, window) pairs that nobody will ask for again. Result: how many there were.
+
+    A pair that an open reservation holds is kept: its settlement is still to come.
+    """
+
+    counters: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Remember:
     """Keep the answer of a write under its idempotency key. Result: ``None``.
 
@@ -90,7 +100,7 @@ class Remember:
     expires_at: datetime
 
 
-Command = Append | Reserve | Settle | Remember | Put | Delete | SetStatus
+Command = Append | Reserve | Settle | Forget | Remember | Put | Delete | SetStatus
 Result = Recorded | int | bool | None
 """What a command answers: see each command. A change to the catalog answers as follows.
 
@@ -221,6 +231,16 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
+class Settled:
+    """What is settled on a counter in one window, and when that last changed (by the clock of the store)."""
+
+    counter: str
+    window: str
+    settled: int
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Reservation:
     """A reservation that is open."""
 
@@ -235,6 +255,12 @@ class Counters(Protocol):
 
     async def read(self, counters: Sequence[tuple[str, str]]) -> Sequence[Count]:
         """The named (counter, window) pairs, in the given order; what was never used reads as zero."""
+
+    async def list(
+        self, prefix: str = "", window: str | None = None, after: tuple[str, str] | None = None, limit: int = 1000
+    ) -> tuple[Sequence[Settled], tuple[str, str] | None]:
+        """Counters whose names begin with ``prefix`` and on which something was settled, in the order of (counter,
+        window), and the cursor of the next page; ``window``: only this one."""
 
     async def open_reservations(self, before: datetime | None = None, limit: int = 1000) -> Sequence[Reservation]:
         """Reservations not yet settled, oldest first; ``before``: only those made earlier."""

@@ -11,10 +11,11 @@ import apsw
 
 from pharos.core.fault import CONFLICT, INVALID, OVERLOADED
 from pharos.store.faults import COUNTER_EXHAUSTED
-from pharos.store.ports import Count, Hold, Reservation, Reserve, Settle
+from pharos.store.ports import Count, Forget, Hold, Reservation, Reserve, Settle, Settled
 from pharos.store.sqlite.clock import from_microseconds, to_microseconds
 from pharos.store.sqlite.codec import MAX_INTEGER, dump, load
 from pharos.store.sqlite.journal import Journal
+from pharos.store.sqlite.log import end_of_prefix
 from pharos.store.sqlite.readers import Readers
 from pharos.store.sqlite.refusal import Refusal
 from pharos.store.sqlite.rows import integer, select
@@ -45,6 +46,11 @@ def prepare_settle(command: Settle) -> None:
         _check_amount(counter, amount)
 
 
+def prepare_forget(command: Forget) -> None:
+    """Raises ``INVALID`` for names that have no stored form."""
+    dump(command.counters)
+
+
 def _check_amount(counter: str, amount: int) -> None:
     if type(amount) is not int or not 0 <= amount <= MAX_INTEGER:
         raise INVALID(f"{amount!r} is no amount for counter {counter!r}: an integer from 0 to 2^63 - 1 is.")
@@ -65,7 +71,9 @@ class CounterStage:
         self._open: dict[str, tuple[Hold, ...]] = {}
         self._made: dict[str, tuple[str, int, str, str]] = {}
         self._ended: list[str] = []
-        self._changed: dict[Key, int] = {}
+        self._changed: dict[Key, tuple[int, int]] = {}
+        """Totals that are to be stored, and when they came about."""
+        self._forgotten: dict[Key, None] = {}
         for id, holds in select(connection, "SELECT id, holds FROM reservations"):
             self._open[id] = held = _holds(holds)
             for hold in held:
@@ -116,13 +124,29 @@ class CounterStage:
         for key, total in totals.items():
             if actual.get(key[0]):
                 journal.put(self._settled, key, total)
-                journal.put(self._changed, key, total)
+                journal.put(self._changed, key, (total, origin.time))
         journal.drop(self._open, command.id)
         if command.id in self._made:
             journal.drop(self._made, command.id)
         else:
             journal.add(self._ended, command.id)
         return True
+
+    def forget(self, command: Forget, payload: None, origin: Origin) -> int:
+        """Delete what nothing is held on."""
+        journal = self._journal
+        held = {(hold.counter, hold.window) for holds in self._open.values() for hold in holds}
+        found = 0
+        for key in command.counters:
+            if key in held or not self._total(key):
+                continue
+            found += 1
+            # Not dropped: a look into the table would still find it before the transaction ends.
+            journal.put(self._settled, key, 0)
+            if key in self._changed:
+                journal.drop(self._changed, key)
+            journal.put(self._forgotten, key, None)
+        return found
 
     def _total(self, key: Key) -> int:
         total = self._settled.get(key)
@@ -139,15 +163,27 @@ class CounterStage:
             yield "DELETE FROM reservations WHERE id IN (SELECT value FROM json_each(?))", (dump(self._ended),)
         if self._made:
             yield from insert("INSERT INTO reservations", list(self._made.values()))
+        if self._forgotten:
+            # Before what was settled since: a counter may have begun anew.
+            pairs = dump(list(self._forgotten))
+            yield (
+                "DELETE FROM counters WHERE (counter, period) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))",
+                (pairs,),
+            )
         if self._changed:
-            rows = [(*key, total) for key, total in self._changed.items()]
-            yield from insert("INSERT INTO counters", rows, "ON CONFLICT DO UPDATE SET settled = excluded.settled")
+            rows = [(*key, *total) for key, total in self._changed.items()]
+            yield from insert(
+                "INSERT INTO counters",
+                rows,
+                "ON CONFLICT DO UPDATE SET settled = excluded.settled, changed_at = excluded.changed_at",
+            )
 
     def committed(self) -> None:
         """Keep the memory bounded."""
         self._made.clear()
         self._ended.clear()
         self._changed.clear()
+        self._forgotten.clear()
         if len(self._settled) > _CACHED_TOTALS:
             for key in list(islice(self._settled, _CACHED_TOTALS // 2)):
                 del self._settled[key]
@@ -199,6 +235,30 @@ class SqliteCounters:
             return [Count(*row) for row in select(connection, sql, {"names": dump(wanted)})]
 
         return await self._readers.run(query)
+
+    async def list(
+        self, prefix: str = "", window: str | None = None, after: Key | None = None, limit: int = 1000
+    ) -> tuple[Sequence[Settled], Key | None]:
+        """A range of the table, which is in this order."""
+        condition, bindings = "counter >= ?", [prefix]
+        if (end := end_of_prefix(prefix)) is not None:
+            condition, bindings = f"{condition} AND counter < ?", [*bindings, end]
+        if window is not None:
+            condition, bindings = f"{condition} AND period = ?", [*bindings, window]
+        if after is not None:
+            condition, bindings = f"{condition} AND (counter, period) > (?, ?)", [*bindings, *after]
+        sql = (
+            f"SELECT counter, period, settled, changed_at FROM counters WHERE {condition} "  # noqa: S608
+            "ORDER BY counter, period LIMIT ?"
+        )
+
+        def query(connection: apsw.Connection) -> list[Settled]:
+            rows = select(connection, sql, (*bindings, max(limit, 0) + 1))
+            return [Settled(*key, total, from_microseconds(changed_at)) for *key, total, changed_at in rows]
+
+        rows = await self._readers.run(query)
+        page = rows[:limit]
+        return page, (page[-1].counter, page[-1].window) if len(rows) > limit and page else None
 
     async def open_reservations(self, before: datetime | None = None, limit: int = 1000) -> Sequence[Reservation]:
         """Open reservations, oldest first."""

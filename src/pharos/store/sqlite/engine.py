@@ -19,14 +19,14 @@ import apsw
 
 from pharos.core.fault import Fault
 from pharos.core.operation import Delete, Put, SetStatus
-from pharos.store.ports import Append, Command, Remember, Remembered, Reserve, Result, Settle
+from pharos.store.ports import Append, Command, Forget, Remember, Remembered, Reserve, Result, Settle
 from pharos.store.sqlite.appends import LogStage, prepare_append
 from pharos.store.sqlite.blobs import FileBlobs
 from pharos.store.sqlite.catalog import SqliteCatalog
 from pharos.store.sqlite.changes import CatalogStage, prepare_delete, prepare_put, prepare_status
 from pharos.store.sqlite.checkpoint import Checkpointer
 from pharos.store.sqlite.codec import to_position
-from pharos.store.sqlite.counters import CounterStage, SqliteCounters, prepare_reserve, prepare_settle
+from pharos.store.sqlite.counters import CounterStage, SqliteCounters, prepare_forget, prepare_reserve, prepare_settle
 from pharos.store.sqlite.failures import storage_failures
 from pharos.store.sqlite.home import Home
 from pharos.store.sqlite.hub import Hub
@@ -97,6 +97,7 @@ class SqliteStore:
             Append: (prepare_append, appends.append),
             Reserve: (prepare_reserve, counters.reserve),
             Settle: (prepare_settle, counters.settle),
+            Forget: (prepare_forget, counters.forget),
             Remember: (prepare_remember, remembering.remember),
             Put: (prepare_put, changes.put),
             Delete: (prepare_delete, changes.delete),

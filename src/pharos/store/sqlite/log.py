@@ -120,7 +120,7 @@ def read_span(connection: apsw.Connection, after: int, until: int, types: frozen
 def list_topics(connection: apsw.Connection, prefix: str, after: str | None, limit: int) -> list[Topic]:
     """Topics whose names begin with ``prefix``, after a name."""
     condition, bindings = "name >= ?", [prefix]
-    if (end := _end_of_prefix(prefix)) is not None:
+    if (end := end_of_prefix(prefix)) is not None:
         condition, bindings = f"{condition} AND name < ?", [*bindings, end]
     if after is not None:
         condition, bindings = f"{condition} AND name > ?", [*bindings, after]
@@ -136,7 +136,7 @@ def find_topic(connection: apsw.Connection, name: str) -> Topic | None:
     return None
 
 
-def _end_of_prefix(prefix: str) -> str | None:
+def end_of_prefix(prefix: str) -> str | None:
     """The first text after all those that begin with ``prefix``, if there is one."""
     for index in range(len(prefix) - 1, -1, -1):
         following = ord(prefix[index]) + 1

@@ -95,6 +95,10 @@ CITY: Final[Sequence[str]] = (
     ) STRICT;
     CREATE INDEX remembered_by_expiry ON remembered (expires_at);
     """,
+    """
+    -- When a counter was last settled on: some are forgotten by the calendar, others when they are no longer in use.
+    ALTER TABLE counters ADD COLUMN changed_at INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 """Migrations of the city's database: the entry at index n leads from version n to n + 1. Entries are never edited."""
 
