@@ -12,7 +12,7 @@ from tests.contracts.samples import event, refused
 
 from pharos.core.fault import CONFLICT, INVALID, Fault
 from pharos.store.faults import COUNTER_EXHAUSTED, POSITION_CONFLICT
-from pharos.store.ports import Append, Count, Hold, Reserve, Settle, Store
+from pharos.store.ports import Append, Count, Forget, Hold, Reserve, Settle, Store
 
 MAX = 2**63 - 1
 
@@ -260,3 +260,53 @@ async def test_of_concurrent_settlements_one_counts(store: Store) -> None:
     outcomes = await asyncio.gather(*(store.commit(Settle("r", {"money": 3})) for _ in range(100)))
     assert sorted(outcomes).count([True]) == 1
     assert await count(store) == (3, 0)
+
+
+async def spend(store: Store, id: str, amount: int, counter: str = "money", window: str = "w") -> None:
+    await store.commit(reserve(id, amount, counter=counter, window=window), Settle(id, {counter: amount}))
+
+
+async def test_counters_are_listed_in_pages(store: Store) -> None:
+    before = datetime.now(UTC) - timedelta(seconds=1)
+    for number, counter in enumerate(["b/1", "b/2", "b/2/x", "c/1", "a"]):
+        await spend(store, f"r{number}", 5, counter)
+    await spend(store, "again", 2, "b/2", "next")
+    await store.commit(reserve("open", 1, counter="b/3"))
+    found, after = await store.counters.list("b/", limit=2)
+    assert [(each.counter, each.window, each.settled) for each in found] == [("b/1", "w", 5), ("b/2", "next", 2)]
+    assert all(before < each.changed_at < datetime.now(UTC) + timedelta(seconds=1) for each in found)
+    found, after = await store.counters.list("b/", after=after, limit=2)
+    assert [(each.counter, each.window) for each in found] == [("b/2", "w"), ("b/2/x", "w")]
+    assert after is None
+    found, _ = await store.counters.list("b/", "next")
+    assert [each.counter for each in found] == ["b/2"]
+    assert len((await store.counters.list())[0]) == 6
+
+
+async def test_what_is_forgotten_begins_anew(open_engine: Open) -> None:
+    store = await open_engine()
+    for number, window in enumerate(["old", "older", "now"]):
+        await spend(store, f"r{number}", 60, window=window)
+    await store.commit(reserve("open", 10, window="older"))
+    pairs = (("money", "old"), ("money", "older"), ("money", "never"), ("money", "old"))
+    assert await store.commit(Forget(pairs)) == [1]
+    assert await count(store, window="old") == (0, 0)
+    assert await count(store, window="older") == (60, 10), "what is held is still to be settled"
+    assert await count(store, window="now") == (60, 0)
+    # In one transaction: settled, forgotten, settled again.
+    await store.commit(
+        reserve("a", 30, window="old"),
+        Settle("a", {"money": 30}),
+        Forget((("money", "old"),)),
+        reserve("b", 100, window="old"),
+        Settle("b", {"money": 7}),
+    )
+    assert await count(store, window="old") == (7, 0)
+    await store.close()
+    store = await open_engine()
+    assert await count(store, window="old") == (7, 0)
+    with refused(POSITION_CONFLICT):
+        await store.commit(Forget((("money", "now"),)), Append(event("calls"), expected_sequence=3))
+    assert await count(store, window="now") == (60, 0)
+    with refused(COUNTER_EXHAUSTED):
+        await store.commit(reserve("c", 41, window="now"))

@@ -23,7 +23,7 @@ from tests.contracts.samples import event
 
 from pharos.core.fault import Fault
 from pharos.store.faults import COUNTER_EXHAUSTED, POSITION_CONFLICT
-from pharos.store.ports import Append, Command, Hold, Reserve, Settle, Store
+from pharos.store.ports import Append, Command, Forget, Hold, Reserve, Settle, Store
 
 COUNTERS = ("a", "b", "c")
 WINDOWS = ("day", "month")
@@ -91,6 +91,19 @@ class Counters(RuleBasedStateMachine):
         if self.held.pop(id, None) is not None:
             for key in {(hold.counter, hold.window) for hold in held}:
                 self.settled[key] = self.settled.get(key, 0) + actual[key[0]]
+
+    @rule(pairs=st.lists(st.tuples(st.sampled_from(COUNTERS), st.sampled_from(WINDOWS)), max_size=4), fail=st.booleans())
+    def forget(self, pairs: list[tuple[str, str]], fail: bool) -> None:
+        """What nothing is held on begins anew."""
+        if fail:
+            ruined = self.commit(Forget(tuple(pairs)), Append(event("log"), expected_sequence=99))
+            assert ruined == POSITION_CONFLICT.code
+            return
+        held = {(hold.counter, hold.window) for holds in self.held.values() for hold in holds}
+        gone = {pair for pair in pairs if self.settled.get(pair) and pair not in held}
+        assert self.commit(Forget(tuple(pairs))) == [len(gone)]
+        for pair in gone:
+            del self.settled[pair]
 
     @rule()
     def restart(self) -> None:
