@@ -6,12 +6,14 @@ them; it knows no details. A third party's plane is a factory under the entry po
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+import re
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pharos.core.fault import FaultCode
+from pharos.core.ids import uuid7
 from pharos.core.operation import AnyOperation
 from pharos.core.projection import Projection
 from pharos.core.resource import AnyKind
@@ -23,17 +25,41 @@ Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 """An ASGI 3.0 application."""
 
-CORRELATION: Literal["pharos.correlation"] = "pharos.correlation"
-"""Key of the scope under which a route's application finds the request's correlation id (a string).
-
-The server makes or accepts it (``x-request-id``) and puts it on the answer; a route never sends that header itself.
-"""
-
 ON_DISCONNECT: Literal["pharos.on-disconnect"] = "pharos.on-disconnect"
 """Key of the scope under which a route's application finds a function that takes a callback, to be called if the client
 leaves before the answer is complete; it returns the function that takes the callback back. Waiting in ``receive`` tells
 the same, for the price of a task per request; a server that is not ours may not have the key.
 """
+
+
+_FIELDS: Literal["pharos.fields"] = "pharos.fields"
+_CORRELATION: Literal["pharos.correlation"] = "pharos.correlation"
+
+_SANE_CORRELATION = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+
+
+def fields_of(scope: Scope) -> Mapping[bytes, bytes]:
+    """The request's header fields by their names in lower case; of a field that is there several times, the first."""
+    fields = scope.get(_FIELDS)
+    if fields is None:
+        fields = scope[_FIELDS] = dict(reversed(scope["headers"]))
+    return cast("Mapping[bytes, bytes]", fields)
+
+
+def correlation_of(scope: Scope, made: str = "") -> str:
+    """The request's correlation id: the client's ``x-request-id`` if it is a sane one, else ``made`` or a new id.
+
+    The server puts it on the answer; a route never sends that header itself.
+    """
+    correlation = scope.get(_CORRELATION)
+    if correlation is None:
+        sent = fields_of(scope).get(b"x-request-id")
+        if sent is not None and _SANE_CORRELATION.fullmatch(sent):
+            correlation = str(sent, "ascii")
+        else:
+            correlation = made or uuid7()
+        scope[_CORRELATION] = correlation
+    return cast("str", correlation)
 
 
 @dataclass(frozen=True, slots=True)

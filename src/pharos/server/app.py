@@ -9,21 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import orjson
 
 from pharos.core.fault import INTERNAL, NOT_FOUND, Fault, FaultDocument
-from pharos.core.ids import uuid7
-from pharos.core.plane import CORRELATION, ASGIApp, Message, Receive, Route, Scope, Send
+from pharos.core.plane import ASGIApp, Message, Receive, Route, Scope, Send, correlation_of
 from pharos.core.wire import JsonObject
 from pharos.server.faults import METHOD_NOT_ALLOWED, SHUTTING_DOWN
 from pharos.server.replies import Disconnected, fault_headers, send_bytes, send_problem, with_correlation
 
 logger = logging.getLogger(__name__)
-
-_SANE_CORRELATION = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 
 Methods = Mapping[str, ASGIApp]
 WriteFault = Callable[[FaultDocument], JsonObject]
@@ -52,8 +48,6 @@ class App:
         """Answer one request (ASGI 3.0, ``http`` scopes only)."""
         if scope["type"] != "http":
             raise NotImplementedError(f"no {scope['type']} connections here")
-        correlation = _correlation(scope)
-        scope[CORRELATION] = correlation
         started = False
 
         def answer(message: Message) -> Awaitable[None]:
@@ -61,8 +55,8 @@ class App:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                name = (b"x-request-id", correlation.encode())
-                message = {**message, "headers": [*message.get("headers", ()), name]}
+                correlation = (b"x-request-id", correlation_of(scope).encode())
+                message = {**message, "headers": [*message.get("headers", ()), correlation]}
             return send(message)
 
         try:
@@ -82,12 +76,14 @@ class App:
             raise
         except Fault as fault:
             if started:
-                logger.error("a fault after the answer began: %s", fault.code, extra={"correlation": correlation})
+                logger.error(
+                    "a fault after the answer began: %s", fault.code, extra={"correlation": correlation_of(scope)}
+                )
                 return
             await self._refuse(scope, answer, fault)
         except Exception:
             # The last line of defence: a defect costs one answer, never the process. An answer that has begun is cut.
-            logger.exception("defect", extra={"correlation": correlation})
+            logger.exception("defect", extra={"correlation": correlation_of(scope)})
             if not started:
                 await self._refuse(scope, answer, INTERNAL())
 
@@ -98,7 +94,7 @@ class App:
         raise NOT_FOUND("There is nothing at this path.", facts={"index": "/", "openapi": "/openapi.json"})
 
     async def _refuse(self, scope: Scope, send: Send, fault: Fault) -> None:
-        document = with_correlation(fault.document, scope[CORRELATION])
+        document = with_correlation(fault.document, correlation_of(scope))
         extra = [(b"allow", ", ".join(_allowed(document)).encode())] if fault.code == METHOD_NOT_ALLOWED.code else []
         if scope["path"].startswith("/v1/"):
             body = orjson.dumps(self._protocol_fault(document))
@@ -129,10 +125,3 @@ def wrong_method(method: str, allowed: Iterable[str]) -> Fault:
 def _allowed(document: FaultDocument) -> list[str]:
     allowed = document.facts.get("allowed")
     return [str(method) for method in allowed] if isinstance(allowed, list) else []
-
-
-def _correlation(scope: Scope) -> str:
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and _SANE_CORRELATION.fullmatch(value):
-            return str(value, "ascii")
-    return uuid7()

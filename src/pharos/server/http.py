@@ -15,7 +15,7 @@ import orjson
 from pharos.control.invoker import Invoker
 from pharos.core.fault import INVALID, UNAUTHENTICATED, FaultDocument, Problem
 from pharos.core.operation import AnyOperation, Effect, Registry
-from pharos.core.plane import CORRELATION, Receive, Scope, Send
+from pharos.core.plane import Receive, Scope, Send, correlation_of
 from pharos.core.principal import Principal
 from pharos.core.wire import Json, JsonObject
 from pharos.server.app import wrong_method
@@ -66,7 +66,7 @@ class HttpFace:
         operation, principal = self._admit(name, scope)
         if operation is None:
             # The invoker refuses it, and knows which name is near.
-            await self._invoker.invoke(name, {}, principal, correlation=scope[CORRELATION])
+            await self._invoker.invoke(name, {}, principal, correlation=correlation_of(scope))
             return
         method: str = scope["method"]
         if method != "POST" and operation.effect is not Effect.READ:
@@ -111,7 +111,7 @@ class HttpFace:
             principal=principal,
             dry_run=dry_run,
             idempotency_key=_unquoted(header(scope, b"idempotency-key")),
-            correlation=scope[CORRELATION],
+            correlation=correlation_of(scope),
             traceparent=traceparent if _TRACEPARENT.fullmatch(traceparent) else "",
         )
 

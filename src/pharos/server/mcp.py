@@ -26,7 +26,7 @@ from pharos.control.invoker import Invoker
 from pharos.core.call import operation_name, tool_name
 from pharos.core.fault import INTERNAL, INVALID, Fault, FaultDocument, Problem
 from pharos.core.operation import AnyOperation, Effect, Registry
-from pharos.core.plane import CORRELATION, Message, Receive, Scope, Send
+from pharos.core.plane import Message, Receive, Scope, Send, correlation_of
 from pharos.core.principal import Principal
 from pharos.core.wire import Json, JsonObject
 from pharos.server.credentials import Authenticate, known_caller
@@ -144,7 +144,7 @@ class McpFace:
         if operation is None:
             raise MCPError(code=types.INVALID_PARAMS, message=f"Unknown tool: {params.name[:128]}")
         scope = context.request.scope
-        correlation: str = scope[CORRELATION]
+        correlation = correlation_of(scope)
         try:
             output = await self._run(operation, dict(params.arguments or {}), scope[_PRINCIPAL], correlation, context)
         except Fault as fault:

@@ -8,7 +8,7 @@ and only read further in.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
@@ -111,6 +111,8 @@ class Call:
     id: str
     dialect: Dialect
     headers: RawHeaders
+    fields: Mapping[bytes, bytes]
+    """The headers by name, the first of each."""
     read: Callable[[], Awaitable[bytes]]
     """Reads the body, once."""
     watchdog: Watchdog
@@ -164,10 +166,8 @@ class Call:
 
     def header(self, name: bytes) -> str:
         """First value of a request header (``name`` in lower case), or an empty string."""
-        for known, value in self.headers:
-            if known == name:
-                return value.decode("latin-1")
-        return ""
+        value = self.fields.get(name)
+        return value.decode("latin-1") if value is not None else ""
 
     @property
     def attempt(self) -> Attempt:

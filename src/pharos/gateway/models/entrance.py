@@ -17,9 +17,9 @@ import orjson
 
 from pharos.core.fault import INTERNAL, TIMEOUT, TOO_LARGE, Fault, Retry
 from pharos.core.ids import uuid7
-from pharos.core.plane import CORRELATION, ON_DISCONNECT, Receive, Scope, Send
+from pharos.core.plane import ON_DISCONNECT, Receive, Scope, Send, correlation_of, fields_of
 from pharos.core.principal import Principal
-from pharos.gateway.models.call import Body, Call, Next, RawHeaders, Reply
+from pharos.gateway.models.call import Body, Call, Next, Reply
 from pharos.gateway.models.dialects.dialect import Dialect
 from pharos.gateway.models.spending.settlement import Settlements
 from pharos.gateway.models.upstream.watchdog import Expired, Watchdog
@@ -73,9 +73,10 @@ class Entrance:
             id=id,
             dialect=self._dialect,
             headers=scope["headers"],
+            fields=fields_of(scope),
             read=conversation.read,
             watchdog=watchdog,
-            correlation=scope.get(CORRELATION) or id,
+            correlation=correlation_of(scope, id),
         )
         conversation.call = call
         self._settlements.begin(id)
@@ -124,7 +125,7 @@ class _Client:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, watchdog: Watchdog, max_body: int) -> None:
         self.call: Call
-        self._headers: RawHeaders = scope["headers"]
+        self._length = fields_of(scope).get(b"content-length", b"")
         self._on_disconnect: OnDisconnect | None = scope.get(ON_DISCONNECT)
         self._take_back: Callable[[], None] | None = None
         self._receive = receive
@@ -137,9 +138,8 @@ class _Client:
 
     async def read(self) -> bytes:
         """The body. Raises ``TOO_LARGE`` and ``TIMEOUT``. From here on a client that leaves is noticed."""
-        for name, value in self._headers:
-            if name == b"content-length" and value.isdigit() and int(value) > self._max_body:
-                raise self._too_large()
+        if self._length.isdigit() and int(self._length) > self._max_body:
+            raise self._too_large()
         try:
             with self._watchdog.limit(BODY_SECONDS, "the body"):
                 body = await self._read()

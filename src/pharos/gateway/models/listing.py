@@ -5,7 +5,7 @@ Anthropic's clients send ``anthropic-version`` with every request; without it th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 from urllib.parse import parse_qs
@@ -13,12 +13,11 @@ from urllib.parse import parse_qs
 import orjson
 
 from pharos.core.fault import INVALID, Fault, Problem
-from pharos.core.ids import uuid7
-from pharos.core.plane import CORRELATION, Receive, Scope, Send
+from pharos.core.plane import Receive, Scope, Send, correlation_of, fields_of
 from pharos.core.principal import Principal
 from pharos.core.resource import Resource
 from pharos.core.wire import Json, JsonObject
-from pharos.gateway.models.call import RawHeaders, Reply
+from pharos.gateway.models.call import Reply
 from pharos.gateway.models.dialects.dialect import Dialect
 from pharos.gateway.models.entrance import OPERATION, Resolve, refusal
 from pharos.gateway.models.kinds import ModelSpec
@@ -39,7 +38,7 @@ Models = Sequence[tuple[str, Resource[ModelSpec]]]
 class Identify(Protocol):
     """``Authenticate.identify``."""
 
-    def __call__(self, headers: RawHeaders) -> Identity: ...
+    def __call__(self, fields: Mapping[bytes, bytes]) -> Identity: ...
 
 
 class Listing:
@@ -54,11 +53,11 @@ class Listing:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        headers: RawHeaders = scope["headers"]
-        anthropic = any(name == b"anthropic-version" for name, _ in headers)
+        fields = fields_of(scope)
+        anthropic = b"anthropic-version" in fields
         principal: Principal | None = None
         try:
-            identity = self._identify(headers)
+            identity = self._identify(fields)
             principal = identity.principal
             authorise(identity)
             models = list(self._plans.names(identity.key).items())
@@ -66,7 +65,7 @@ class Listing:
             reply = _ok(_one(models, name, anthropic) if name else _list(models, scope, anthropic))
         except Fault as fault:
             dialect = self._anthropic if anthropic else self._openai
-            correlation = scope.get(CORRELATION) or uuid7()
+            correlation = correlation_of(scope)
             reply = refusal(dialect, self._resolve(fault, principal, OPERATION, correlation))
         body = reply.body if isinstance(reply.body, bytes) else b""
         start = [(b"content-type", reply.content_type), (b"content-length", b"%d" % len(body)), *reply.headers]

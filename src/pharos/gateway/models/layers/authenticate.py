@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from pharos.core.fault import FORBIDDEN, UNAUTHENTICATED
-from pharos.gateway.models.call import Call, Next, RawHeaders, Reply
+from pharos.gateway.models.call import Call, Next, Reply
 from pharos.gateway.models.plans import Plans
 from pharos.trust.authenticator import Identity
 
@@ -25,7 +25,7 @@ class Authenticate:
 
     async def __call__(self, call: Call, next: Next) -> Reply:
         """See :class:`~pharos.gateway.models.call.Layer`."""
-        identity = call.identity = self.identify(call.headers)
+        identity = call.identity = self.identify(call.fields)
         call.key = self._plans.key(identity.key)
         call.authenticated = True
         authorise(identity)
@@ -35,13 +35,13 @@ class Authenticate:
         """Look again, now that the body is here: it may have been long on its way, and what was revoked, narrowed or
         lowered meanwhile counts. Raises as the layer does."""
         if not self._plans.knows(call.identity.key):
-            call.identity = self.identify(call.headers)
+            call.identity = self.identify(call.fields)
             authorise(call.identity)
         call.key = self._plans.key(call.identity.key)
 
-    def identify(self, headers: RawHeaders) -> Identity:
+    def identify(self, fields: Mapping[bytes, bytes]) -> Identity:
         """The caller. Raises ``UNAUTHENTICATED``."""
-        return self._authenticate(_presented(headers))
+        return self._authenticate(_presented(fields))
 
 
 def authorise(identity: Identity) -> None:
@@ -50,16 +50,12 @@ def authorise(identity: Identity) -> None:
         raise FORBIDDEN("The key may not call models.", required_permission=PERMISSION)
 
 
-def _presented(headers: RawHeaders) -> str:
+def _presented(fields: Mapping[bytes, bytes]) -> str:
     """The credential: ``Authorization: Bearer`` as OpenAI's clients send it, or ``x-api-key`` as Anthropic's do."""
-    other = ""
-    for name, value in headers:
-        if name == b"authorization":
-            scheme, _, secret = value.decode("latin-1").partition(" ")
-            if scheme.lower() == "bearer" and (secret := secret.strip()):
-                return secret
-        elif name == b"x-api-key":
-            other = value.decode("latin-1").strip()
+    scheme, _, secret = fields.get(b"authorization", b"").decode("latin-1").partition(" ")
+    if scheme.lower() == "bearer" and (secret := secret.strip()):
+        return secret
+    other = fields.get(b"x-api-key", b"").decode("latin-1").strip()
     if not other:
         raise UNAUTHENTICATED()
     return other

@@ -68,8 +68,8 @@ class Transmit:
             raise
         finally:
             if not handed:
-                # Does nothing where the attempt has ended; what leaves it open is a cancellation.
-                attempt.end("cancelled", line.probable_usage())
+                if attempt.open:  # which only a cancellation leaves it
+                    attempt.end("cancelled", line.probable_usage())
                 await line.aclose()
 
 
