@@ -12,6 +12,7 @@ from pharos.control.index import Index
 from pharos.gateway.models.caching.plan import CachePlan, Caches
 from pharos.gateway.models.caching.shelf import CITY_BYTES, Shelves
 from pharos.gateway.models.layers.cache import Cache
+from pharos.gateway.models.layers.coalesce import Coalesce
 
 if TYPE_CHECKING:
     from pharos.gateway.models.call import Layer
@@ -26,7 +27,8 @@ class Caching:
     def __init__(self, index: Index, random: Callable[[], float], *, most_bytes: int = CITY_BYTES) -> None:
         self._shelves = Shelves(most_bytes)
         self._caches = Caches(index, self._shelves)
-        self.layers: Sequence[Layer] = (Cache(self._shelves),)
+        self.coalesce = Coalesce()
+        self.layers: Sequence[Layer] = (Cache(self._shelves), self.coalesce)
 
     def plan(self, chain: Sequence[ModelPlan]) -> CachePlan | None:
         """The caches of the first model of ``chain``."""
@@ -34,10 +36,11 @@ class Caching:
 
     @asynccontextmanager
     async def upkeep(self) -> AsyncIterator[None]:
-        """Let go of what is too old, from time to time."""
+        """Let go of what is too old, from time to time; at the end of what is under way."""
         task = asyncio.create_task(self._sweep(), name="pharos-caches")
         try:
-            yield
+            async with self.coalesce.service():
+                yield
         finally:
             task.cancel()
             with suppress(asyncio.CancelledError):
