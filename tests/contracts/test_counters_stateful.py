@@ -33,6 +33,8 @@ holds = st.lists(
     st.builds(Hold, st.sampled_from(COUNTERS), st.sampled_from(WINDOWS), st.integers(0, 30), st.just(LIMIT)), max_size=3
 )
 
+keys = st.tuples(st.sampled_from(COUNTERS), st.sampled_from(WINDOWS))
+
 
 class Counters(RuleBasedStateMachine):
     """The model: settled totals and open holds, in two dictionaries."""
@@ -92,7 +94,7 @@ class Counters(RuleBasedStateMachine):
             for key in {(hold.counter, hold.window) for hold in held}:
                 self.settled[key] = self.settled.get(key, 0) + actual[key[0]]
 
-    @rule(pairs=st.lists(st.tuples(st.sampled_from(COUNTERS), st.sampled_from(WINDOWS)), max_size=4), fail=st.booleans())
+    @rule(pairs=st.lists(keys, max_size=4), fail=st.booleans())
     def forget(self, pairs: list[tuple[str, str]], fail: bool) -> None:
         """What nothing is held on begins anew."""
         if fail:

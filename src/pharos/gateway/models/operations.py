@@ -66,11 +66,18 @@ class BudgetState(Wire):
     """Name of the present window, such as ``2026-11``."""
     ends_at: datetime | None = None
     limit: str
-    settled: str
+    per: Literal["agent", "user", "session"] | None = None
+    """Whether each agent, end user or session has the limit for itself. Then `budgets.usage` lists what they spent, and
+    the amounts here are left out."""
+    settled: str | None = None
     """Spent by calls that are over."""
-    reserved: str
+    reserved: str | None = None
     """The most that calls under way can still spend."""
-    remaining: str
+    remaining: str | None = None
+    alerts: list[int] = Field(default_factory=list)
+    """Percentages of the limit that are told of."""
+    alerted: list[int] = Field(default_factory=list)
+    """Those that were passed in the present window."""
 
 
 class TargetState(Wire):
@@ -139,7 +146,7 @@ class Operations:
     async def budgets(self, invocation: Invocation, input: Listed) -> Page[BudgetState]:
         """List budgets with what is spent, reserved and left in their present window."""
         page, cursor = _cut(self._index.all(BUDGET), input)
-        plans = [BudgetPlan.of(budget) for budget in page]
+        plans = [BudgetPlan.of(budget, None) for budget in page]
         counts = await self._store.counters.read([(p.counter, window_name(p.window, invocation.time)) for p in plans])
         items = [
             _budget_state(budget, plan, count, invocation.time)
@@ -196,6 +203,7 @@ def _cut(resources: Sequence[Resource[S]], input: Listed) -> tuple[Sequence[Reso
 
 
 def _budget_state(budget: Resource[BudgetSpec], plan: BudgetPlan, count: Count, now: datetime) -> BudgetState:
+    shared = plan.per is None
     return BudgetState(
         name=budget.metadata.name,
         namespace=budget.metadata.namespace,
@@ -204,9 +212,12 @@ def _budget_state(budget: Resource[BudgetSpec], plan: BudgetPlan, count: Count, 
         period=count.window,
         ends_at=window_end(plan.window, now),
         limit=decimal_text(plan.limit),
-        settled=decimal_text(count.settled),
-        reserved=decimal_text(count.reserved),
-        remaining=decimal_text(max(plan.limit - count.settled - count.reserved, 0)),
+        per=plan.per,
+        settled=decimal_text(count.settled) if shared else None,
+        reserved=decimal_text(count.reserved) if shared else None,
+        remaining=decimal_text(max(plan.limit - count.settled - count.reserved, 0)) if shared else None,
+        alerts=list(plan.alerts),
+        alerted=[percent for percent in plan.alerts if 0 < percent * plan.limit <= count.settled * 100],
     )
 
 

@@ -21,8 +21,11 @@ from pharos.gateway.models.layers.authenticate import Authenticate
 from pharos.gateway.models.listing import Listing
 from pharos.gateway.models.operations import Operations
 from pharos.gateway.models.plans import Plans
+from pharos.gateway.models.spending.alerts import Alerts
 from pharos.gateway.models.spending.limits import Meters
+from pharos.gateway.models.spending.operations import SpendingOperations
 from pharos.gateway.models.spending.prices import PriceList
+from pharos.gateway.models.spending.retention import Retention
 from pharos.gateway.models.spending.settlement import Settlements
 from pharos.gateway.models.stack import model_stack
 from pharos.gateway.models.upstream.conditions import Conditions, Observe
@@ -62,6 +65,8 @@ def models_plane(
     plans = Plans(index, DIALECTS, transport or _pooled, prices, opens_city)
     meters = Meters()
     settlements = Settlements(store)
+    alerts = Alerts(store, index)
+    settlements.spent, settlements.recovered = alerts.spent, alerts.look_at_all
     caller = Authenticate(authenticate, plans)
     caching = Caching(index, random)
     plans.caches = caching.plan
@@ -87,7 +92,7 @@ def models_plane(
         name="models",
         summary="One entrance for every model: routed, limited, paid for and recorded.",
         kinds=KINDS,
-        operations=operations_of(Operations(store, index, plans)),
+        operations=(*operations_of(Operations(store, index, plans)), *operations_of(SpendingOperations(store, index))),
         faults=ALL,
         routes=(
             Route(
@@ -105,7 +110,14 @@ def models_plane(
             Route("GET", "/v1/models", listing, "List the models the key may use, in the client's dialect."),
             Route("GET", "/v1/models/*", listing, "Look up one model, in the client's dialect."),
         ),
-        services=(upkeep, caching.upkeep, settlements.service, conditions.service),
+        services=(
+            upkeep,
+            caching.upkeep,
+            settlements.service,
+            alerts.service,
+            Retention(store).service,
+            conditions.service,
+        ),
     )
 
 

@@ -254,7 +254,7 @@ class SqliteCounters:
 
         def query(connection: apsw.Connection) -> list[Settled]:
             rows = select(connection, sql, (*bindings, max(limit, 0) + 1))
-            return [Settled(*key, total, from_microseconds(changed_at)) for *key, total, changed_at in rows]
+            return [Settled(name, period, total, from_microseconds(at)) for name, period, total, at in rows]
 
         rows = await self._readers.run(query)
         page = rows[:limit]

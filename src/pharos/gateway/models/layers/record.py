@@ -96,6 +96,8 @@ class Record:
                 call.route["leftOut"] = str(left_out)
         commands.append(Append(_event(call, cost, now)))
         await self._settlements.commit(call.id, commands)
+        if call.purse is not None and call.purse.charged:
+            self._settlements.spent(call.purse.charged)
 
 
 class _Recorded:

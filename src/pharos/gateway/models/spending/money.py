@@ -39,15 +39,16 @@ class BudgetPlan:
     """Percentages to be told of, ascending."""
 
     @classmethod
-    def of(cls, budget: Resource[BudgetSpec], agent: str = "") -> BudgetPlan:
-        """The plan of a budget, as a key of ``agent`` is charged to it."""
+    def of(cls, budget: Resource[BudgetSpec], agent: str | None) -> BudgetPlan:
+        """The plan of a budget, as a key of ``agent`` (empty: of none) is charged to it; ``None``: as no key is, so
+        that the holder of a budget for each agent is still open."""
         spec, per = budget.spec, budget.spec.per
         counter = counter_of(budget.id)
         if per is not None:
             counter = f"{counter}/{per}/"
         alerts = tuple(sorted(set(spec.alerts)))
         plan = cls(budget.id, counter, to_nanos(spec.limit), spec.window, per, "", alerts)
-        return plan.of_holder(agent) if per == "agent" else plan
+        return plan.of_holder(agent) if per == "agent" and agent is not None else plan
 
     @property
     def personal(self) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import cast
@@ -23,6 +23,7 @@ from pharos.core.event import Event
 from pharos.core.fault import OVERLOADED, TIMEOUT, Fault
 from pharos.core.ids import uuid7
 from pharos.core.wire import JsonObject
+from pharos.gateway.models.spending.money import BudgetPlan
 from pharos.mesh import facts
 from pharos.mesh.money import decimal_text
 from pharos.store.faults import STORAGE_FAILED
@@ -59,6 +60,10 @@ class Settlements:
         self._under_way: set[str] = set()
         self._pending: OrderedDict[str, Sequence[Command]] = OrderedDict()
         self._refusals: dict[str, tuple[int, int, int]] = {}
+        self.spent: Callable[[Mapping[tuple[str, str], BudgetPlan]], None] = lambda _: None
+        """Called with the budgets, by counter and window, that a settled call was charged to, if they have alerts."""
+        self.recovered: Callable[[], None] = lambda: None
+        """Called when calls were settled later than they ended."""
 
     def begin(self, call: str) -> None:
         """A call is under way: its reservations are its own business."""
@@ -113,6 +118,7 @@ class Settlements:
             for call, reservations in calls.items():
                 await self._store.commit(*_unknown(call, reservations))
                 settled += 1
+                self.recovered()
             if len(found) < limit or not calls:
                 return settled
 
@@ -152,6 +158,7 @@ class Settlements:
                 # It will never be made as it is: what was held for the call is left to be settled instead.
                 _log.error("the settlement of call %s is refused (%s)", call, fault.code)
             self._pending.pop(call, None)
+            self.recovered()
 
 
 def _unknown(call: str, reservations: Sequence[Reservation]) -> list[Command]:
