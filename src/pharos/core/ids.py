@@ -15,7 +15,14 @@ _last = 0
 
 # Random bits are drawn for many ids at once: a call into the kernel for each would cost more than all the rest.
 _DRAWN = 64
-_random: list[int] = []
+_random: list[str] = []
+
+
+def _draw() -> None:
+    """The random ends of many ids: the variant (``10``), then 62 random bits."""
+    for bits in struct.unpack(f"{_DRAWN}Q", os.urandom(8 * _DRAWN)):
+        text = f"{bits & 0x3FFF_FFFF_FFFF_FFFF | 1 << 63:016x}"
+        _random.append(f"{text[:4]}-{text[4:]}")
 
 
 def _forget() -> None:
@@ -43,8 +50,6 @@ def uuid7() -> str:
             tick = _last + 1
         _last = tick
         if not _random:
-            _random.extend(struct.unpack(f"{_DRAWN}Q", os.urandom(8 * _DRAWN)))
-        random = _random.pop() & 0x3FFF_FFFF_FFFF_FFFF
-    value = (tick >> 12) << 80 | 0x7 << 76 | (tick & 0xFFF) << 64 | 0b10 << 62 | random
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+            _draw()
+        random = _random.pop()
+    return f"{tick >> 28:08x}-{tick >> 12 & 0xFFFF:04x}-7{tick & 0xFFF:03x}-{random}"

@@ -32,6 +32,12 @@ the same, for the price of a task per request; a server that is not ours may not
 """
 
 
+WHOLE_BODY: Literal["pharos.whole-body"] = "pharos.whole-body"
+"""Key of the scope under which a route's application finds a function that returns the request's body if all of it has
+arrived, else ``None``. What it has returned ``receive`` does not return again. A small body comes with its head, and
+this costs less than waiting in ``receive`` for what is there; a server that is not ours may not have the key.
+"""
+
 _FIELDS: Literal["pharos.fields"] = "pharos.fields"
 _CORRELATION: Literal["pharos.correlation"] = "pharos.correlation"
 

@@ -33,6 +33,8 @@ class Malformed(ValueError):
 def text(data: Data, name: str) -> str:
     """A text that can be stored."""
     value = data.get(name)
+    if type(value) is str and value.isascii():
+        return value  # almost always
     if not isinstance(value, str):
         raise Malformed(f"{name} is not text")
     if not value.isascii():
@@ -46,9 +48,11 @@ def text(data: Data, name: str) -> str:
 def count(data: Data, name: str) -> int:
     """A number of things; 0 if absent."""
     value = data.get(name, 0)
+    if type(value) is int and 0 <= value < _MOST_COUNT:
+        return value  # almost always
     if not isinstance(value, int) or value is True or value is False or not 0 <= value < _MOST_COUNT:
         raise Malformed(f"{name} is not a count")
-    return value
+    return int(value)
 
 
 def microseconds(data: Data, name: str) -> int | None:

@@ -48,6 +48,8 @@ _names: set[bytes] = set()
 
 MAX_NAMES = 1024
 
+_OVER: Scope = {}
+
 _LINE_ENDS = b"\r\n" * 1024
 """Of the most lines a head may have."""
 
@@ -114,6 +116,9 @@ class Exchange:
             self._abandon()
         else:
             self._abandon()
+        finally:
+            # The scope knows this exchange: untied, both are freed at once and not by the collector.
+            self.scope = _OVER
 
     def _abandon(self) -> None:
         """What is unfinished now will never be finished."""
@@ -148,6 +153,14 @@ class Exchange:
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
+
+    def whole(self) -> bytes | None:
+        """See :data:`pharos.core.plane.WHOLE_BODY`."""
+        if self._more or self._read:
+            return None
+        self._read = True
+        pieces, self._pieces = self._pieces, []
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def receive(self) -> Message:
         """ASGI's ``receive``: the body as it arrives; then the client's leave or the answer's end."""

@@ -23,7 +23,7 @@ from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
 from pharos.core.fault import HTTP_PROBLEM, OVERLOADED, Fault
-from pharos.core.plane import ON_DISCONNECT, ASGIApp, Receive, Scope, Send
+from pharos.core.plane import ON_DISCONNECT, WHOLE_BODY, ASGIApp, Receive, Scope, Send
 from pharos.server.exchange import STATUS_LINES, Exchange
 from pharos.server.faults import HEAD_TOO_LARGE, MALFORMED_HTTP, REQUEST_TOO_SLOW
 from pharos.server.replies import send_problem
@@ -225,6 +225,7 @@ class BoundedProtocol(asyncio.Protocol):
             scope["http_version"] = version
         keep_alive = version != "1.0" and parser.should_keep_alive()
         exchange = self._arriving = Exchange(self, scope, keep_alive=keep_alive, expects=self._expects)
+        scope[WHOLE_BODY] = exchange.whole
         if self.exchange is None or self.exchange.complete:
             self._begin(exchange, app)
         else:

@@ -17,12 +17,12 @@ import orjson
 
 from pharos.core.fault import INTERNAL, TIMEOUT, TOO_LARGE, Fault, Retry
 from pharos.core.ids import uuid7
-from pharos.core.plane import ON_DISCONNECT, Receive, Scope, Send, correlation_of, fields_of
+from pharos.core.plane import ON_DISCONNECT, WHOLE_BODY, Receive, Scope, Send, correlation_of, fields_of
 from pharos.core.principal import Principal
 from pharos.gateway.models.call import Body, Call, Next, Reply
 from pharos.gateway.models.dialects.dialect import Dialect
 from pharos.gateway.models.spending.settlement import Settlements
-from pharos.gateway.models.upstream.watchdog import Expired, Watchdog
+from pharos.gateway.models.upstream.watchdog import Expired, Watchdog, Watchdogs
 
 _log = logging.getLogger(__name__)
 
@@ -63,11 +63,12 @@ class Entrance:
         self._settlements = settlements
         self._resolve = resolve
         self._max_body = max_body
+        self._watchdogs = Watchdogs()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one call."""
         id = uuid7()
-        watchdog = Watchdog()
+        watchdog = self._watchdogs.watch()
         conversation = _Client(scope, receive, send, watchdog, self._max_body)
         call = Call(
             id=id,
@@ -127,6 +128,7 @@ class _Client:
         self.call: Call
         self._length = fields_of(scope).get(b"content-length", b"")
         self._on_disconnect: OnDisconnect | None = scope.get(ON_DISCONNECT)
+        self._whole: Callable[[], bytes | None] | None = scope.get(WHOLE_BODY)
         self._take_back: Callable[[], None] | None = None
         self._receive = receive
         self._send = send
@@ -140,11 +142,15 @@ class _Client:
         """The body. Raises ``TOO_LARGE`` and ``TIMEOUT``. From here on a client that leaves is noticed."""
         if self._length.isdigit() and int(self._length) > self._max_body:
             raise self._too_large()
-        try:
-            with self._watchdog.limit(BODY_SECONDS, "the body"):
-                body = await self._read()
-        except Expired:
-            raise TIMEOUT(f"The request's body did not arrive within {BODY_SECONDS:g} seconds.") from None
+        body = self._whole() if self._whole is not None else None
+        if body is None:
+            try:
+                with self._watchdog.limit(BODY_SECONDS, "the body"):
+                    body = await self._read()
+            except Expired:
+                raise TIMEOUT(f"The request's body did not arrive within {BODY_SECONDS:g} seconds.") from None
+        elif len(body) > self._max_body:
+            raise self._too_large()
         if self._on_disconnect is not None:
             self._take_back = self._on_disconnect(self._has_left)
         else:

@@ -52,7 +52,13 @@ class Unbelievable(ValueError):
 def count(holder: Json, key: str) -> int | None:
     """A token count; ``None`` if it is not told, or what is told is none. Raises :class:`Unbelievable` for one beyond
     all measure: what follows from it is money."""
-    value = holder.get(key) if isinstance(holder, dict) else None
+    if type(holder) is not dict:
+        return None
+    value = holder.get(key)
+    if value is None:
+        return None
+    if type(value) is int and 0 <= value <= MOST_TOKENS:
+        return value
     if type(value) is float and value.is_integer():
         value = int(value)
     if type(value) is not int or value < 0:

@@ -1,14 +1,20 @@
-"""One timer per call that interrupts whichever wait lasts too long.
+"""Interrupts whichever wait of a call lasts too long.
 
-A call waits many times (for a body, a connection, each chunk) and every wait has a limit of its own. A timer per wait
-would cost more than the wait's own work, so a call has one: arming it only notes the limit, and the timer, when it
-goes off early, looks at the note and sleeps again.
+A call waits many times (for a body, a connection, each chunk) and every wait has a limit of its own. A timer for each
+wait, or for each call, would cost more than the wait's own work. So a wait only notes its limit, and all calls of an
+entrance share one timer, which is due when the first of the limits it knew of may have passed: then it looks at all of
+them, and sleeps until the next.
 """
 
 from __future__ import annotations
 
 import asyncio
 from types import TracebackType
+
+GRAIN = 0.005
+"""Seconds between two looks at the least: a limit is kept to within this, however many calls have one."""
+
+_NEVER = float("inf")
 
 
 class Expired(Exception):
@@ -19,67 +25,102 @@ class Expired(Exception):
         self.phase = phase
 
 
+class Watchdogs:
+    """The timer that the calls of one event loop share."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiting: set[Watchdog] = set()
+        self.due = _NEVER
+        """When the timer goes off."""
+
+    def watch(self) -> Watchdog:
+        """A watchdog for the present task. Close it at the end."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop, self._timer, self.due = loop, None, _NEVER
+            self._waiting.clear()
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a watchdog watches the task that makes it; there is none")
+        watchdog = Watchdog(self, loop, task)
+        self._waiting.add(watchdog)
+        return watchdog
+
+    def forget(self, watchdog: Watchdog) -> None:
+        """Its call is over."""
+        self._waiting.discard(watchdog)
+
+    def arm(self, at: float) -> None:
+        """Have a look then, at the latest."""
+        loop = self._loop
+        assert loop is not None
+        if self._timer is not None:
+            self._timer.cancel()
+        self.due = max(at, loop.time() + GRAIN)
+        self._timer = loop.call_at(self.due, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        self.due = _NEVER
+        assert self._loop is not None
+        now = self._loop.time()
+        first = min([watchdog.look(now) for watchdog in self._waiting], default=_NEVER)
+        if first < _NEVER:
+            self.arm(first)
+
+
 class Watchdog:
-    """Limits the waits of the task that makes it: ``with watchdog.limit(5.0, "connect"): await …``.
+    """Limits the waits of one task: ``with watchdog.limit(5.0, "connect"): await …``.
 
     ``limit`` raises :class:`Expired` inside the ``with`` block when its seconds have passed. Limits do not nest. A
     cancellation from elsewhere is never mistaken for an expiry (the counting is that of ``asyncio.timeout``).
     ``close`` must be called at the end.
     """
 
-    __slots__ = ("_expired", "_limit_at", "_loop", "_phase", "_requests", "_task", "_timer", "_waiting")
+    __slots__ = ("_expired", "_limit_at", "_loop", "_phase", "_requests", "_shared", "_task")
 
-    def __init__(self) -> None:
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("a watchdog watches the task that makes it; there is none")
+    def __init__(self, shared: Watchdogs, loop: asyncio.AbstractEventLoop, task: asyncio.Task[object]) -> None:
+        self._shared = shared
+        self._loop = loop
         self._task = task
-        self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
-        self._limit_at = 0.0
-        self._waiting = False
+        self._limit_at = _NEVER
+        """When the present wait must be over; never if there is none."""
         self._expired = False
         self._requests = 0
         self._phase = ""
 
     def limit(self, seconds: float, phase: str) -> Watchdog:
-        """Arm for the next ``with`` block."""
-        self._limit_at = self._loop.time() + seconds
+        """For the next ``with`` block."""
+        at = self._limit_at = self._loop.time() + seconds
         self._phase = phase
+        if at < self._shared.due:
+            self._shared.arm(at)
         return self
 
     def __enter__(self) -> None:
-        self._waiting = True
         self._requests = self._task.cancelling()
-        timer = self._timer
-        if timer is None:
-            self._timer = self._loop.call_at(self._limit_at, self._look)
-        elif timer.when() > self._limit_at:
-            timer.cancel()
-            self._timer = self._loop.call_at(self._limit_at, self._look)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._waiting = False
+        self._limit_at = _NEVER
         if not self._expired:
             return
         self._expired = False
         if self._task.uncancel() <= self._requests and kind is asyncio.CancelledError:
             raise Expired(self._phase) from None
 
-    def _look(self) -> None:
-        self._timer = None
-        if not self._waiting or self._expired:
-            return
-        if self._loop.time() >= self._limit_at:
-            self._expired = True
-            self._task.cancel()
-        else:
-            self._timer = self._loop.call_at(self._limit_at, self._look)
+    def look(self, now: float) -> float:
+        """Interrupt the wait if it is past its limit; returns when to look again."""
+        if now < self._limit_at:
+            return self._limit_at
+        self._limit_at = _NEVER
+        self._expired = True
+        self._task.cancel()
+        return _NEVER
 
     def close(self) -> None:
-        """Stop the timer."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        """The task waits no more."""
+        self._shared.forget(self)
