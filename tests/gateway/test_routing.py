@@ -8,7 +8,7 @@ from collections import Counter
 from tests.gateway.town import Town, chat, document
 from tests.gateway.upstream import Exchange, answer, upstream
 
-from pharos.gateway.models.layers.route import weighted
+from pharos.gateway.models.routing.choosers import weighted
 
 
 class Weighted:

@@ -81,6 +81,7 @@ class Attempt:
         self.latency = 0.0
         """Seconds."""
         target.upstream.begin()
+        target.pulse.began()
 
     def end(self, outcome: Outcome, usage: Usage | None, *, against: bool = False, fault: str = "") -> None:
         """The attempt is over. Only the first call counts. ``against``: the end tells against the provider."""
@@ -101,6 +102,8 @@ class Attempt:
                 self.cost = self.rates.cost(usage)
         succeeded = True if outcome == "ok" else False if against else None
         self.target.upstream.end(now, succeeded=succeeded)
+        first = None if self.first_token_at is None else self.first_token_at - self.started
+        self.target.pulse.ended(now, self.latency, first, succeeded=succeeded)
 
 
 @dataclass(slots=True)

@@ -31,7 +31,7 @@ def conversation(id: str, turns: Sequence[Json]) -> Conversation:
     first = len(turns) - TURNS
     for place, turn in enumerate(turns):
         # The length stands before each turn, so that no two lists have the same bytes.
-        said = orjson.dumps(_without_markers(turn), option=orjson.OPT_SORT_KEYS)
+        said = orjson.dumps(without_markers(turn), option=orjson.OPT_SORT_KEYS)
         digest.update(b"%d:" % len(said))
         digest.update(said)
         if place >= first:
@@ -39,7 +39,8 @@ def conversation(id: str, turns: Sequence[Json]) -> Conversation:
     return {"id": id[:MAX_ID], "marks": marks}
 
 
-def _without_markers(turn: Json) -> Json:
+def without_markers(turn: Json) -> Json:
+    """A turn without its prompt cache markers."""
     if not isinstance(turn, dict):
         return turn
     content = turn.get("content")
@@ -47,7 +48,7 @@ def _without_markers(turn: Json) -> Json:
         return turn
     bare = {name: value for name, value in turn.items() if name != _MARKER}
     if isinstance(content, list):
-        bare["content"] = [_without_markers(block) for block in content]
+        bare["content"] = [without_markers(block) for block in content]
     return bare
 
 

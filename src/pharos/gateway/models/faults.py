@@ -105,6 +105,12 @@ DEADLINE_EXCEEDED = FaultCode(
     "DEADLINE_EXCEEDED", "The call's deadline passed", 504, Category.TRANSIENT,
     "All attempts and pauses together took longer than the `Model` allows.", Retry.SAME_REQUEST,
 )  # fmt: skip
+CAPABILITY_MISSING = FaultCode(
+    "CAPABILITY_MISSING", "No target can do it", 400, Category.PRECONDITION,
+    "The call needs what none of the model's targets and fallbacks can do (`facts.needs`: tools, vision, a schema …), as "
+    "their `capabilities` say. Nothing of it was left out to make it fit. Ask another model, or leave it out yourself.",
+    Retry.AFTER_FIX,
+)  # fmt: skip
 BUDGET_NOT_RAISED = FaultCode(
     "BUDGET_NOT_RAISED", "Not a raise", 422, Category.VALIDATION,
     "`budgets.raise` only raises: the new limit must be above the present one. To lower it, apply the budget.",
@@ -115,5 +121,5 @@ ALL: tuple[FaultCode, ...] = (
     MODEL_NOT_FOUND, RATE_LIMITED, BUDGET_EXCEEDED, BUDGET_MISSING, MODEL_UNPRICED, MODEL_UNAVAILABLE,
     PROVIDER_CREDENTIAL, UPSTREAM_REFUSED, UPSTREAM_RATE_LIMITED, UPSTREAM_OVERLOADED, UPSTREAM_FAILED,
     UPSTREAM_UNREACHABLE, UPSTREAM_TIMEOUT, UPSTREAM_PROTOCOL, UPSTREAM_QUOTA, UPSTREAM_MODEL, CONTEXT_EXCEEDED,
-    CONTENT_FILTERED, DEADLINE_EXCEEDED, BUDGET_NOT_RAISED, LEVEL_MISSING, LIMIT_NOT_RAISED,
+    CONTENT_FILTERED, DEADLINE_EXCEEDED, CAPABILITY_MISSING, BUDGET_NOT_RAISED, LEVEL_MISSING, LIMIT_NOT_RAISED,
 )  # fmt: skip

@@ -17,6 +17,15 @@ from pharos.core.principal import Principal
 from pharos.core.resource import Kind, Ref, Resource, Spec
 from pharos.core.wire import Wire
 from pharos.gateway.models.caching.spec import CacheSpec
+from pharos.gateway.models.routing.spec import (
+    Balancing,
+    Capabilities,
+    Rule,
+    Strategy,
+    Target,
+    check_rules,
+    check_targets,
+)
 from pharos.gateway.models.spending.price import PRICE
 
 ENTRUST = "providers.entrust"
@@ -101,16 +110,8 @@ class ProviderSpec(Spec):
     price_list: Annotated[str, Field(min_length=1)] | None = None
     """Whose public prices apply, by its id in ``genai-prices`` (``openai``, ``anthropic`` …), where the base URL does
     not tell."""
-
-
-class Target(Wire):
-    """One way to serve a model."""
-
-    provider: Annotated[str, Ref("Provider")]
-    model: Annotated[str, Field(min_length=1, max_length=256)]
-    """The model's name at the provider."""
-    weight: Annotated[int, Field(ge=0, le=1_000_000)] = 1
-    """Share of the calls; 0 takes none, except as a failover."""
+    capabilities: Capabilities | None = None
+    """What all of its models can do, where a target does not say otherwise."""
 
 
 class ModelSpec(Spec):
@@ -119,6 +120,13 @@ class ModelSpec(Spec):
     targets: Annotated[list[Target], Field(min_length=1, max_length=64)]
     fallbacks: Annotated[list[Annotated[str, Ref("Model")]], Field(max_length=16)] = Field(default_factory=list)
     """Models to turn to, in this order, when no target can answer."""
+    rules: Annotated[list[Rule], Field(max_length=64)] = Field(default_factory=list)
+    """Where calls go for which a condition holds; the first that holds decides. Where none does, ``targets`` answer."""
+    strategy: Strategy = "weighted"
+    """How one of ``targets`` is chosen: by weight, the cheapest or the fastest for the call, the least busy, or the one
+    that a session or the beginning of a prompt belongs to."""
+    balancing: Balancing = Field(default_factory=Balancing)
+    """The numbers behind the strategies."""
     max_output_tokens: Annotated[int, Field(ge=1)] | None = None
     """Output limit of calls that set none themselves (4096 where a money limit needs one and this is absent)."""
     unpriced: Literal["refuse", "allow"] = "refuse"
@@ -169,12 +177,7 @@ def _check_provider(spec: ProviderSpec) -> Sequence[tuple[str, str]]:
 
 
 def _check_model(spec: ModelSpec) -> Sequence[tuple[str, str]]:
-    problems = []
-    seen: set[tuple[str, str]] = set()
-    for index, target in enumerate(spec.targets):
-        if (target.provider, target.model) in seen:
-            problems.append((f"/targets/{index}", "the same provider and model stand twice; add their weights instead"))
-        seen.add((target.provider, target.model))
+    problems = [*check_targets(spec.targets, "/targets"), *check_rules(spec.rules)]
     if len(set(spec.fallbacks)) < len(spec.fallbacks):
         problems.append(("/fallbacks", "a model stands twice"))
     return problems

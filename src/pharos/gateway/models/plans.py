@@ -18,6 +18,11 @@ from pharos.core.resource import AnyResource, Ref, Resource, ResourceId
 from pharos.gateway.models.caching.plan import CachePlan
 from pharos.gateway.models.dialects.dialect import Dialect
 from pharos.gateway.models.kinds import MODEL, PROVIDER, ModelSpec, ProviderSpec
+from pharos.gateway.models.routing.conversations import Conversations
+from pharos.gateway.models.routing.needs import able
+from pharos.gateway.models.routing.planning import plan_router, sole_target
+from pharos.gateway.models.routing.router import NOWHERE, Router
+from pharos.gateway.models.routing.spec import Target as Declared
 from pharos.gateway.models.spending.levels import KINDS as LEVELS
 from pharos.gateway.models.spending.levels import allowance_of
 from pharos.gateway.models.spending.limits import Level
@@ -39,18 +44,33 @@ MAX_KEY_PLANS = 4_096
 
 
 class Target:
-    """One way to serve a model. ``resting_until``: the provider asked us to wait, for this model, until then."""
+    """One way to serve a model."""
 
-    __slots__ = ("_overlay", "_prices", "label", "model", "resting_until", "upstream", "weight")
+    __slots__ = ("_overlay", "_prices", "able", "label", "model", "place", "pulse", "upstream", "weight")
 
-    def __init__(self, upstream: Upstream, model: str, weight: int, overlay: Overlay, prices: PriceList) -> None:
+    def __init__(self, upstream: Upstream, declared: Declared, overlay: Overlay, prices: PriceList) -> None:
+        spec = upstream.spec
         self.upstream = upstream
-        self.model = model
-        self.weight = weight
-        self.label = f"{upstream.name}/{model}"
-        self.resting_until = 0.0
+        self.model = declared.model
+        self.weight = declared.weight
+        self.label = f"{upstream.name}/{declared.model}"
+        self.place = (upstream.id, declared.model)
+        self.pulse = upstream.pulse(declared.model)
+        """What is observed of it."""
+        context = prices.context(spec.base_url, spec.price_list, declared.model)
+        self.able = able(spec.capabilities, declared.capabilities, context)
+        """What it can do; ``None`` if nothing is known that could keep a call away."""
         self._overlay = overlay
         self._prices = prices
+
+    @property
+    def resting_until(self) -> float:
+        """The provider asked us to wait, for this model, until then."""
+        return self.pulse.resting_until
+
+    @resting_until.setter
+    def resting_until(self, value: float) -> None:
+        self.pulse.resting_until = value
 
     def rates(self, now: datetime, tier: str = "") -> Rates | None:
         """What it costs now, or ``None`` if nobody knows."""
@@ -82,7 +102,9 @@ class ModelPlan:
     chain: tuple[ModelPlan, ...] = field(default=(), repr=False)
     """This model, then its fallbacks in the order they are tried, each once."""
     single: Target | None = None
-    """The only target there is, those of fallbacks and missing ones included."""
+    """The only target there is, whatever is asked."""
+    router: Router = field(default=NOWHERE, repr=False)
+    """Where its calls go, unless there is a ``single`` target."""
     cache: CachePlan | None = None
     """How its answers are given again; ``None``: never."""
 
@@ -147,6 +169,7 @@ class Plans:
         """Called when a provider's breaker has opened or closed."""
         self.caches: Callable[[Sequence[ModelPlan]], CachePlan | None] = lambda _: None
         """Plans the cache of the first model of a chain."""
+        self.conversations = Conversations()
         self._upstreams: dict[ResourceId, tuple[ProviderSpec, str, Upstream]] = {}
         self._overlays: dict[str, Overlay] = {}
         self._models: dict[ResourceId, ModelPlan] = {}
@@ -226,24 +249,36 @@ class Plans:
         if id not in plans:
             return None
         own, chain = plans[id], tuple(plans.values())
-        alone = len(own.targets) == len(chain) == 1 and not own.missing
-        return replace(own, chain=chain, single=own.targets[0] if alone else None, cache=self.caches(chain))
+        router = plan_router(self, self.conversations, chain)
+        return replace(own, chain=chain, single=sole_target(own, chain), router=router, cache=self.caches(chain))
+
+    def line(self, ids: Sequence[ResourceId], *, besides: ResourceId | None = None) -> tuple[ModelPlan, ...]:
+        """These models and their fallbacks in the order they are tried, each once; ``besides`` one."""
+        plans: dict[ResourceId, ModelPlan] = {}
+        for id in ids:
+            self._collect(id, plans)
+        return tuple(plan for id, plan in plans.items() if id != besides)
+
+    def targets(self, declared: Sequence[Declared], namespace: str) -> tuple[tuple[Target, ...], tuple[str, ...]]:
+        """Targets as a resource of ``namespace`` declares them, and the providers among them that do not exist."""
+        targets, missing = [], []
+        overlay = self._overlay(namespace)
+        for target in declared:
+            provider = _PROVIDER.resolve(target.provider, namespace)
+            upstream = self.upstream(provider)
+            if upstream is None:
+                missing.append(str(provider))
+            else:
+                targets.append(Target(upstream, target, overlay, self._prices))
+        return tuple(targets), tuple(missing)
 
     def _collect(self, id: ResourceId, plans: dict[ResourceId, ModelPlan]) -> None:
         """Depth first, each model once: fallbacks may form a circle."""
         model = self._index.get(MODEL, id.name, id.namespace)
         if model is None or id in plans:
             return
-        targets, missing = [], []
-        overlay = self._overlay(id.namespace)
-        for target in model.spec.targets:
-            provider = _PROVIDER.resolve(target.provider, id.namespace)
-            upstream = self.upstream(provider)
-            if upstream is None:
-                missing.append(str(provider))
-            else:
-                targets.append(Target(upstream, target.model, target.weight, overlay, self._prices))
-        plans[id] = ModelPlan(id, model.spec, tuple(targets), tuple(missing))
+        targets, missing = self.targets(model.spec.targets, id.namespace)
+        plans[id] = ModelPlan(id, model.spec, targets, missing)
         for name in model.spec.fallbacks:
             self._collect(_MODEL.resolve(name, id.namespace), plans)
 

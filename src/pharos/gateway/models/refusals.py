@@ -148,8 +148,9 @@ def _facts(budget: BudgetPlan, count: Count, amount: int) -> Json:
     return facts
 
 
-def unpriced(model: ModelPlan, what: str) -> Fault:
-    """``MODEL_UNPRICED``: no target has a price, or (``what``) part of the request has none."""
+def unpriced(model: ModelPlan, what: str, among: Sequence[Target] | None = None) -> Fault:
+    """``MODEL_UNPRICED``: no target (``among`` these, or of the model) has a price, or (``what``) part of the request
+    has none."""
     if what:
         return faults.MODEL_UNPRICED(
             f"A budget applies, and what {what} costs is not known before it is used.",
@@ -157,7 +158,9 @@ def unpriced(model: ModelPlan, what: str) -> Fault:
             rule="model.unpriced",
             facts={"unpriced": what},
         )
-    targets = {target.label: target for plan in model.chain for target in plan.targets}
+    if among is None:
+        among = [target for plan in model.chain for target in plan.targets]
+    targets = {target.label: target for target in among}
     names: list[Json] = list(targets)
     return faults.MODEL_UNPRICED(
         f"A budget applies, and no price is known for {', '.join(targets)}.",

@@ -40,7 +40,7 @@ def model_stack(
         Understand(),
         Admit(authenticate.renew, plans, meters, store),
         *caches,
-        Route(random),
+        Route(plans, random),
         AttemptLayer(store, random),
     )
     return compose(layers, Transmit())

@@ -68,6 +68,11 @@ class PriceList:
         self._rates[key] = (until, rates)
         return rates
 
+    def context(self, base_url: str, price_list: str | None, model: str) -> int | None:
+        """Tokens of the longest prompt that ``model`` takes there; ``None`` if unknown."""
+        info = self._model(base_url, price_list or "", model)
+        return info.context_window if info is not None else None
+
     def _model(self, base_url: str, price_list: str, model: str) -> ModelInfo | None:
         key = (base_url, price_list, model)
         if key not in self._models:

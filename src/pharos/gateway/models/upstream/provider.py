@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pharos.core.resource import Resource
 from pharos.gateway.models.dialects.dialect import Dialect
 from pharos.gateway.models.kinds import ProviderSpec, SecretSource
+from pharos.gateway.models.routing.pulse import Pulse
 from pharos.gateway.models.upstream.breaker import Breaker
 from pharos.gateway.models.upstream.transport import Headers, Transport
 
@@ -97,6 +98,7 @@ class Upstream:
         self.total_seconds = spec.timeouts.total_ms / 1000
         self.drains = spec.on_disconnect == "drain"
         self.active = 0
+        self._pulses: dict[str, Pulse] = {}
         self._secret = Secret(spec.api_key) if spec.api_key is not None else None
         self._credentials: tuple[str, Headers] | None = None
         self._opens_city = opens_city
@@ -128,6 +130,10 @@ class Upstream:
             except SecretUnusable as error:
                 return str(error)
         return ""
+
+    def pulse(self, model: str) -> Pulse:
+        """What is observed of one of its models."""
+        return self._pulses.setdefault(model, Pulse())
 
     def begin(self) -> None:
         """An attempt starts."""

@@ -1,0 +1,1 @@
+"""Which target answers a call, and why: rules, strategies, affinity, capabilities, and the explanation of all of it."""

@@ -1,0 +1,25 @@
+"""Whether a target can be asked now, whatever the call needs of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pharos.gateway.models.call import Call
+    from pharos.gateway.models.plans import Target
+
+PRICE_UNKNOWN = "price unknown"
+
+
+def why_not(call: Call, target: Target, now: float) -> str:
+    """Why a target cannot be used; empty if it can."""
+    upstream = target.upstream
+    if not upstream.breaker.allows(now):
+        return "resting after failures"
+    if target.pulse.resting_until > now:
+        return "asked us to wait"
+    if upstream.full:
+        return "at its concurrency limit"
+    if call.key.budgets and call.model.spec.unpriced == "refuse" and target.rates(call.started_at) is None:
+        return PRICE_UNKNOWN
+    return ""
