@@ -36,7 +36,13 @@ class Flight:
     """See the module. ``landed`` is called once, when nobody may join any more."""
 
     def __init__(
-        self, call: Call, next: Next, spec: Coalesce, recorder: Recorder | None, landed: Callable[[], None]
+        self,
+        call: Call,
+        next: Next,
+        spec: Coalesce,
+        recorder: Recorder | None,
+        watch: Callable[[], Watchdog],
+        landed: Callable[[], None],
     ) -> None:
         carrier = self.carrier = copy.copy(call)  # its list of attempts is the leader's own
         carrier.sharing = None
@@ -49,6 +55,7 @@ class Flight:
         """All that will come is here."""
         self.began = time.monotonic()
         self._next = next
+        self._watch = watch
         self._window = spec.max_bytes
         self._grace = spec.grace_ms / 1000
         self._recorder = recorder
@@ -63,6 +70,7 @@ class Flight:
         """Somebody has read, or left."""
         self.leader = self.board(call)
         self.task = asyncio.create_task(self._fly(), name=f"pharos-flight-{call.id}")
+        self.task.add_done_callback(self._end)  # also if it was stopped before it began
 
     def board(self, call: Call) -> Seat:
         """A seat for one more call."""
@@ -77,7 +85,7 @@ class Flight:
 
     async def _fly(self) -> None:
         carrier, recorder = self.carrier, self._recorder
-        carrier.watchdog = Watchdog()
+        carrier.watchdog = self._watch()
         try:
             reply = self.reply = await self._next(carrier)
             body = reply.body
@@ -112,9 +120,12 @@ class Flight:
                 self._break_off(self.fault)
             if recorder is not None:
                 recorder.abandon()
-            self.over = True
-            self._close()
-            self._wake()
+            self._end()
+
+    def _end(self, _: asyncio.Task[None] | None = None) -> None:
+        self.over = True
+        self._close()
+        self._wake()
 
     def _break_off(self, fault: Fault) -> None:
         """The answer has begun and will not end as it should."""

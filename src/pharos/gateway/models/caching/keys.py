@@ -7,7 +7,7 @@ left still names every other member with its value, so two different requests ne
 
 Beside the body the key covers what else decides an answer: the tenant, the client's dialect and form (whole, streamed,
 with usage), the output limit we set, the headers that pass to the provider or steer us, and the policy: the model, its
-targets, their providers and the fallbacks, as they are declared now.
+targets, their providers and the fallbacks, as they are declared now; and what its routing conditions read of a call.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pharos.core.fault import INVALID
+from pharos.gateway.models.caching.varies import NOTHING, Varies
 from pharos.gateway.models.dialects.splice import members
 from pharos.gateway.models.spending.bounds import unpriceable
 
@@ -83,6 +84,8 @@ class Policy(Protocol):
     def always(self) -> bool: ...
     @property
     def seed(self) -> blake2b: ...
+    @property
+    def varies(self) -> Varies: ...
     def tenant(self, call: Call) -> str: ...
 
 
@@ -114,12 +117,17 @@ def asked(call: Call, policy: Policy) -> Asked | None:
     head = [part.encode() for part in parts]
     head.append(b"%d" % (call.bounds.set_output or 0))
     head += steering
+    volatile = body.keys() & rules.volatile
+    varies = policy.varies
+    if varies is not NOTHING:
+        head += varies.of(call)
+        volatile -= varies.volatile
     digest = policy.seed.copy()
     # Every part has its length before it, and their number before all of them: nothing can pass for something else.
     digest.update(b"%d;" % len(head))
     for each in head:
         digest.update(b"%d:%b" % (len(each), each))
-    for piece in _lasting(call.raw, body.keys() & rules.volatile):
+    for piece in _lasting(call.raw, volatile):
         digest.update(piece)
     return Asked(digest.digest(), word == "refresh", store is not False or word == "on")
 

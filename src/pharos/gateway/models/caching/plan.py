@@ -14,6 +14,7 @@ from pharos.core.resource import AnyResource, ResourceId
 from pharos.gateway.models.caching.keys import DIGEST
 from pharos.gateway.models.caching.shelf import Shelf, Shelves
 from pharos.gateway.models.caching.spec import CacheSpec
+from pharos.gateway.models.caching.varies import Varies, conditions, varies
 
 if TYPE_CHECKING:
     from pharos.gateway.models.call import Call
@@ -29,6 +30,8 @@ class CachePlan:
     seed: blake2b
     """A hash that has taken in the policy: which model this is, and all that decides who answers and how."""
     always: bool
+    varies: Varies
+    """What its routing conditions read of a call."""
 
     def tenant(self, call: Call) -> str:
         """Whom the caller shares answers with. Names have no slash; a team is a label, so it comes last."""
@@ -66,13 +69,20 @@ class Caches:
         self._policies[model.id] = policy
         shelf = self._shelves.of(model.id, spec.max_entries, spec.max_bytes, spec.ttl_ms / 1000)
         seed = blake2b(policy, digest_size=DIGEST)
-        return CachePlan(spec, shelf, seed, spec.when == "always")
+        return CachePlan(spec, shelf, seed, spec.when == "always", varies_of(chain))
 
     def _changed(self, id: ResourceId, resource: AnyResource | None) -> None:
         if id.kind == "Model" and id in self._policies and (resource is None or resource.spec.cache is None):
             self._shelves.drop(id)
             self.dropped(id)
             del self._policies[id]
+
+
+def varies_of(chain: Sequence[ModelPlan]) -> Varies:
+    """What the conditions of a model and of those it falls back to read of a call."""
+    return varies(
+        condition for plan in chain for condition in conditions(plan.spec.model_dump(mode="json", exclude={"cache"}))
+    )
 
 
 def policy_of(chain: Sequence[ModelPlan]) -> bytes:

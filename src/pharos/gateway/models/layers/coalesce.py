@@ -18,6 +18,7 @@ from pharos.gateway.models.caching.sharing import Sharing
 from pharos.gateway.models.caching.spec import Coalesce as Spec
 from pharos.gateway.models.call import Call, Next, Reply
 from pharos.gateway.models.faults import CONTENT_FILTERED, CONTEXT_EXCEEDED, UPSTREAM_REFUSED
+from pharos.gateway.models.upstream.watchdog import Watchdogs
 
 MOST_FLIGHTS = 3
 """Requests of others that a call waits for, one after the other, before it asks alone."""
@@ -31,6 +32,7 @@ class Coalesce:
 
     def __init__(self) -> None:
         self._flights: dict[bytes, Flight] = {}
+        self._watchdogs = Watchdogs()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __call__(self, call: Call, next: Next) -> Awaitable[Reply]:
@@ -75,7 +77,7 @@ class Coalesce:
                 del self._flights[key]
 
         recorder, sharing.recorder = sharing.recorder, None
-        flight = self._flights[key] = Flight(call, next, spec, recorder, landed)
+        flight = self._flights[key] = Flight(call, next, spec, recorder, self._watchdogs.watch, landed)
         self._tasks.add(flight.task)
         flight.task.add_done_callback(self._tasks.discard)
         return flight
