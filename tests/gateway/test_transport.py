@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from tests.gateway.upstream import Exchange, upstream
 
-from pharos.gateway.models.upstream.pool import PooledTransport
 from pharos.gateway.models.upstream import pool as pool_module
+from pharos.gateway.models.upstream.pool import PooledTransport
 from pharos.gateway.models.upstream.transport import TransportError, UpstreamRequest, UpstreamResponse
 
 REQUEST = UpstreamRequest("/v1/x", [("content-type", "application/json")], b'{"a":1}')

@@ -18,6 +18,9 @@ from pharos.core.plane import Plane, Scope
 from pharos.core.principal import SYSTEM, Principal, PrincipalKind
 from pharos.core.projection import Projection
 from pharos.core.wire import JsonObject
+from pharos.gateway.models.kinds import KINDS
+from pharos.gateway.models.spending.prices import PriceList
+from pharos.gateway.models.spending.quotes import Quotes
 from pharos.insight.metrics import Reading
 from pharos.insight.plane import insight_plane, projections
 from pharos.mesh.runner import ProjectionRunner
@@ -76,9 +79,10 @@ async def city(
         control = control_plane(directory, store, index, invoker)
         views = (*control.projections, *projections(), *more)
         runner = ProjectionRunner(store, views, linger=linger, first_retry=0.01)
-        insight = insight_plane(store, runner, views, identify, readings)
+        insight = insight_plane(store, runner, views, identify, Quotes(index, PriceList()).fresh, readings)
         directory.add(control)
         directory.add(insight)
+        directory.add(Plane(name="models", summary="The kinds of the model gateway, without the gateway.", kinds=KINDS))
         await index.load(store)
         stack.push_async_callback(invoker.close)
         await stack.enter_async_context(runner.service())

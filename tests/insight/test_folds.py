@@ -15,7 +15,7 @@ from tests.insight.calls import attempt, call, calls, event, histories, mangled,
 from pharos.core.event import Event, Recorded
 from pharos.core.projection import Projection, Row
 from pharos.insight.journeys import JourneysProjection
-from pharos.insight.ledger import LedgerProjection, rows_of
+from pharos.insight.ledger.rows import LedgerProjection, rows_of
 from pharos.store.sqlite.views import SqliteView
 
 PROJECTIONS: tuple[Projection, ...] = (LedgerProjection(), JourneysProjection())

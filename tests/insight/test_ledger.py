@@ -40,6 +40,7 @@ async def test_a_row_says_everything_about_an_attempt(town: City) -> None:
     assert first["cost"] == "0.000000000" and "firstTokenMs" not in first
     assert second == {
         "id": "c1/2",
+        "kind": "attempt",
         "time": "2027-01-15T12:00:00.250000Z",
         "call": "c1",
         "attempt": 2,

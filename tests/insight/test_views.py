@@ -110,7 +110,7 @@ async def test_views_are_listed_with_what_they_could_not_read(town: City) -> Non
     listed = {item["name"]: item for item in (await town.call("views.list"))["items"]}
     assert set(listed) == {"ledger", "journeys", "operations"}
     ledger = listed["ledger"]
-    assert ledger["state"] == "ready" and ledger["lag"] == 0 and ledger["version"] == 1
+    assert ledger["state"] == "ready" and ledger["lag"] == 0 and ledger["version"] == 2
     assert ledger["skipped"] == 4 and ledger["position"] == await town.store.log.head()
     [reason] = ledger["reasons"]
     assert reason["reason"] == "cost is not an amount" and reason["events"] == 4 and reason["latest"] == "e0093-aa"

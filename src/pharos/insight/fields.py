@@ -77,6 +77,24 @@ def nanos(data: Data, name: str) -> int | None:
     raise Malformed(f"{name} is not an amount")
 
 
+def signed_nanos(data: Data, name: str) -> int:
+    """An amount of money that may be negative, exact, in billionths."""
+    value = data.get(name)
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return -nanos_of(value[1:]) if value.startswith("-") else nanos_of(value)
+    raise Malformed(f"{name} is not an amount")
+
+
+def counts(data: Data, name: str) -> str:
+    """An object of counts by name, as JSON; empty text if it is absent or empty."""
+    value = mapping(data, name)
+    for key in value:
+        count(value, key)
+        text({"name": key}, "name")
+    return orjson.dumps(value).decode() if value else ""
+
+
 def mapping(data: Data, name: str) -> Data:
     """A JSON object; empty if absent."""
     value = data.get(name)

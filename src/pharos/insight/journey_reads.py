@@ -16,8 +16,9 @@ from pharos.core.resource import Name
 from pharos.core.wire import JsonObject, Page, Wire
 from pharos.insight.fields import as_time, since_1970
 from pharos.insight.journeys import JOURNEYS
-from pharos.insight.ledger import LEDGER
-from pharos.insight.ledger_reads import CATCH_UP, ITEM_COLUMNS, LedgerItem, integer, item_of, milliseconds, show_costs
+from pharos.insight.ledger.items import ITEM_COLUMNS, LedgerItem, integer, item_of, milliseconds, show_costs
+from pharos.insight.ledger.reads import CATCH_UP
+from pharos.insight.ledger.rows import LEDGER
 from pharos.insight.pages import read_cursor, write_cursor
 from pharos.mesh.money import decimal_text
 from pharos.mesh.runner import ProjectionRunner
@@ -216,7 +217,8 @@ class JourneyReads:
         if not steps:
             return {}
         rows = await self._views.query(
-            f"SELECT s.journey, {ITEM_COLUMNS} FROM journey_steps s JOIN ledger l ON l.position = s.position "  # noqa: S608
+            f"SELECT s.journey, {ITEM_COLUMNS} FROM journey_steps s JOIN ledger l "  # noqa: S608
+            "ON l.position = s.position AND l.kind = 'attempt' "
             "WHERE s.journey = :id AND s.position >= :first AND s.position <= :last ORDER BY l.position, l.number",
             {"id": journey, "first": steps[0][0], "last": steps[-1][0]},
         )

@@ -38,7 +38,7 @@ from pharos.insight.fields import (
     text,
     texts,
 )
-from pharos.insight.ledger import OUTCOMES
+from pharos.insight.ledger.rows import OUTCOMES
 from pharos.mesh.facts import MODEL_CALLED
 
 JOURNEYS = "journeys"

@@ -26,8 +26,8 @@ from pharos.core.event import START, Position
 from pharos.core.fault import Fault
 from pharos.core.projection import Row
 from pharos.insight.journeys import JOURNEYS
-from pharos.insight.ledger import LEDGER
-from pharos.insight.ledger_reads import integer
+from pharos.insight.ledger.items import integer
+from pharos.insight.ledger.rows import LEDGER
 from pharos.insight.tallies import Counts, Durations, Tallies
 from pharos.insight.tasks import running
 from pharos.insight.views import View, ViewStates
@@ -59,7 +59,7 @@ _ATTEMPTS = (
     f"SELECT max(position), provider, target, outcome, currency, count(*), count(cost), coalesce(sum(cost), 0), "  # noqa: S608
     f"{', '.join(f'sum({name})' for name in _CLASSES)}, {_durations('latency', _CALL_SECONDS)}, "
     f"{_durations('first_token', _FIRST_TOKEN_SECONDS)} "
-    "FROM ledger WHERE position > :position GROUP BY provider, target, outcome, currency"
+    "FROM ledger WHERE position > :position AND kind = 'attempt' GROUP BY provider, target, outcome, currency"
 )
 _CALLS = (
     f"SELECT max(position), model, outcome, fault, attempts > 0, count(*), {_durations('latency', _CALL_SECONDS)}, "  # noqa: S608

@@ -11,10 +11,16 @@ from pharos.core.principal import Principal
 from pharos.core.projection import Projection
 from pharos.insight.journey_reads import JourneyReads
 from pharos.insight.journeys import JourneysProjection
-from pharos.insight.ledger import LedgerProjection
-from pharos.insight.ledger_reads import LedgerReads
+from pharos.insight.ledger.correct import Corrections
+from pharos.insight.ledger.export import Exports
+from pharos.insight.ledger.outlook import Outlook
+from pharos.insight.ledger.reads import LedgerReads
+from pharos.insight.ledger.reconcile import Reconciliations
+from pharos.insight.ledger.reprice import Repricing
+from pharos.insight.ledger.rows import LedgerProjection
 from pharos.insight.metrics import Metrics, Reading
 from pharos.insight.views import Rebuilder, ViewOperations, ViewStates
+from pharos.mesh.pricing import Pricer
 from pharos.mesh.runner import ProjectionRunner
 from pharos.store.ports import Store
 
@@ -35,9 +41,11 @@ def insight_plane(
     runner: ProjectionRunner,
     views: Sequence[Projection],
     identify: Identify,
+    pricer: Callable[[], Pricer],
     readings: Sequence[Reading] = (),
 ) -> Plane:
-    """Ledger, journeys, metrics, views. ``views`` are all projections of the city; ``runner`` runs them.
+    """Ledger, journeys, metrics, views. ``views`` are all projections of the city; ``runner`` runs them; ``pricer``
+    makes one that knows the prices as they are.
 
     ``readings`` are what other rooms measure about themselves, for ``GET /metrics``.
     """
@@ -48,6 +56,11 @@ def insight_plane(
         summary="What happened and what it cost: the ledger, journeys, metrics, and the views they are read from.",
         operations=(
             *operations_of(LedgerReads(store.views, runner)),
+            *operations_of(Outlook(store.views, runner)),
+            *operations_of(Repricing(store.views, runner, pricer)),
+            *operations_of(Exports(store, runner)),
+            *operations_of(Reconciliations(store.views, runner)),
+            *operations_of(Corrections(store, runner)),
             *operations_of(JourneyReads(store.views, runner)),
             *operations_of(ViewOperations(states)),
         ),

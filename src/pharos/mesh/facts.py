@@ -93,7 +93,6 @@ class Attempt(TypedDict):
     """One request to one provider: one row of the ledger.
 
     ``tier`` and ``tierAsked`` are there where they are not the standard tier: what was served, what was asked for.
-    ``saved`` is what an answer of ours (from a cache, or another call's) would have cost at the provider.
     """
 
     number: int
@@ -113,7 +112,6 @@ class Attempt(TypedDict):
     firstTokenMs: float | None
     tier: NotRequired[str]
     tierAsked: NotRequired[str]
-    saved: NotRequired[str]
 
 
 class Conversation(TypedDict):

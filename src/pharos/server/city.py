@@ -25,6 +25,8 @@ from pharos.core.plane import Plane, Route, Service
 from pharos.core.principal import SYSTEM, Principal
 from pharos.gateway.models.dialects.registry import DIALECTS
 from pharos.gateway.models.plane import models_plane
+from pharos.gateway.models.spending.prices import PriceList
+from pharos.gateway.models.spending.quotes import Quotes
 from pharos.insight.plane import insight_plane, projections
 from pharos.mesh.runner import ProjectionRunner
 from pharos.server.app import App
@@ -113,7 +115,9 @@ async def open_city(
         ]
         views = [*projections(), *(view for plane in planes for view in plane.projections)]
         runner = ProjectionRunner(store, views)
-        planes.append(insight_plane(store, runner, views, partial(known_caller, authenticate=authenticate)))
+        quotes = Quotes(index, PriceList())
+        identify = partial(known_caller, authenticate=authenticate)
+        planes.append(insight_plane(store, runner, views, identify, quotes.fresh))
         doctor = Doctor(home, store, index, runner)
         planes.append(system_plane(doctor, started_at))
         for plane in planes:

@@ -14,9 +14,14 @@ from tests.gateway.dialects.wire import CHAT, MESSAGES
 
 from pharos.gateway.models.dialects.anthropic import words as anthropic_words
 from pharos.gateway.models.dialects.openai_chat import words as chat_words
-from pharos.mesh.facts import Usage
+from pharos.mesh.facts import Usage, prompt_of, tokens_of
 
 _COUNT = st.integers(0, 10**9)
+_RARE = ("inputAudio", "inputImage", "toolPrompt", "cacheReadAudio", "cacheWrite30m", "cacheWrite12h", "outputAudio")
+_ALL = st.fixed_dictionaries(
+    {"input": _COUNT, "output": _COUNT},
+    optional=dict.fromkeys((*_RARE, "outputImage", "cacheRead", "cacheWrite5m", "cacheWrite1h", "reasoning"), _COUNT),
+)
 _USAGES = st.fixed_dictionaries(
     {"input": _COUNT, "output": _COUNT},
     optional={"cacheRead": _COUNT, "cacheWrite5m": _COUNT, "cacheWrite1h": _COUNT, "reasoning": _COUNT},
@@ -60,6 +65,54 @@ def test_totals_re_add_through_both(usage: Usage) -> None:
     once = chat_words.read_usage(chat_words.write_usage(usage))
     assert once is not None
     assert nonzero(anthropic_words.read_usage(anthropic_words.write_usage(once))) == nonzero(once)
+
+
+@given(_ALL)
+def test_totals_re_add_whatever_the_classes(usage: Usage) -> None:
+    """The total of every dialect is the sum of the canonical classes, and stays so when read back."""
+    prompt, everything = prompt_of(usage), tokens_of(usage)
+    assert everything == total(usage)
+    chat = CompletionUsage.model_validate(chat_words.write_usage(usage))
+    assert (chat.prompt_tokens, chat.completion_tokens, chat.total_tokens) == (prompt, everything - prompt, everything)
+    messages = AnthropicUsage.model_validate(anthropic_words.write_usage(usage))
+    read, made = messages.cache_read_input_tokens or 0, messages.cache_creation_input_tokens or 0
+    assert messages.input_tokens + read + made == prompt and messages.output_tokens == everything - prompt
+    for back in (
+        chat_words.read_usage(chat_words.write_usage(usage)),
+        anthropic_words.read_usage(anthropic_words.write_usage(usage)),
+    ):
+        assert back is not None and (prompt_of(back), tokens_of(back)) == (prompt, everything)
+
+
+def test_modalities_tools_and_tiers_stand_apart() -> None:
+    details = {"cached_tokens": 60, "audio_tokens": 25, "image_tokens": 30}
+    usage = {
+        "prompt_tokens": 100, "completion_tokens": 20, "prompt_tokens_details": details,
+        "completion_tokens_details": {"audio_tokens": 8, "reasoning_tokens": 4},
+    }  # fmt: skip
+    # Of the 55 tokens of audio and images, 15 must have been cached: the fresh ones are no more than 40.
+    assert CHAT.usage({"usage": usage, "service_tier": "default"}) == {
+        "input": 0, "cacheRead": 60, "inputAudio": 25, "inputImage": 15, "output": 8, "outputAudio": 8, "reasoning": 4,
+        "tier": "standard",
+    }  # fmt: skip
+    given = {
+        "input_tokens": 1,
+        "output_tokens": 2,
+        "server_tool_use": {"web_search_requests": 3, "web_fetch_requests": 0},
+    }
+    assert MESSAGES.usage({"usage": given | {"service_tier": "batch"}}) == {
+        "input": 1, "output": 2, "serverTools": {"webSearch": 3}, "tier": "batch",
+    }  # fmt: skip
+    for tier, speed, served in (("standard", "fast", "fast"), ("priority", "standard", "priority"), (None, None, "")):
+        found = MESSAGES.usage({"usage": given | {"service_tier": tier, "speed": speed}})
+        assert found is not None and found.get("tier", "") == served
+    streamed = anthropic_words.merged({"input_tokens": 1, "service_tier": "priority"}, given)
+    assert anthropic_words.read_usage(streamed) == {
+        "input": 1,
+        "output": 2,
+        "serverTools": {"webSearch": 3},
+        "tier": "priority",
+    }
 
 
 @pytest.mark.parametrize(

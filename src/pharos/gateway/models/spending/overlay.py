@@ -134,4 +134,3 @@ def _complete(prices: Mapping[str, Decimal]) -> dict[str, Decimal]:
         if name not in rates:
             rates[name] = rates[parent]
     return rates
-

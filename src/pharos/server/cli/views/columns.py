@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
+from pharos.mesh.facts import INPUT_CLASSES, OUTPUT_CLASSES
 from pharos.server.cli.views.cells import Column, count, milliseconds, money, number, plain, state, time
 
 
@@ -22,13 +23,13 @@ def _namespace(value: Any) -> Text:
 
 def _tokens_in(row: Mapping[str, Any]) -> Text:
     tokens = row.get("tokens") or {}
-    read = sum(tokens.get(name) or 0 for name in ("input", "cacheRead", "cacheWrite5m", "cacheWrite1h"))
+    read = sum(tokens.get(name) or 0 for name in INPUT_CLASSES)
     return _estimated(count(read), tokens)
 
 
 def _tokens_out(row: Mapping[str, Any]) -> Text:
     tokens = row.get("tokens") or {}
-    return _estimated(count(sum(tokens.get(name) or 0 for name in ("output", "reasoning"))), tokens)
+    return _estimated(count(sum(tokens.get(name) or 0 for name in OUTPUT_CLASSES)), tokens)
 
 
 def _estimated(text: Text, tokens: Mapping[str, Any]) -> Text:
