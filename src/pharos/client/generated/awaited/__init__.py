@@ -14,6 +14,7 @@ from pharos.client.generated.awaited.journeys import AsyncJourneys
 from pharos.client.generated.awaited.keys import AsyncKeys
 from pharos.client.generated.awaited.kinds import AsyncKinds
 from pharos.client.generated.awaited.ledger import AsyncLedger
+from pharos.client.generated.awaited.limits import AsyncLimits
 from pharos.client.generated.awaited.models import AsyncModels
 from pharos.client.generated.awaited.operations import AsyncOperations
 from pharos.client.generated.awaited.system import AsyncSystem
@@ -33,6 +34,7 @@ class AsyncNamespaces:
         self.keys = AsyncKeys(caller)
         self.kinds = AsyncKinds(caller)
         self.ledger = AsyncLedger(caller)
+        self.limits = AsyncLimits(caller)
         self.models = AsyncModels(caller)
         self.operations = AsyncOperations(caller)
         self.system = AsyncSystem(caller)

@@ -14,6 +14,7 @@ from pharos.client.generated.blocking.journeys import Journeys
 from pharos.client.generated.blocking.keys import Keys
 from pharos.client.generated.blocking.kinds import Kinds
 from pharos.client.generated.blocking.ledger import Ledger
+from pharos.client.generated.blocking.limits import Limits
 from pharos.client.generated.blocking.models import Models
 from pharos.client.generated.blocking.operations import Operations
 from pharos.client.generated.blocking.system import System
@@ -33,6 +34,7 @@ class Namespaces:
         self.keys = Keys(caller)
         self.kinds = Kinds(caller)
         self.ledger = Ledger(caller)
+        self.limits = Limits(caller)
         self.models = Models(caller)
         self.operations = Operations(caller)
         self.system = System(caller)

@@ -16,10 +16,28 @@ if TYPE_CHECKING:
     from pharos.control.plan import Plan
     from pharos.core.wire import Page
     from pharos.gateway.models.operations import BudgetRaised, BudgetState
+    from pharos.gateway.models.spending.operations import Alert, HolderState
 
 
 class Budgets(Namespace):
     """Operations on ``budgets``."""
+
+    def alerts(self, *, limit: int = 100, cursor: str | None = None) -> Page[Alert]:
+        """List the alerts of all budgets in the order they were given.
+
+        A budget's `alerts` are percentages of its limit; when its spending passes one, that is told once in each
+        window. The same facts are on the log as `budget.alerted`, topic `budgets`.
+
+        Args:
+            limit: Most items of the page.
+            cursor: ``next`` of the page before.
+
+        Needs the permission ``budgets.read``.
+        """
+        from pharos.core.wire import Page
+        from pharos.gateway.models.spending.operations import Alert
+
+        return self._caller.typed("budgets.alerts", {"limit": limit, "cursor": cursor}, Page[Alert])
 
     def list(self, *, namespace: str | None = None, limit: int = 100, cursor: str | None = None) -> Page[BudgetState]:
         """List budgets with what is spent, reserved and left in their present window.
@@ -86,3 +104,24 @@ class Budgets(Namespace):
         if dry_run:
             return self._caller.plan("budgets.raise", input_)
         return self._caller.typed("budgets.raise", input_, BudgetRaised, write=True, idempotency_key=idempotency_key)
+
+    def usage(
+        self, *, name: str, namespace: str = "default", limit: int = 100, cursor: str | None = None
+    ) -> Page[HolderState]:
+        """List what each agent, end user or session has spent of its share of a budget.
+
+        For a budget with `per`, in its present window, by name. Who has spent nothing yet is not listed.
+
+        Args:
+            namespace: Namespace.
+            limit: Most items of the page.
+            cursor: ``next`` of the page before.
+
+        Needs the permission ``budgets.read``. Raises a fault with code NOT_FOUND.
+        """
+        from pharos.core.wire import Page
+        from pharos.gateway.models.spending.operations import HolderState
+
+        return self._caller.typed(
+            "budgets.usage", {"name": name, "namespace": namespace, "limit": limit, "cursor": cursor}, Page[HolderState]
+        )
