@@ -166,6 +166,22 @@ async def test_another_policy_is_another_answer(city: Town, provider: Upstream) 
     assert (await city.chat("bot")).headers["x-pharos-cache"] == "hit"
 
 
+async def test_another_provider_behind_a_rule_is_another_policy(city: Town, provider: Upstream) -> None:
+    await prepare(city, provider)
+    await city.provider("other", provider.url)
+    rule = {"name": "gold", "when": 'headers["x-tier"] == "gold"', "targets": [{"provider": "other", "model": "m"}]}
+    await city.model("ruled", "acme", rules=[rule], cache={}, unpriced="allow")
+
+    async def ask(**headers: str) -> str:
+        return (await city.ask("bot", chat("ruled"), **headers)).headers["x-pharos-cache"]
+
+    assert [await ask(), await ask(x_tier="gold"), await ask(x_tier="gold"), await ask()] == [
+        "miss", "miss", "hit", "hit",
+    ]  # fmt: skip
+    await city.provider("other", provider.url, timeouts={"idleMs": 5000})
+    assert [await ask(x_tier="gold"), await ask()] == ["miss", "miss"]
+
+
 async def test_answers_grow_old_and_shelves_are_bounded(city: Town, provider: Upstream) -> None:
     await prepare(city, provider, {"maxEntries": 2})
 

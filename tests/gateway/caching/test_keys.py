@@ -47,6 +47,7 @@ def request(raw: bytes, dialect: str, headers: dict[str, str] | None = None, set
             ask=DIALECTS[dialect].ask(body),
             bounds=SimpleNamespace(set_output=set_output),
             identity=SimpleNamespace(key=key),
+            key=SimpleNamespace(labels={"tier": "gold"}),
             session="s-1",
         ),
     )

@@ -167,8 +167,8 @@ class Plans:
         self._prices = prices
         self.turned: Callable[[], None] = lambda: None
         """Called when a provider's breaker has opened or closed."""
-        self.caches: Callable[[Sequence[ModelPlan]], CachePlan | None] = lambda _: None
-        """Plans the cache of the first model of a chain."""
+        self.caches: Callable[[Sequence[ModelPlan], Sequence[Target]], CachePlan | None] = lambda _chain, _targets: None
+        """Plans the cache of the first model of a chain, from all targets its calls may go to."""
         self.conversations = Conversations()
         self._upstreams: dict[ResourceId, tuple[ProviderSpec, str, Upstream]] = {}
         self._overlays: dict[str, Overlay] = {}
@@ -250,7 +250,8 @@ class Plans:
             return None
         own, chain = plans[id], tuple(plans.values())
         router = plan_router(self, self.conversations, chain)
-        return replace(own, chain=chain, single=sole_target(own, chain), router=router, cache=self.caches(chain))
+        cache = self.caches(chain, router.targets)
+        return replace(own, chain=chain, single=sole_target(own, chain), router=router, cache=cache)
 
     def line(self, ids: Sequence[ResourceId], *, besides: ResourceId | None = None) -> tuple[ModelPlan, ...]:
         """These models and their fallbacks in the order they are tried, each once; ``besides`` one."""

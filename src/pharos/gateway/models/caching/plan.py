@@ -18,7 +18,7 @@ from pharos.gateway.models.caching.varies import Varies, conditions, varies
 
 if TYPE_CHECKING:
     from pharos.gateway.models.call import Call
-    from pharos.gateway.models.plans import ModelPlan
+    from pharos.gateway.models.plans import ModelPlan, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +55,14 @@ class Caches:
         """Called when a model's answers are no longer good."""
         index.subscribe(self._changed)
 
-    def plan(self, chain: Sequence[ModelPlan]) -> CachePlan | None:
-        """The plan of the caches of the first model of ``chain``, which falls back to the others."""
+    def plan(self, chain: Sequence[ModelPlan], targets: Sequence[Target]) -> CachePlan | None:
+        """The plan of the caches of the first model of ``chain``, which falls back to the others. ``targets`` are all
+        that its calls can go to."""
         model = chain[0]
         spec = model.spec.cache
         if spec is None:
             return None
-        policy = policy_of(chain)
+        policy = policy_of(chain, targets)
         if self._policies.get(model.id) not in (policy, None):
             # What was kept under another policy is never found again: it would only take room.
             self._shelves.clear(model.id)
@@ -85,16 +86,21 @@ def varies_of(chain: Sequence[ModelPlan]) -> Varies:
     )
 
 
-def policy_of(chain: Sequence[ModelPlan]) -> bytes:
-    """The version of all that decides who answers and how: a digest of the models of the chain and of the providers
-    behind them, as they are declared. Of a cache, what is shared with whom and shown how belongs to it."""
+def policy_of(chain: Sequence[ModelPlan], targets: Sequence[Target]) -> bytes:
+    """The version of all that decides who answers and how: a digest of the models of the chain and of every target and
+    provider they can lead to, as they are declared. Of a cache, what is shared with whom and shown how belongs to it.
+    """
     digest = blake2b(digest_size=DIGEST)
     for plan in chain:
         cache = plan.spec.cache
         said = plan.spec.model_dump(mode="json", exclude={"cache"})
         shown = None if cache is None else (cache.partition, cache.usage)
-        targets = [(str(target.upstream.id), target.upstream.spec.model_dump(mode="json")) for target in plan.targets]
-        part = orjson.dumps((str(plan.id), said, shown, targets), option=orjson.OPT_SORT_KEYS)
-        digest.update(b"%d:" % len(part))
-        digest.update(part)
+        _add(digest, (str(plan.id), said, shown))
+    for target in targets:
+        _add(digest, (str(target.upstream.id), target.model, target.upstream.spec.model_dump(mode="json")))
     return digest.digest()
+
+
+def _add(digest: blake2b, value: object) -> None:
+    part = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    digest.update(b"%d:%b" % (len(part), part))

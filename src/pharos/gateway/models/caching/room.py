@@ -16,7 +16,7 @@ from pharos.gateway.models.layers.coalesce import Coalesce
 
 if TYPE_CHECKING:
     from pharos.gateway.models.call import Layer
-    from pharos.gateway.models.plans import ModelPlan
+    from pharos.gateway.models.plans import ModelPlan, Target
 
 SWEEP_SECONDS = 60.0
 
@@ -30,9 +30,9 @@ class Caching:
         self.coalesce = Coalesce()
         self.layers: Sequence[Layer] = (Cache(self._shelves), self.coalesce)
 
-    def plan(self, chain: Sequence[ModelPlan]) -> CachePlan | None:
-        """The caches of the first model of ``chain``."""
-        return self._caches.plan(chain)
+    def plan(self, chain: Sequence[ModelPlan], targets: Sequence[Target]) -> CachePlan | None:
+        """The caches of the first model of ``chain``, whose calls can go to ``targets``."""
+        return self._caches.plan(chain, targets)
 
     @asynccontextmanager
     async def upkeep(self) -> AsyncIterator[None]:

@@ -45,7 +45,8 @@ class Varies:
         parts: list[bytes] = []
         if self.key:
             key = call.identity.key.metadata
-            parts += (f"{key.namespace}/{key.name}".encode(), orjson.dumps(key.labels, option=orjson.OPT_SORT_KEYS))
+            labels = orjson.dumps(call.key.labels, option=orjson.OPT_SORT_KEYS)
+            parts += (f"{key.namespace}/{key.name}".encode(), labels)
         if self.session:
             parts.append(call.session.encode("utf-8", "replace"))
         names = self.headers

@@ -127,6 +127,11 @@ class Router:
         self._rules = rules
         self._variables = frozenset().union(*(condition.variables for condition, _ in rules))
 
+    @property
+    def targets(self) -> Sequence[Target]:
+        """All that some call can go to."""
+        return [*self._default.targets, *(target for _, branch in self._rules for target in branch.targets)]
+
     def decide(self, question: Question, random: Random) -> Decision:
         """Where the call goes; an empty order if nowhere."""
         branch = self._default
