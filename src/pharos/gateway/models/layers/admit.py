@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 
 from pharos.core.fault import Fault
 from pharos.gateway.models.call import Call, Next, Reply
+from pharos.gateway.models.conversation import MAX_ID
 from pharos.gateway.models.plans import KeyPlan, ModelPlan, Plans
 from pharos.gateway.models.refusals import budget_exceeded, model_not_found, unpriced
 from pharos.gateway.models.spending.bounds import bounds_of, tier_of, unpriceable
@@ -45,7 +46,8 @@ class Admit:
         key, resource = call.key, call.identity.key
         model = call.model = self._model(call, key, resource.metadata.namespace)
         call.deadline = call.started + model.spec.deadline_ms / 1000
-        call.bounds = bounds_of(call.raw, call.body, call.ask, model.spec, capped=bool(key.budgets))
+        capped = bool(key.budgets) or model.resilience.most is not None
+        call.bounds = bounds_of(call.raw, call.body, call.ask, model.spec, capped=capped)
         call.tier = tier_of(call.body)
         if key.missing:
             raise level_missing(key.missing)
@@ -115,4 +117,6 @@ def _note(call: Call) -> Mapping[str, str]:
     }
     if call.user:
         note["user"] = call.user
+    if call.session:
+        note["session"] = call.session[:MAX_ID]
     return note

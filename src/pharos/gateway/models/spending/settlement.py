@@ -215,7 +215,7 @@ def _event(call: str, note: Mapping[str, str], cost: int) -> Event:
         "firstTokenMs": None,
         "tools": [],
         "route": {},
-        "conversation": {"id": "", "marks": []},
+        "conversation": {"id": note.get("session", ""), "marks": []},
     }
     if user := note.get("user"):
         data["user"] = user
