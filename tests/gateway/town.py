@@ -282,8 +282,7 @@ async def town(
             authenticator.authenticate,
             invoker.resolve,
             invoker.observe,
-            random=random.Random(seed).random,
-            **options,
+            **{"random": random.Random(seed).random, **options},
         )
         for each in (
             control_plane(directory, store, index, invoker),

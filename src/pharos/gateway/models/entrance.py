@@ -267,6 +267,7 @@ def _own_headers(call: Call, reply: Reply) -> list[tuple[bytes, bytes]]:
     if call.attempts:
         headers.append((b"x-pharos-provider", call.attempt.target.upstream.name.encode()))
         if call.bounds.set_output is not None:
-            headers.append((b"x-pharos-max-output", b"%d" % call.bounds.set_output))
+            limit = call.attempt.target.output_limit(call.bounds.set_output)
+            headers.append((b"x-pharos-max-output", b"%d" % limit))
     headers += reply.headers
     return headers

@@ -21,6 +21,7 @@ from pharos.gateway.models.layers.authenticate import Authenticate
 from pharos.gateway.models.listing import Listing
 from pharos.gateway.models.operations import Operations
 from pharos.gateway.models.plans import Plans
+from pharos.gateway.models.routing.explain import RoutingOperations
 from pharos.gateway.models.spending.alerts import Alerts
 from pharos.gateway.models.spending.limits import Meters
 from pharos.gateway.models.spending.operations import SpendingOperations
@@ -92,7 +93,11 @@ def models_plane(
         name="models",
         summary="One entrance for every model: routed, limited, paid for and recorded.",
         kinds=KINDS,
-        operations=(*operations_of(Operations(store, index, plans)), *operations_of(SpendingOperations(store, index))),
+        operations=(
+            *operations_of(Operations(store, index, plans)),
+            *operations_of(RoutingOperations(index, plans, DIALECTS)),
+            *operations_of(SpendingOperations(store, index)),
+        ),
         faults=ALL,
         routes=(
             Route(

@@ -72,6 +72,11 @@ class Target:
     def resting_until(self, value: float) -> None:
         self.pulse.resting_until = value
 
+    def output_limit(self, limit: int) -> int:
+        """An output limit of ours, made as small as the model demands."""
+        able = self.able
+        return limit if able is None or able.max_output is None else min(limit, able.max_output)
+
     def rates(self, now: datetime, tier: str = "") -> Rates | None:
         """What it costs now, or ``None`` if nobody knows."""
         spec = self.upstream.spec

@@ -142,7 +142,8 @@ class Diagonal:
 
     def request(self) -> bytes:
         call = self._call
-        edits = Edits(self._target.model, self._hide, call.bounds.set_output)
+        target, limit = self._target, call.bounds.set_output
+        edits = Edits(target.model, self._hide, None if limit is None else target.output_limit(limit))
         return self._dialect.edit(call.raw, call.body, edits)
 
     def headers(self) -> Headers:
@@ -246,10 +247,11 @@ class Crossing:
 
     def request(self) -> bytes:
         call, request = self._call, self._request
+        target = self._target
         if request.max_output is None and call.bounds.set_output is not None:
-            request = self._request = replace(request, max_output=call.bounds.set_output)
-        limit = call.model.spec.max_output_tokens or DEFAULT_MAX_OUTPUT
-        body = self._provider.write_request(request, self._target.model, limit)
+            request = self._request = replace(request, max_output=target.output_limit(call.bounds.set_output))
+        limit = target.output_limit(call.model.spec.max_output_tokens or DEFAULT_MAX_OUTPUT)
+        body = self._provider.write_request(request, target.model, limit)
         self.dropped = request.dropped
         return orjson.dumps(body)
 

@@ -37,9 +37,14 @@ class Understand:
                 problems=[Problem(pointer="", message="must be an object")],
             )
         call.body = body
-        call.ask = ask = call.dialect.ask(body)
-        call.session = call.header(SESSION_HEADER) or (ask.user if "session" in ask.user else "")
+        call.ask = call.dialect.ask(body)
+        call.session = session_of(call)
         return await next(call)
+
+
+def session_of(call: Call) -> str:
+    """The session a call belongs to, as its client names it; empty if it does not."""
+    return call.header(SESSION_HEADER) or (call.ask.user if "session" in call.ask.user else "")
 
 
 def _refuse_ambiguous(raw: bytes, body: Json) -> None:

@@ -10,7 +10,7 @@ from pharos.gateway.models.routing.choosers import chooser
 from pharos.gateway.models.routing.conditions import Condition
 from pharos.gateway.models.routing.conversations import Conversations
 from pharos.gateway.models.routing.router import DEFAULT, Branch, Router, Tier
-from pharos.gateway.models.routing.spec import Balancing, Rule, Strategy
+from pharos.gateway.models.routing.spec import AFFINITIES, Balancing, Rule, Strategy
 
 if TYPE_CHECKING:
     from pharos.gateway.models.plans import ModelPlan, Plans, Target
@@ -27,8 +27,10 @@ def plan_router(plans: Plans, known: Conversations, chain: Sequence[ModelPlan]) 
 
 def sole_target(model: ModelPlan, chain: Sequence[ModelPlan]) -> Target | None:
     """The only target there is, whatever is asked: those of fallbacks, rules and missing providers included, and with
-    nothing declared of it that could keep a call away."""
-    if len(model.targets) != 1 or len(chain) != 1 or model.missing or model.spec.rules:
+    nothing declared of it that could keep a call away. A model that keeps conversations may have one now and have had
+    another before."""
+    spec = model.spec
+    if len(model.targets) != 1 or len(chain) != 1 or model.missing or spec.rules or spec.strategy in AFFINITIES:
         return None
     (target,) = model.targets
     return None if target.able is not None and target.able.declared else target

@@ -158,11 +158,11 @@ def needs_of(call: Call) -> Needs:
 
 
 def _headers(call: Call) -> JsonObject:
-    found: JsonObject = {}
-    for name, value in call.headers:
-        if name not in SECRET_HEADERS:
-            found.setdefault(name.decode("latin-1"), value[:MAX_VALUE].decode("latin-1"))
-    return found
+    return {
+        name.decode("latin-1"): value[:MAX_VALUE].decode("latin-1")
+        for name, value in call.fields.items()
+        if name not in SECRET_HEADERS
+    }
 
 
 def _metadata(body: JsonObject) -> JsonObject:

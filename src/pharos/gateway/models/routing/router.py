@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pharos.gateway.models.routing.availability import why_not
 from pharos.gateway.models.routing.choosers import Chooser, Random, Ranking, Weighted
@@ -51,8 +51,7 @@ class Seen(NamedTuple):
 
     rule: str
     when: str
-    outcome: str
-    """``holds``, ``does not hold``, or ``skipped``."""
+    outcome: Literal["holds", "does not hold", "skipped"]
     why: str = ""
 
 
@@ -117,6 +116,14 @@ class Decision:
 def single_route(target: Target) -> dict[str, str]:
     """What the event of a call says where there was nothing to decide."""
     return {"rule": "single", "candidates": target.label, "chosen": target.label, "why": "only target"}
+
+
+def decide(question: Question, random: Random) -> Decision:
+    """Where a call goes, by the same steps as ``layers/route.py``."""
+    target = question.call.model.single
+    if target is not None and not why_not(question.call, target, question.now):
+        return Decision(DEFAULT, order=[target], targets=[target], strategy="single", why="only target")
+    return question.call.model.router.decide(question, random)
 
 
 class Router:

@@ -13,6 +13,9 @@ from pharos.gateway.models.routing.conditions import MAX_EXPRESSION, problems_of
 
 Strategy = Literal["weighted", "cost", "latency", "least-outstanding", "session", "prefix"]
 
+AFFINITIES = frozenset({"session", "prefix"})
+"""Strategies that keep a conversation with its target."""
+
 RESERVED = frozenset(
     {"weighted", "cost", "latency", "least-outstanding", "session", "prefix", "single", "fallback", "default"}
 )
