@@ -1,0 +1,1 @@
+"""What must not pass: detectors, the kind ``Guard``, and masking that can be taken back."""
