@@ -97,7 +97,7 @@ _CLEAN: list[Entry] = []
 def words(values: Sequence[str]) -> str:
     """A pattern of whole words, in upper and lower case."""
     alternatives = []
-    for value in sorted(set(values), key=len, reverse=True):
+    for value in sorted(set(values), key=lambda value: (-len(value), value)):
         # RE2's boundary is one of ASCII words; a word of another script has none.
         before = r"\b" if _is_word(value[0]) else ""
         after = r"\b" if _is_word(value[-1]) else ""
