@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from pharos.core.ids import uuid7
 from pharos.core.wire import Json, JsonObject
@@ -48,8 +48,7 @@ class Event:
     time: datetime = field(default_factory=_now)
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(NamedTuple):
     """An event that is in the log."""
 
     event: Event

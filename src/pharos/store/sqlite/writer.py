@@ -94,14 +94,13 @@ class Writer:
 
     async def commit(self, commands: Sequence[Command], operation_id: str, principal: str) -> Sequence[Result]:
         """Hand the commands to the writer and wait for what becomes of them."""
-        handlers = self._handlers
         steps: list[Step] = []
         for command in commands:
-            prepare, handle = handlers[type(command)]
+            prepare, handle = self._handlers[type(command)]
             steps.append((handle, command, prepare(command)))
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            self._bind(loop)
+        loop = self._loop
+        if loop is None or asyncio.get_running_loop() is not loop:
+            loop = self._bind(asyncio.get_running_loop())
         if self._waiting >= MAX_WAITING:
             await self._wait_for_room(loop)
         if self._closing:
@@ -127,13 +126,14 @@ class Writer:
         self._waking = False
         self._queue.wake()
 
-    def _bind(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _bind(self, loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
         if self._loop is not None and not self._loop.is_closed():
             raise RuntimeError("a store belongs to the event loop that used it first")
         self._loop = loop
         self._waiting = 0
         self._waking = False
         self._hub.begin(to_position(self._log.head))
+        return loop
 
     async def _wait_for_room(self, loop: asyncio.AbstractEventLoop) -> None:
         try:

@@ -20,6 +20,7 @@ from pharos.gateway.models.dialects.arguments import dump
 Rewrite = Callable[[Json], JsonObject | None]
 """A message as it must be instead, or ``None`` to keep its bytes."""
 
+_COLON = re.compile(rb"[ \t\n\r]*:[ \t\n\r]*")
 _SPACE = re.compile(r"[ \t\n\r]*")
 # Numbers stay text: an integer of thousands of digits is legal JSON and costs Python more than it is worth.
 _DECODER = json.JSONDecoder(parse_int=str, parse_float=str, strict=False)
@@ -127,20 +128,13 @@ def find_string(raw: bytes, key: bytes, value: str) -> tuple[int, int] | None:
     that one place is the member.
     """
     at = raw.find(key)
-    if at < 1 or raw.find(key, at + 1) >= 0 or raw[at - 1] == 0x5C:
+    # Only an escape that begins so can spell a letter of an ASCII key.
+    if at < 1 or raw.find(key, at + 1) >= 0 or raw[at - 1] == 0x5C or b"\\u00" in raw:
         return None
-    # Only an escape of this beginning can spell a letter of an ASCII key.
-    if raw.find(b"\\u00") >= 0:
+    found = _COLON.match(raw, at + len(key))
+    if found is None:
         return None
-    at += len(key)
-    size = len(raw)
-    while at < size and raw[at] in b" \t\n\r":
-        at += 1
-    if at >= size or raw[at] != 0x3A:
-        return None
-    at += 1
-    while at < size and raw[at] in b" \t\n\r":
-        at += 1
+    at = found.end()
     quoted = b'"%b"' % value.encode()
     return (at, at + len(quoted)) if raw.startswith(quoted, at) else None
 

@@ -36,10 +36,12 @@ def ask(body: JsonObject) -> Ask:
     options = reading.object(body, "stream_options")
     wants_usage = options is not None and bool(reading.boolean(options, "include_usage", "/stream_options"))
     user = reading.string(body, "user") or reading.string(body, "safety_identifier")
-    tools = tuple(
-        [_tool_name(tool) for tool, _ in reading.objects(body, "tools")]
-        + [_string(function.get("name")) for function, _ in reading.objects(body, "functions")]
-    )
+    tools: tuple[str, ...] = ()
+    if "tools" in body or "functions" in body:
+        tools = tuple(
+            [_tool_name(tool) for tool, _ in reading.objects(body, "tools")]
+            + [_string(function.get("name")) for function, _ in reading.objects(body, "functions")]
+        )
     if reading.problems:
         reading.close()
     return Ask(model, bool(stream), limit, messages, tools, wants_usage, user or "")

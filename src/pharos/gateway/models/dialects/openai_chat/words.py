@@ -106,11 +106,15 @@ def _read_usage(value: JsonObject) -> Usage | None:
         return None
     prompt, completion = prompt or 0, completion or 0
     prompt_details, completion_details = value.get("prompt_tokens_details"), value.get("completion_tokens_details")
-    cached = count(prompt_details, "cached_tokens")
+    cached: int | None = None
+    written = reasoning = 0
+    if prompt_details:
+        cached = count(prompt_details, "cached_tokens")
+        written = count(prompt_details, "cache_write_tokens") or 0
     if cached is None:
         cached = count(value, "prompt_cache_hit_tokens") or 0
-    written = count(prompt_details, "cache_write_tokens") or 0
-    reasoning = count(completion_details, "reasoning_tokens") or 0
+    if completion_details:
+        reasoning = count(completion_details, "reasoning_tokens") or 0
     if cached + written <= prompt:
         prompt -= cached + written
         whole = prompt + cached + written
