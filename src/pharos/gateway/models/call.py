@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pharos.core.wire import JsonObject
 from pharos.gateway.models.caching.sharing import Sharing
@@ -25,6 +25,9 @@ from pharos.gateway.models.spending.rates import Rates
 from pharos.gateway.models.upstream.watchdog import Watchdog
 from pharos.mesh.facts import STANDARD_TIER, CacheUse, Outcome, Usage
 from pharos.trust.authenticator import Identity
+
+if TYPE_CHECKING:
+    from pharos.gateway.models.answers.continuation import Continuation
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
@@ -41,6 +44,7 @@ class Attempt:
         "finish",
         "first_token_at",
         "latency",
+        "most",
         "number",
         "open",
         "outcome",
@@ -77,6 +81,8 @@ class Attempt:
         self.usage: Usage = {}
         self.cost = 0
         """Billionths; 0 also where the price is unknown (then ``rates`` is ``None``)."""
+        self.most = 0
+        """Billionths it can cost, while it is open beside others."""
         self.first_token_at: float | None = None
         self.latency = 0.0
         """Seconds."""
@@ -119,6 +125,8 @@ class Call:
     read: Callable[[], Awaitable[bytes]]
     """Reads the body, once."""
     watchdog: Watchdog
+    attend: Callable[[], None] = lambda: None
+    """Has the client told, from now on, that the call goes on where it hears nothing for long."""
     correlation: str = ""
     started: float = field(default_factory=time.monotonic)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -159,6 +167,8 @@ class Call:
     attempts: list[Attempt] = field(default_factory=list)
     passed: bytes = b""
     """A refusal in the client's own dialect, as the provider wrote it."""
+    continuation: Continuation | None = None
+    """How the attempts from here on go on with an answer of which the client has seen the beginning."""
     gone: bool = False
     """The client has left."""
     ended: bool = False

@@ -19,8 +19,10 @@ from pharos.core.fault import INTERNAL, TIMEOUT, TOO_LARGE, Fault, Retry
 from pharos.core.ids import uuid7
 from pharos.core.plane import ON_DISCONNECT, WHOLE_BODY, Receive, Scope, Send, correlation_of, fields_of
 from pharos.core.principal import Principal
+from pharos.gateway.models.answers.silence import COMMENT, Silences
 from pharos.gateway.models.call import Body, Call, Next, Reply
 from pharos.gateway.models.dialects.dialect import Dialect
+from pharos.gateway.models.layers.transmit import SSE
 from pharos.gateway.models.spending.settlement import Settlements
 from pharos.gateway.models.upstream.watchdog import Expired, Watchdog, Watchdogs
 
@@ -64,18 +66,20 @@ class Entrance:
         self._resolve = resolve
         self._max_body = max_body
         self._watchdogs = Watchdogs()
+        self._silences = Silences()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one call."""
         id = uuid7()
         watchdog = self._watchdogs.watch()
-        conversation = _Client(scope, receive, send, watchdog, self._max_body)
+        conversation = _Client(scope, receive, send, watchdog, self._silences, self._max_body)
         call = Call(
             id=id,
             dialect=self._dialect,
             headers=scope["headers"],
             fields=fields_of(scope),
             read=conversation.read,
+            attend=conversation.attend,
             watchdog=watchdog,
             correlation=correlation_of(scope, id),
         )
@@ -92,18 +96,19 @@ class Entrance:
             conversation.close()
             # The call and its client know each other: untied, they are freed at once and not by the collector.
             call.read = _nothing_more
+            call.attend = _unheard
 
     async def _serve(self, call: Call, client: _Client) -> None:
         try:
             reply = await self._stack(call)
         except Fault as fault:
-            await client.refuse(self._refusal(call, fault))
+            await client.refuse(self._resolved(call, fault))
             return
         except Exception as error:  # noqa: BLE001 - a defect must not bring the process down, nor show itself
             # The places, not the words: an error's text may quote a prompt.
             frames = "".join(traceback.format_tb(error.__traceback__))
             _log.error("defect in call %s: %s\n%s", call.id, type(error).__name__, frames)
-            await client.refuse(self._refusal(call, INTERNAL()))
+            await client.refuse(self._resolved(call, INTERNAL()))
             return
         headers = _own_headers(call, reply)
         if isinstance(reply.body, bytes):
@@ -111,21 +116,34 @@ class Entrance:
         else:
             await client.stream(reply, headers, reply.body)
 
-    def _refusal(self, call: Call, fault: Fault) -> Reply:
-        """A fault as the client's dialect says it, with the whole of it under ``pharos``."""
+    def _resolved(self, call: Call, fault: Fault) -> Fault:
+        """The fault as this caller may see it."""
         principal = call.identity.principal if call.authenticated else None
-        return refusal(self._dialect, self._resolve(fault, principal, OPERATION, call.correlation), call.passed)
+        return self._resolve(fault, principal, OPERATION, call.correlation)
 
 
 async def _nothing_more() -> bytes:
     return b""
 
 
+def _unheard() -> None:
+    pass
+
+
 class _Client:
     """The other end of one request: reads its body once, sends it one answer, notices when it leaves."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, watchdog: Watchdog, max_body: int) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, watchdog: Watchdog, silences: Silences, max_body: int
+    ) -> None:
         self.call: Call
+        self._silences = silences
+        self._spoken = False
+        """It was told something since the last look."""
+        self._silent_since = 0.0
+        self._head_sent = False
+        self._streaming = False
+        self._keeping: asyncio.Task[None] | None = None
         self._length = fields_of(scope).get(b"content-length", b"")
         self._on_disconnect: OnDisconnect | None = scope.get(ON_DISCONNECT)
         self._whole: Callable[[], bytes | None] | None = scope.get(WHOLE_BODY)
@@ -206,14 +224,70 @@ class _Client:
             take_back()
         if self._watcher is not None and not self._answered:
             self._watcher.cancel()
+        if self._keeping is not None:
+            self._keeping.cancel()
+        self._silences.leave(self)
 
-    async def refuse(self, reply: Reply) -> None:
-        """Send a refusal."""
+    # Silence.
+
+    def attend(self) -> None:
+        """From here on a client that hears nothing for too long is told that the call goes on."""
+        self._silent_since = asyncio.get_running_loop().time()
+        self._silences.attend(self)
+
+    def look(self, now: float) -> None:
+        """See :class:`~pharos.gateway.models.answers.silence.Listener`."""
+        if self._spoken:
+            self._spoken = False
+            self._silent_since = now
+            return
+        resilience = self.call.model.resilience
+        bearable = resilience.quiet if self._head_sent else resilience.commit
+        if not bearable or now - self._silent_since < bearable:
+            return
+        self._silent_since = now
+        call = self.call
+        # One that waits already is a client that does not read: it has enough to hear.
+        if not (call.gone or call.ended) and (self._keeping is None or self._keeping.done()):
+            self._keeping = asyncio.get_running_loop().create_task(self._keep_alive(), name="pharos-keep-alive")
+
+    async def _keep_alive(self) -> None:
+        """Tell the client that the call goes on. Frames are sent whole, so this stands between two of them."""
+        call = self.call
+        frame = call.dialect.keep_alive
+        if not frame:
+            return
+        if not self._head_sent:
+            await self._begin(200, [*_identity(call, SSE), (b"x-pharos-model", call.model.name.encode())])
+        await self._send(
+            {"type": "http.response.body", "body": frame if self._streaming or frame.isspace() else COMMENT, "more_body": True}
+        )
+
+    async def _begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        """Send the head of a stream."""
+        self._head_sent = True
+        headers += ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    # The answer.
+
+    async def refuse(self, fault: Fault) -> None:
+        """Send a refusal: as an error frame, where the head of a stream has gone out already."""
+        call = self.call
+        if self._keeping is not None:
+            await asyncio.wait((self._keeping,))
+        if self._head_sent:
+            self._answered = True
+            frame = call.dialect.write_stream_fault(fault.document)
+            await self._send({"type": "http.response.body", "body": frame, "more_body": False})
+            return
+        reply = refusal(call.dialect, fault, call.passed)
         if isinstance(reply.body, bytes):
-            await self.answer(reply, _own_headers(self.call, reply), reply.body)
+            await self.answer(reply, _own_headers(call, reply), reply.body)
 
     async def answer(self, reply: Reply, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         """Send a whole answer."""
+        self._silences.leave(self)
         headers.append((b"content-length", b"%d" % len(body)))
         await self._send({"type": "http.response.start", "status": reply.status, "headers": headers})
         self._answered = True
@@ -223,12 +297,18 @@ class _Client:
         """Send a stream, each chunk as it comes. A client that stops reading stops the provider; one that leaves, too,
         unless the provider is to be read to its end."""
         call, send, watchdog = self.call, self._send, self._watchdog
-        headers += ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
         try:
-            await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+            if self._keeping is not None:
+                await asyncio.wait((self._keeping,))
+            if not self._head_sent:
+                await self._begin(reply.status, headers)
+                if call.model.resilience.quiet:
+                    self.attend()
+            self._streaming = True
             async for chunk in body:
                 if call.gone:
                     continue
+                self._spoken = True
                 self._answered = call.ended
                 with watchdog.limit(STALL_SECONDS, "the client"):
                     await send({"type": "http.response.body", "body": chunk, "more_body": not call.ended})
@@ -260,8 +340,7 @@ def refusal(dialect: Dialect, fault: Fault, passed: bytes = b"") -> Reply:
 
 def _own_headers(call: Call, reply: Reply) -> list[tuple[bytes, bytes]]:
     """What every answer says about the call."""
-    id = call.id.encode()
-    headers = [(b"content-type", reply.content_type), (b"x-pharos-call", id), (b"request-id", id)]
+    headers = _identity(call, reply.content_type)
     if call.candidates:
         headers.append((b"x-pharos-model", call.model.name.encode()))
     if call.attempts:
@@ -271,3 +350,8 @@ def _own_headers(call: Call, reply: Reply) -> list[tuple[bytes, bytes]]:
             headers.append((b"x-pharos-max-output", b"%d" % limit))
     headers += reply.headers
     return headers
+
+
+def _identity(call: Call, content_type: bytes) -> list[tuple[bytes, bytes]]:
+    id = call.id.encode()
+    return [(b"content-type", content_type), (b"x-pharos-call", id), (b"request-id", id)]

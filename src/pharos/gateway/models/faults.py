@@ -40,6 +40,11 @@ BUDGET_MISSING = FaultCode(
     "The key is charged to a budget that does not exist, so nothing may be spent. Apply the budget, or remove it from "
     "the key.", Retry.AFTER_FIX,
 )  # fmt: skip
+COST_LIMITED = FaultCode(
+    "COST_LIMITED", "The call could cost too much", 402, Category.QUOTA,
+    "The model sets a limit on what one call may cost, all of its attempts together, and another attempt could pass it. "
+    "Set a lower output limit, send less, or have the model's `maxCost` raised.", Retry.AFTER_FIX,
+)  # fmt: skip
 MODEL_UNPRICED = FaultCode(
     "MODEL_UNPRICED", "Price unknown", 422, Category.POLICY,
     "A budget applies and part of the call's price is not known, so its cost cannot be bounded. Apply a `Price`, or "
@@ -118,7 +123,8 @@ BUDGET_NOT_RAISED = FaultCode(
 )  # fmt: skip
 
 ALL: tuple[FaultCode, ...] = (
-    MODEL_NOT_FOUND, RATE_LIMITED, BUDGET_EXCEEDED, BUDGET_MISSING, MODEL_UNPRICED, MODEL_UNAVAILABLE,
+    MODEL_NOT_FOUND, RATE_LIMITED, BUDGET_EXCEEDED, BUDGET_MISSING, COST_LIMITED, MODEL_UNPRICED,
+    MODEL_UNAVAILABLE,
     PROVIDER_CREDENTIAL, UPSTREAM_REFUSED, UPSTREAM_RATE_LIMITED, UPSTREAM_OVERLOADED, UPSTREAM_FAILED,
     UPSTREAM_UNREACHABLE, UPSTREAM_TIMEOUT, UPSTREAM_PROTOCOL, UPSTREAM_QUOTA, UPSTREAM_MODEL, CONTEXT_EXCEEDED,
     CONTENT_FILTERED, DEADLINE_EXCEEDED, CAPABILITY_MISSING, BUDGET_NOT_RAISED, LEVEL_MISSING, LIMIT_NOT_RAISED,

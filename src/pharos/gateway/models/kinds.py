@@ -17,6 +17,7 @@ from pharos.core.principal import Principal
 from pharos.core.resource import Kind, Ref, Resource, Spec
 from pharos.core.wire import Wire
 from pharos.gateway.models.caching.spec import CacheSpec
+from pharos.gateway.models.resilience.spec import Hedge, KeepAlive, OnFailure, OnStreamFailure, Outliers
 from pharos.gateway.models.routing.spec import (
     Balancing,
     Capabilities,
@@ -137,6 +138,21 @@ class ModelSpec(Spec):
     """The whole call, all attempts and pauses included."""
     cache: CacheSpec | None = None
     """Which answers are given again. Absent: none."""
+    max_cost: Money | None = None
+    """The most that one call may cost in USD, all of its attempts together: an attempt that could cost more than what
+    those before it left is not made."""
+    on_failure: OnFailure | None = None
+    """What a failure of some class means for the call, where it is not to be the default."""
+    on_stream_failure: OnStreamFailure = "error"
+    """What becomes of a stream that fails after its first content. ``error``: the error of the client's dialect ends
+    it. ``resume``: another target goes on from the text so far. ``restart``: another target answers anew, and the
+    frame that begins its answer bears a mark. Where that cannot be done, it is ``error``."""
+    keep_alive: KeepAlive = Field(default_factory=KeepAlive)
+    hedge: Hedge | None = None
+    """When another target is asked as well. Absent: never."""
+    outliers: Outliers | None = None
+    """When a target that stands out is left alone. Absent: never; a provider that fails rests all the same, see its
+    ``breaker``."""
 
 
 Window = Literal["minute", "hour", "day", "week", "month", "total"]

@@ -18,6 +18,7 @@ from pharos.core.resource import AnyResource, Ref, Resource, ResourceId
 from pharos.gateway.models.caching.plan import CachePlan
 from pharos.gateway.models.dialects.dialect import Dialect
 from pharos.gateway.models.kinds import MODEL, PROVIDER, ModelSpec, ProviderSpec
+from pharos.gateway.models.resilience.policy import PLAIN, Resilience, resilience_of
 from pharos.gateway.models.routing.conversations import Conversations
 from pharos.gateway.models.routing.needs import able
 from pharos.gateway.models.routing.planning import plan_router, sole_target
@@ -46,7 +47,7 @@ MAX_KEY_PLANS = 4_096
 class Target:
     """One way to serve a model."""
 
-    __slots__ = ("_overlay", "_prices", "able", "label", "model", "place", "pulse", "upstream", "weight")
+    __slots__ = ("_overlay", "_prices", "able", "label", "model", "place", "prefill", "pulse", "upstream", "weight")
 
     def __init__(self, upstream: Upstream, declared: Declared, overlay: Overlay, prices: PriceList) -> None:
         spec = upstream.spec
@@ -55,6 +56,8 @@ class Target:
         self.weight = declared.weight
         self.label = f"{upstream.name}/{declared.model}"
         self.place = (upstream.id, declared.model)
+        self.prefill = declared.prefill
+        """How it goes on from a given beginning; ``None``: as its dialect does."""
         self.pulse = upstream.pulse(declared.model)
         """What is observed of it."""
         context = prices.context(spec.base_url, spec.price_list, declared.model)
@@ -112,6 +115,8 @@ class ModelPlan:
     """Where its calls go, unless there is a ``single`` target."""
     cache: CachePlan | None = None
     """How its answers are given again; ``None``: never."""
+    resilience: Resilience = PLAIN
+    """What becomes of its calls when a provider fails, falls silent or is slow."""
 
     @property
     def name(self) -> str:
@@ -284,7 +289,7 @@ class Plans:
         if model is None or id in plans:
             return
         targets, missing = self.targets(model.spec.targets, id.namespace)
-        plans[id] = ModelPlan(id, model.spec, targets, missing)
+        plans[id] = ModelPlan(id, model.spec, targets, missing, resilience=resilience_of(model.spec))
         for name in model.spec.fallbacks:
             self._collect(_MODEL.resolve(name, id.namespace), plans)
 

@@ -7,10 +7,10 @@ only watched; *crossing*, both directions go through the canonical model. The la
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 import orjson
 
@@ -28,12 +28,15 @@ from pharos.gateway.models.dialects.canonical import (
     Started,
     StreamEvent,
 )
-from pharos.gateway.models.dialects.dialect import Dialect, Edits
+from pharos.gateway.models.dialects.dialect import NO_NAMES, Dialect, Edits, StreamReader, StreamWriter
 from pharos.gateway.models.dialects.parts import served_tier
 from pharos.gateway.models.plans import Target
 from pharos.gateway.models.spending.bounds import DEFAULT_MAX_OUTPUT, estimate_tokens
 from pharos.gateway.models.upstream.transport import Headers
 from pharos.mesh.facts import Usage
+
+if TYPE_CHECKING:
+    from pharos.gateway.models.answers.continuation import Continuation
 
 _TIER = re.compile(rb'"service_tier"\s*:\s*"([a-z_]{1,32})"')
 _SPEED = re.compile(rb'"speed"\s*:\s*"([a-z_]{1,32})"')
@@ -123,9 +126,8 @@ def _as_bytes(names: frozenset[str]) -> frozenset[bytes]:
 def exchange_for(call: Call, target: Target) -> Exchange:
     """The way between the client's dialect and the target's."""
     provider = target.upstream.dialect
-    if provider is call.dialect:
-        return Diagonal(call, target, provider)
-    return Crossing(call, target, provider)
+    exchange = Diagonal(call, target, provider) if provider is call.dialect else Crossing(call, target, provider)
+    return exchange if call.continuation is None else Continued(call, target, exchange, call.continuation)
 
 
 class Diagonal:
@@ -162,6 +164,10 @@ class Diagonal:
 
     def flow(self) -> Flow:
         return _Watched(self._dialect, self._hide, _tier_pattern(self._call))
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        return NO_NAMES
 
 
 def _tier_pattern(call: Call) -> re.Pattern[bytes] | None:
@@ -265,7 +271,42 @@ class Crossing:
         return Whole(orjson.dumps(body), answer.usage, answer.model)
 
     def flow(self) -> Flow:
-        return _Translated(self._call, self._provider, self._request)
+        call = self._call
+        writer = call.dialect.writer(call.ask.model, call.ask.wants_usage, estimate_tokens(len(call.raw)))
+        return _Translated(call, self._provider.reader(self._request.renamed), writer)
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """The tools the provider knows by another name, once the request is made."""
+        return self._request.renamed
+
+
+class Continued:
+    """Goes on with an answer that was cut off: the request with its beginning, and its rest in the client's dialect."""
+
+    __slots__ = ("_call", "_continuation", "_exchange", "_target", "dropped")
+
+    def __init__(self, call: Call, target: Target, exchange: Diagonal | Crossing, continuation: Continuation) -> None:
+        self._call = call
+        self._target = target
+        self._exchange = exchange
+        self._continuation = continuation
+        self.dropped: Sequence[str] = ()
+
+    def request(self) -> bytes:
+        raw = self._exchange.request()
+        self.dropped = self._exchange.dropped
+        return self._continuation.request(self._target, raw)
+
+    def headers(self) -> Headers:
+        return self._exchange.headers()
+
+    def whole(self, raw: bytes) -> Whole:
+        raise ValueError("only a stream is gone on with")
+
+    def flow(self) -> Flow:
+        reader = self._target.upstream.dialect.reader(self._exchange.names)
+        return _Translated(self._call, reader, self._continuation.writer(self._call.attempt.number))
 
 
 class _Translated:
@@ -285,12 +326,11 @@ class _Translated:
         "usage",
     )
 
-    def __init__(self, call: Call, provider: Dialect, request: Request) -> None:
+    def __init__(self, call: Call, reader: StreamReader, writer: StreamWriter) -> None:
         self._attempt = call.attempt
         self._parser = Parser()
-        self._reader = provider.reader(request.renamed)
-        prompt = estimate_tokens(len(call.raw))
-        self._writer = call.dialect.writer(call.ask.model, call.ask.wants_usage, prompt)
+        self._reader = reader
+        self._writer = writer
         self.content = False
         self.complete = False
         self.failure: Failure | None = None

@@ -15,7 +15,7 @@ from pharos.gateway.models.answers.exchange import Flow, lied
 from pharos.gateway.models.call import Attempt, Call, UpstreamFailed
 from pharos.gateway.models.dialects.canonical import Failure
 from pharos.gateway.models.upstream.line import Line
-from pharos.mesh.facts import Outcome
+from pharos.mesh.facts import Outcome, Usage
 
 MAX_HELD = 1024 * 1024
 """Bytes that may come before the first content."""
@@ -23,13 +23,24 @@ MAX_HELD = 1024 * 1024
 Refusal = Callable[[Failure], Fault]
 
 
+class Broken(Exception):
+    """The provider failed in the middle of its answer, and the attempt is ended. ``out`` is what came before."""
+
+    def __init__(self, failure: Failure, fault: Fault, out: bytes) -> None:
+        super().__init__(fault.code)
+        self.failure = failure
+        self.fault = fault
+        self.out = out
+
+
 class AnswerStream:
     """The body of a streamed reply. See :class:`~pharos.gateway.models.call.Body`.
 
-    ``open`` must have returned before the first read.
+    ``open`` must have returned before the first read. Where ``breaks`` is set, a failure is raised as :class:`Broken`
+    instead of told to the client.
     """
 
-    __slots__ = ("_attempt", "_call", "_done", "_first", "_flow", "_line", "_refusal")
+    __slots__ = ("_attempt", "_call", "_done", "_first", "_flow", "_line", "_refusal", "breaks")
 
     def __init__(self, call: Call, attempt: Attempt, line: Line, flow: Flow, refusal: Refusal) -> None:
         self._call = call
@@ -39,6 +50,12 @@ class AnswerStream:
         self._refusal = refusal
         self._first = b""
         self._done = False
+        self.breaks = False
+
+    @property
+    def usage(self) -> Usage:
+        """What the attempt used, once it is ended."""
+        return self._attempt.usage
 
     async def open(self) -> None:
         """Read up to the first content, or to the end of an answer that has none. Raises ``UpstreamFailed``."""
@@ -48,9 +65,7 @@ class AnswerStream:
             self._note()
             raise
         self._attempt.first_token_at = time.monotonic()
-        if self._flow.failure is not None:
-            self._first += self._fail(self._flow.failure)
-        elif self._flow.complete:
+        if self._flow.complete and self._flow.failure is None:
             self._finish()
 
     async def _begin(self) -> bytes:
@@ -76,20 +91,20 @@ class AnswerStream:
     async def __anext__(self) -> bytes:
         if self._first:
             first, self._first = self._first, b""
-            return first
+            return first if self._flow.failure is None else self._fail(self._flow.failure, first)
         flow, line = self._flow, self._line
         while not self._done:
             try:
                 chunk = await line.read()
             except UpstreamFailed as error:
-                return self._fail(error.failure)
+                return self._fail(error.failure, b"")
             out = flow.feed(chunk) if chunk else flow.end()
             if flow.failure is not None:
-                return out + self._fail(flow.failure)
+                return self._fail(flow.failure, out)
             if flow.complete:
                 self._finish()
             elif not chunk:
-                return out + self._fail(lied("the stream was cut before its end"))
+                return self._fail(lied("the stream was cut before its end"), out)
             if out:
                 return out
         raise StopAsyncIteration
@@ -108,11 +123,18 @@ class AnswerStream:
         self._attempt.end("ok", self._flow.usage or self._line.probable_usage())
         self._over("ok")
 
-    def _fail(self, failure: Failure) -> bytes:
-        """The provider failed in the middle of its answer."""
+    def _fail(self, failure: Failure, out: bytes) -> bytes:
+        """The provider failed in the middle of its answer, after ``out``."""
         fault = self._refusal(failure)
         self._note()
         self._attempt.end("incomplete", self._line.probable_usage(), against=True, fault=fault.code)
+        if self.breaks:
+            self._done = True
+            raise Broken(failure, fault, out)
+        return out + self.give_up(fault)
+
+    def give_up(self, fault: Fault) -> bytes:
+        """The answer ends here, with an error: what the client is told."""
         self._call.fault = fault.code
         self._over("incomplete")
         return self._call.dialect.write_stream_fault(fault.document)

@@ -9,12 +9,12 @@ given back (where no attempt was made) or settled by ``record``, exactly once ho
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from pharos.core.fault import Fault
 from pharos.gateway.models.call import Call, Next, Reply
 from pharos.gateway.models.conversation import MAX_ID
-from pharos.gateway.models.plans import KeyPlan, ModelPlan, Plans
+from pharos.gateway.models.plans import KeyPlan, ModelPlan, Plans, Target
 from pharos.gateway.models.refusals import budget_exceeded, model_not_found, unpriced
 from pharos.gateway.models.spending.bounds import bounds_of, tier_of, unpriceable
 from pharos.gateway.models.spending.holders import USER_HEADER, end_user, holder
@@ -62,6 +62,8 @@ class Admit:
             call.taken = taken
         if budgets:
             await self._hold(call, budgets)
+        if model.resilience.commit and call.ask.stream:
+            call.attend()
         return await next(call)
 
     def _model(self, call: Call, key: KeyPlan, namespace: str) -> ModelPlan:
@@ -86,19 +88,28 @@ class Admit:
 
 
 def _most(call: Call) -> int:
-    """The most that one attempt at the model's own targets can cost; at a fallback's, if none of them has a price."""
+    """The most that one attempt at the model's own targets can cost; at a fallback's, if none of them has a price; where
+    there are rules, at those of the cheapest of them."""
     model, bounds = call.model, call.bounds
     allowed = model.spec.unpriced == "allow"
     if not allowed and (foreign := unpriceable(call.body)):
         raise unpriced(model, foreign)
-    for plan in model.chain:
+
+    def most(targets: Sequence[Target]) -> int | None:
         costs = [
-            target.ceiling(bounds.input_tokens, bounds.output_tokens, call.started_at, call.tier)
-            for target in plan.targets
+            target.ceiling(bounds.input_tokens, bounds.output_tokens, call.started_at, call.tier) for target in targets
         ]
-        known = [cost for cost in costs if cost is not None]
-        if known:
-            return max(known)
+        return max([cost for cost in costs if cost is not None], default=None)
+
+    if model.spec.rules:
+        # Which of them holds is not known yet: what its targets cost above this is held before they are asked.
+        branches = [cost for targets in model.router.leading if (cost := most(targets)) is not None]
+        if branches:
+            return min(branches)
+    for plan in model.chain:
+        cost = most(plan.targets)
+        if cost is not None:
+            return cost
     # A model without any target is refused by the route, which can say more about it.
     if allowed or not any(plan.targets for plan in model.chain):
         return 0

@@ -1,60 +1,37 @@
 """Asks the candidates one after the other until one answers: the only place that decides to try again.
 
-What a failure means for the call depends on its class and on nothing else; the table below is the whole policy. Nothing
-is tried again once something has reached the client, after the call's deadline, or when the client has left. A further
-attempt after one that may have been billed holds money of its own before it is made.
+What a failure means for the call depends on its class and on nothing else (``resilience/policy.py``); a model may
+change that table. Nothing is tried again after the call's deadline, beyond its money, or when the client has left. Once
+something has reached the client, only a model that says so has another target go on with the answer or begin it anew,
+under the same deadline and money. A further attempt after one that may have been billed holds money of its own before
+it is made.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
+from typing import cast
 
 from pharos.core.fault import Cause, Fault
+from pharos.gateway.models.answers.continuation import Continuation
+from pharos.gateway.models.answers.mending import Mended
+from pharos.gateway.models.answers.streaming import AnswerStream
 from pharos.gateway.models.call import Attempt, Call, Next, Reply, UpstreamFailed
 from pharos.gateway.models.dialects.canonical import Failure, FailureClass
 from pharos.gateway.models.faults import DEADLINE_EXCEEDED
 from pharos.gateway.models.plans import Target
-from pharos.gateway.models.refusals import THEIRS, budget_exceeded, unavailable, upstream_fault
+from pharos.gateway.models.refusals import THEIRS, budget_exceeded, unavailable, unpriced, upstream_fault
+from pharos.gateway.models.resilience.refusal import too_dear
 from pharos.gateway.models.upstream.line import REUSED
 from pharos.store.faults import COUNTER_EXHAUSTED
 from pharos.store.ports import Store
 
 LONGEST_REST = 60.0
 """Seconds a target is left alone at most because it asked us to wait; after that it is asked whether it still does."""
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What to do after a failure of some class."""
-
-    again: bool
-    """Ask the same target again, after a pause."""
-    next: bool
-    """Ask the next candidate."""
-    against: bool
-    """It counts against the provider in its breaker."""
-
-
-POLICIES: Mapping[FailureClass, Policy] = {
-    FailureClass.RATE_LIMITED: Policy(again=True, next=True, against=False),
-    FailureClass.OVERLOADED: Policy(again=True, next=True, against=True),
-    FailureClass.SERVER: Policy(again=True, next=True, against=True),
-    FailureClass.CONNECT: Policy(again=True, next=True, against=True),
-    # Asking again would wait as long again, for a request that may be billed twice.
-    FailureClass.TIMEOUT: Policy(again=False, next=True, against=True),
-    FailureClass.PROTOCOL: Policy(again=False, next=True, against=True),
-    FailureClass.AUTHENTICATION: Policy(again=False, next=True, against=True),
-    FailureClass.QUOTA: Policy(again=False, next=True, against=True),
-    FailureClass.NOT_FOUND: Policy(again=False, next=True, against=False),
-    # Another model may have a longer window.
-    FailureClass.CONTEXT: Policy(again=False, next=True, against=False),
-    FailureClass.INVALID: Policy(again=False, next=False, against=False),
-    FailureClass.FILTERED: Policy(again=False, next=False, against=False),
-}
 
 
 class AttemptLayer:
@@ -64,25 +41,31 @@ class AttemptLayer:
         self._store = store
         self._random = random
 
-    async def __call__(self, call: Call, next: Next) -> Reply:
+    def __call__(self, call: Call, next: Next) -> Awaitable[Reply]:
         """See :class:`~pharos.gateway.models.call.Layer`."""
+        if call.ask.stream and call.model.resilience.mends != "error":
+            return self._mended(call, next)
+        return self._ask(call, next, call.candidates)
+
+    async def _ask(
+        self, call: Call, next: Next, candidates: Sequence[Target], last: tuple[Failure, Target] | None = None
+    ) -> Reply:
+        """The first answer that comes. ``last`` is what failed before."""
         causes: list[Cause] = []
-        last: tuple[Failure, Target] | None = None
-        final = len(call.candidates) - 1
-        for place, target in enumerate(call.candidates):
+        policies = call.model.resilience.policies
+        final = len(candidates) - 1
+        for place, target in enumerate(candidates):
             tries = target.upstream.spec.retries.attempts
             number = 0
             while number < tries:
                 number += 1
-                refused = await self._hindrance(call, target, first=last is None)
+                refused = await self._hindrance(call, target)
                 if refused is not None:
                     if last is None and place == final:
                         raise refused
                     causes.append(Cause(message=f"{target.label} was not asked: {refused.document.detail}"))
                     break
-                # Until the provider says which tier it served, it is the one that was asked for.
-                rates = target.rates(call.started_at, call.tier)
-                call.attempts.append(Attempt(len(call.attempts) + 1, target, rates, call.tier))
+                begin(call, target)
                 try:
                     return await next(call)
                 except UpstreamFailed as error:
@@ -90,7 +73,7 @@ class AttemptLayer:
                 if last is not None:
                     causes.append(_cause(*last))
                 last = failure, target
-                policy = POLICIES[failure.cls]
+                policy = policies[failure.cls]
                 if call.gone or not (policy.again or policy.next):
                     raise _refuse(call, failure, target, causes)
                 if failure.retry_after and failure.cls in (FailureClass.RATE_LIMITED, FailureClass.OVERLOADED):
@@ -98,16 +81,45 @@ class AttemptLayer:
                 if failure.code == REUSED and number == 1:
                     tries += 1  # the request was not taken up: this was no attempt at the model
                     continue
-                # A target that asks us to wait is left for another one, if there is another.
-                if not policy.again or number >= tries or (failure.retry_after and place < final):
+                # A target that asks us to wait is left for another one, if there is another that may be asked.
+                if (
+                    not policy.again
+                    or number >= tries
+                    or (failure.retry_after and policy.next and place < final)
+                    or not await self._pause(call, target, failure, number)
+                ):
                     break
-                if not await self._pause(call, target, failure, number):
-                    break
+            if last is not None and not policies[last[0].cls].next:
+                break
         if last is None:
             raise unavailable(call.model, {cause.message: "passed over" for cause in causes}, 1.0)
         raise _refuse(call, *last, causes)
 
-    async def _hindrance(self, call: Call, target: Target, *, first: bool) -> Fault | None:
+    # After the first content.
+
+    async def _mended(self, call: Call, next: Next) -> Reply:
+        """A stream that another target goes on with, or begins anew, where the first one fails."""
+        reply = await self._ask(call, next, call.candidates)
+        reply.body = Mended(call, _stream(reply), partial(self._mend, call, next))
+        return reply
+
+    async def _mend(self, call: Call, next: Next, failure: Failure, continuation: Continuation) -> AnswerStream:
+        """An answer that joins the one that failed: of another candidate, or at last of the same target."""
+        failed = call.attempt.target
+        policy = call.model.resilience.policies[failure.cls]
+        candidates = call.candidates
+        place = candidates.index(failed) if failed in candidates else len(candidates)
+        others = [target for target in (*candidates[place + 1 :], failed) if continuation.suits(target)]
+        if not others or not (policy.again or policy.next):
+            raise _refuse(call, failure, failed, ())
+        call.continuation = continuation
+        reply = await self._ask(call, next, others, (failure, failed))
+        call.route[continuation.kind] = call.attempt.target.label
+        return _stream(reply)
+
+    # Whether an attempt can be made.
+
+    async def _hindrance(self, call: Call, target: Target) -> Fault | None:
         """Why this attempt cannot be made; ``None`` if it can."""
         now = time.monotonic()
         if now >= call.deadline:
@@ -116,18 +128,28 @@ class AttemptLayer:
         if upstream.full or not upstream.breaker.allows(now):
             reason = "at its concurrency limit" if upstream.full else "resting after failures"
             return unavailable(call.model, {target.label: reason}, max(upstream.breaker.retry_in(now), 0.1))
-        if call.purse is None or (first and target in call.model.targets):
-            return None  # what was held on admission covers it
+        if call.model.resilience.most is None and (
+            call.purse is None
+            or (not call.attempts and target in call.model.targets and not call.model.spec.rules)
+        ):
+            return None  # nothing limits it, or what was held on admission covers it
         return await self._afford(call, target)
 
     async def _afford(self, call: Call, target: Target) -> Fault | None:
-        """Hold what this attempt can cost on top of what the attempts before it did cost."""
-        purse, bounds = call.purse, call.bounds
+        """Hold what this attempt can cost on top of what the attempts before it did cost, and can still."""
+        purse, bounds, most = call.purse, call.bounds, call.model.resilience.most
+        now = datetime.now(UTC)
+        more = call.continuation.size if call.continuation is not None else 0
+        ceiling = target.ceiling(bounds.input_tokens + more, bounds.output_tokens, now, call.tier)
+        spent = sum([attempt.cost if not attempt.open else attempt.most for attempt in call.attempts])
+        if most is not None:
+            if ceiling is None and call.model.spec.unpriced == "refuse":
+                return unpriced(call.model, "")
+            if spent + (ceiling or 0) > most:
+                return too_dear(call.model, target, spent, ceiling or 0, most)
         if purse is None:
             return None
-        now = datetime.now(UTC)
-        ceiling = target.ceiling(bounds.input_tokens, bounds.output_tokens, now, call.tier) or 0
-        missing = sum(attempt.cost for attempt in call.attempts) + ceiling - purse.held
+        missing = spent + (ceiling or 0) - purse.held
         if missing <= 0:
             return None
         try:
@@ -157,9 +179,22 @@ class AttemptLayer:
         return True
 
 
+def begin(call: Call, target: Target) -> Attempt:
+    """An attempt begins."""
+    # Until the provider says which tier it served, it is the one that was asked for.
+    attempt = Attempt(len(call.attempts) + 1, target, target.rates(call.started_at, call.tier), call.tier)
+    call.attempts.append(attempt)
+    return attempt
+
+
+def _stream(reply: Reply) -> AnswerStream:
+    """The body of a reply to a call that asked for a stream."""
+    return cast("AnswerStream", reply.body)
+
+
 def _refuse(call: Call, failure: Failure, target: Target, causes: Sequence[Cause]) -> Fault:
     """The fault of the last failure. A refusal of the request keeps the provider's words, if the client speaks them."""
-    if failure.cls in THEIRS and target.upstream.dialect is call.dialect:
+    if failure.cls in THEIRS and isinstance(call.dialect, type(target.upstream.dialect)):
         call.passed = failure.body
     return upstream_fault(failure, target, causes)
 

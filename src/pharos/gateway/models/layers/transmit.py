@@ -13,8 +13,8 @@ from pharos.gateway.models.answers.exchange import Exchange, exchange_for, lied,
 from pharos.gateway.models.answers.streaming import AnswerStream
 from pharos.gateway.models.call import Attempt, Call, Reply, UpstreamFailed
 from pharos.gateway.models.dialects.canonical import Failure, FailureClass
-from pharos.gateway.models.layers.attempt import POLICIES
 from pharos.gateway.models.refusals import code_of, upstream_fault
+from pharos.gateway.models.resilience.policy import POLICIES
 from pharos.gateway.models.upstream.line import REUSED, Line
 from pharos.gateway.models.upstream.provider import SecretUnusable
 from pharos.gateway.models.upstream.transport import UpstreamRequest

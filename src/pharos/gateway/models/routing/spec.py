@@ -9,6 +9,7 @@ from pydantic import Field
 
 from pharos.core.resource import Ref
 from pharos.core.wire import Wire
+from pharos.gateway.models.resilience.spec import PrefillForm
 from pharos.gateway.models.routing.conditions import MAX_EXPRESSION, problems_of
 
 Strategy = Literal["weighted", "cost", "latency", "least-outstanding", "session", "prefix"]
@@ -55,6 +56,10 @@ class Target(Wire):
     """Share of the calls; 0 takes none, except as a failover and of conversations that began with it."""
     capabilities: Capabilities | None = None
     """What it can do, over what its provider says of all models."""
+    prefill: PrefillForm | None = None
+    """How it is given the beginning of an answer to go on from, for ``onStreamFailure: resume``: as a last ``message``
+    of the assistant; as one with ``prefix`` (DeepSeek, Mistral); with ``continue_final_message`` (vLLM, SGLang); or
+    ``none`` if it would begin anew. Absent: ``message`` for Anthropic's models that can, else ``none``."""
 
 
 class Rule(Wire):

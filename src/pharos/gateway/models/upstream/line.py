@@ -117,7 +117,8 @@ class Line:
         call = self._call
         limited = call.bounds.set_output is not None or call.ask.max_output is not None
         most = call.bounds.output_tokens if limited else None
-        return estimated_usage(self._reported, min(self._request_bytes, len(call.raw)), self._output_bytes, most)
+        size = len(call.raw) + (call.continuation.size if call.continuation is not None else 0)
+        return estimated_usage(self._reported, min(self._request_bytes, size), self._output_bytes, most)
 
     async def aclose(self) -> None:
         """Give the connection back, or stop the request at the provider. Idempotent."""

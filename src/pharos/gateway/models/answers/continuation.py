@@ -1,0 +1,282 @@
+"""Going on with an answer of which the client has seen the beginning: what it saw, and how another answer joins it.
+
+What the client saw is read back from the very bytes it was sent, by the reader of its own dialect: that is the truth,
+whichever way they came about, and it costs nothing before something fails. A writer that has been told the same events
+then writes what follows, with the ids of the beginning. The other answer is always translated, also where both dialects
+are one: its frames belong to another message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, cast
+
+import orjson
+
+from pharos.core.fault import Fault
+from pharos.core.wire import JsonObject
+from pharos.gateway.models.answers.sse import Frame, Parser, encode
+from pharos.gateway.models.call import Call
+from pharos.gateway.models.dialects.canonical import (
+    BlockEnded,
+    BlockStarted,
+    Delta,
+    Finished,
+    Signed,
+    Started,
+    StreamEvent,
+)
+from pharos.gateway.models.dialects.continuing import CONTINUING, Continuing
+from pharos.gateway.models.dialects.dialect import Dialect, StreamWriter
+from pharos.gateway.models.plans import Target
+from pharos.gateway.models.resilience.spec import PrefillForm
+from pharos.mesh.facts import INPUT_CLASSES, OUTPUT_CLASSES, Usage, prompt_of, tokens_of
+
+LEAST_ECHO = 16
+"""Characters of a beginning that is recognised where a server repeats it. A shorter one may well occur twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the client has seen of an answer."""
+
+    events: Sequence[StreamEvent]
+    text: str
+    thought: bool
+    """Reasoning is among it."""
+    open: int
+    """The block that has not ended; -1: none."""
+    next: int
+    """The index of the next block."""
+
+
+def said_of(dialect: Dialect, continuing: Continuing, sent: bytes) -> Said | None:
+    """What ``sent`` says in the client's dialect; ``None`` if nothing can follow it: a tool call has begun, on which
+    the client may be acting already, or it was told why the model stopped. Raises ``ValueError`` for an unclear one."""
+    parser, reader = Parser(len(sent) + 1), dialect.reader()
+    frames = [*parser.feed(sent), *parser.end()]
+    events: list[StreamEvent] = []
+    for frame in frames:
+        if frame.data and continuing.closed(_object(frame)):
+            return None
+        events += reader.read(frame)
+    text: list[str] = []
+    kinds: dict[int, str] = {}
+    open = -1
+    for event in events:
+        match event:
+            case BlockStarted(index, kind):
+                if kind == "tool":
+                    return None
+                kinds[index] = kind
+                open = index
+            case Delta(index, more):
+                if kinds.get(index) == "text":
+                    text.append(more)
+            case BlockEnded():
+                open = -1
+    if not kinds:
+        return None
+    return Said(events, "".join(text), "thinking" in kinds.values(), open, max(kinds) + 1)
+
+
+def _object(frame: Frame) -> JsonObject:
+    value = orjson.loads(frame.data) if frame.data.startswith(b"{") else {}
+    return cast("JsonObject", value)
+
+
+class Continuation:
+    """How the answer to one call goes on after it was cut off. Made anew for each time."""
+
+    def __init__(self, call: Call, said: Said, kind: Literal["resume", "restart"], used: Usage) -> None:
+        """``used`` is what the answers of which the client saw something used."""
+        self.kind = kind
+        self._said = said
+        self._used = used
+        self._dialect = call.dialect
+        self._asked = call.ask
+        # No provider takes a beginning that ends with white space.
+        self.text = said.text.rstrip() if kind == "resume" else ""
+        self.size = len(self.text.encode("utf-8", "surrogatepass")) + 64 if self.text else 0
+        """The most input tokens that the beginning adds to a request."""
+        most = call.ask.max_output or call.bounds.set_output
+        spent = tokens_of(used) - prompt_of(used)
+        self._left = max(most - spent, 1) if most is not None and kind == "resume" else None
+
+    def suits(self, target: Target) -> bool:
+        """Whether a target can go on like this."""
+        return self.kind == "restart" or _form(target) != "none"
+
+    def request(self, target: Target, raw: bytes) -> bytes:
+        """The target's request with the beginning of the answer."""
+        if self.kind == "restart":
+            return raw
+        continuing = CONTINUING[target.upstream.dialect.name]
+        return continuing.prefilled(raw, self.text, _form(target), self._left)
+
+    def writer(self, attempt: int) -> StreamWriter:
+        """Writes the rest of the answer, of the attempt with this number."""
+        said, ask = self._said, self._asked
+        model = next((event.model for event in said.events if isinstance(event, Started)), "")
+        writer = self._dialect.writer(model or ask.model, ask.wants_usage)
+        for event in said.events:
+            writer.write(event)  # the client has these frames already
+        if self.kind == "resume":
+            return _Resumed(writer, said, self._used)
+        return _Restarted(writer, said, self._used, self._marked(attempt))
+
+    def _marked(self, attempt: int) -> Callable[[bytes], bytes]:
+        continuing = CONTINUING[self._dialect.name]
+
+        def marked(written: bytes) -> bytes:
+            first, *rest = Parser(len(written) + 1).feed(written)
+            frame = _object(first)
+            continuing.mark(frame, attempt)
+            return encode(orjson.dumps(frame), first.event) + b"".join(each.raw for each in rest)
+
+        return marked
+
+
+def resumable(call: Call, said: Said) -> bool:
+    """Whether the beginning of an answer can be given back so that the rest follows from it."""
+    if said.thought or call.body.get("n") not in (None, 1):
+        return False
+    try:
+        request = call.dialect.read_request(call.body)
+    except Fault:
+        return False
+    # Reasoning cannot be given back: what follows would not have been thought. And of a beginning that the client gave
+    # itself ours would be a second.
+    return not request.thinking and bool(request.turns) and request.turns[-1].role != "assistant"
+
+
+def _form(target: Target) -> PrefillForm:
+    continuing = CONTINUING.get(target.upstream.dialect.name)
+    if continuing is None:
+        return "none"
+    return target.prefill or continuing.form(target.model)
+
+
+def added(one: Usage, other: Usage) -> Usage:
+    """What two attempts used together."""
+    total = one.copy()
+    counts, more = cast("dict[str, int]", total), cast("Mapping[str, int]", other)
+    for name in (*INPUT_CLASSES, *OUTPUT_CLASSES):
+        if name in more:
+            counts[name] = counts.get(name, 0) + more[name]
+    if tools := other.get("serverTools"):
+        uses = dict(total.get("serverTools", {}))
+        for tool, count in tools.items():
+            uses[tool] = uses.get(tool, 0) + count
+        total["serverTools"] = uses
+    if other.get("estimated"):
+        total["estimated"] = True
+    return total
+
+
+class _Joined:
+    """Writes another answer behind what was said: no second beginning, blocks numbered on, the usage of all."""
+
+    def __init__(self, writer: StreamWriter, said: Said, used: Usage) -> None:
+        self._writer = writer
+        self._said = said
+        self._used = used
+        self._joined = False
+        self._shift = said.next
+
+    def write(self, event: StreamEvent) -> bytes:
+        """See :class:`~pharos.gateway.models.dialects.dialect.StreamWriter`."""
+        match event:
+            case Started():
+                return b""
+            case Finished(_, usage):
+                before = b"" if self._joined else self._end_open()
+                return before + self._writer.write(replace(event, usage=added(self._used, usage)))
+            case BlockStarted() if not self._joined:
+                self._joined = True
+                return self._join(event)
+            case BlockStarted() | Delta() | BlockEnded() | Signed():
+                return self._further(event)
+        return self._writer.write(event)
+
+    def _join(self, event: BlockStarted) -> bytes:
+        """The first block of the other answer begins."""
+        return self._end_open() + self._further(event)
+
+    def _further(self, event: BlockStarted | Delta | BlockEnded | Signed) -> bytes:
+        return self._writer.write(replace(event, index=event.index + self._shift))
+
+    def _end_open(self) -> bytes:
+        return self._writer.write(BlockEnded(self._said.open)) if self._said.open >= 0 else b""
+
+
+class _Resumed(_Joined):
+    """Goes on in the text that is open. What the other answer repeats of it is left out: white space at its end, which
+    was not in the beginning that was given, and all of it, which some servers send again."""
+
+    def __init__(self, writer: StreamWriter, said: Said, used: Usage) -> None:
+        super().__init__(writer, said, used)
+        text = said.text
+        self._tail = text[len(text.rstrip()) :]
+        self._echo = text if len(text) >= LEAST_ECHO else ""
+        self._held = ""
+        self._seam = -1
+        """Index of the block that goes on, in the other answer, while it may still repeat something."""
+
+    def _join(self, event: BlockStarted) -> bytes:
+        if event.kind != "text":
+            return super()._join(event)
+        self._seam = event.index
+        if self._said.open < 0:
+            return super()._join(event)
+        self._shift = self._said.open - event.index
+        return b""
+
+    def _further(self, event: BlockStarted | Delta | BlockEnded | Signed) -> bytes:
+        if event.index != self._seam:
+            return super()._further(event)
+        if isinstance(event, Delta):
+            self._held += event.text
+            if self._repeats():
+                return b""
+        written = self._release()
+        return written if isinstance(event, Delta) else written + super()._further(event)
+
+    def _repeats(self) -> bool:
+        """Whether what is held may still turn out to be a repetition."""
+        held = self._held
+        return (bool(self._echo) and self._echo.startswith(held)) or self._tail.startswith(held)
+
+    def _release(self) -> bytes:
+        """The end of the seam: write what is new of what was held."""
+        index, self._seam = self._seam, -1
+        held = self._held
+        if self._echo and held.startswith(self._echo):
+            held = held[len(self._echo) :]
+        else:
+            # Common to the end of what was said and to the beginning of what comes.
+            same = 0
+            while same < min(len(self._tail), len(held)) and self._tail[same] == held[same]:
+                same += 1
+            held = held[same:]
+        return super()._further(Delta(index, held)) if held else b""
+
+
+class _Restarted(_Joined):
+    """Ends the block that is open and begins anew; the first frame of the new answer bears the mark."""
+
+    def __init__(self, writer: StreamWriter, said: Said, used: Usage, marked: Callable[[bytes], bytes]) -> None:
+        super().__init__(writer, said, used)
+        self._marked: Callable[[bytes], bytes] | None = marked
+
+    def _join(self, event: BlockStarted) -> bytes:
+        return self._end_open() + self._further(event)
+
+    def _further(self, event: BlockStarted | Delta | BlockEnded | Signed) -> bytes:
+        written = super()._further(event)
+        marked = self._marked
+        if marked is None or not written:
+            return written
+        self._marked = None
+        return marked(written)
