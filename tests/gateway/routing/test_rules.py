@@ -148,6 +148,25 @@ async def test_the_cheapest_for_this_call_is_asked(city: Town) -> None:
         assert "two/writes-cheap: 0.03" in long["scores"]
 
 
+async def test_a_rule_holds_what_its_own_targets_cost(city: Town) -> None:
+    """A call is not refused for what another route would cost, and none passes the cap."""
+    async with providers(city, "one", "two") as (one, two):
+        rule = {"name": "dear", "when": "stream", "targets": [_target("two", "dear")]}
+        await city.model("fast", _target("one", "cheap"), rules=[rule])
+        await city.price("cheap", inputPerMillion="1", outputPerMillion="1")
+        await city.price("dear", inputPerMillion="1000", outputPerMillion="1000")
+        await city.budget("b", "0.01")
+        await city.key("bot", budgets=["b"])
+        assert (await city.chat("bot", max_tokens=100)).status == 200
+        reply = await city.chat("bot", stream=True, max_tokens=100)
+        assert (reply.status, reply.fault["code"]) == (402, "BUDGET_EXCEEDED")
+        await city.model("fast", _target("two", "dear"), rules=[{**rule, "targets": [_target("one", "cheap")]}])
+        assert (await city.chat("bot", max_tokens=100)).status == 402
+        assert (await city.chat("bot", stream=True, max_tokens=100)).status == 200
+        assert asked(one, two) == [2, 0]
+        assert await city.quiet("b") == 30_000
+
+
 # Capabilities.
 
 

@@ -132,6 +132,8 @@ class Router:
     def __init__(self, default: Branch, rules: Sequence[tuple[Condition, Branch]]) -> None:
         self._default = default
         self._rules = rules
+        self.leading = [branch.tiers[0].targets for branch in (default, *(branch for _, branch in rules))]
+        """The targets that are asked first, of each branch."""
         self._variables = frozenset().union(*(condition.variables for condition, _ in rules))
 
     @property
