@@ -7,7 +7,7 @@ them; it knows no details. A third party's plane is a factory under the entry po
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -84,6 +84,20 @@ Service = Callable[[], AbstractAsyncContextManager[None]]
 
 
 @dataclass(frozen=True, slots=True)
+class Series:
+    """Something a room measures about itself, for ``GET /metrics``: read when someone looks, never pushed."""
+
+    name: str
+    """Prometheus' name of it, without ``_total``."""
+    help: str
+    read: Callable[[], Iterable[tuple[Sequence[str], float]]]
+    """The values now, each with the values of its labels: names that the city's own resources determine."""
+    labels: tuple[str, ...] = ()
+    counts: bool = True
+    """Whether it only grows, from the start of the process."""
+
+
+@dataclass(frozen=True, slots=True)
 class Plane:
     """The contribution of one room."""
 
@@ -95,3 +109,4 @@ class Plane:
     projections: tuple[Projection, ...] = ()
     routes: tuple[Route, ...] = ()
     services: tuple[Service, ...] = ()
+    series: tuple[Series, ...] = ()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from pharos.core.fault import FORBIDDEN
 from pharos.core.operation import operations_of
-from pharos.core.plane import ASGIApp, Plane, Receive, Route, Scope, Send
+from pharos.core.plane import ASGIApp, Plane, Receive, Route, Scope, Send, Series
 from pharos.core.principal import Principal
 from pharos.core.projection import Projection
 from pharos.insight.journey_reads import JourneyReads
@@ -19,6 +19,7 @@ from pharos.insight.ledger.reconcile import Reconciliations
 from pharos.insight.ledger.reprice import Repricing
 from pharos.insight.ledger.rows import LedgerProjection
 from pharos.insight.metrics import Metrics, Reading
+from pharos.insight.series import SeriesCollector
 from pharos.insight.views import Rebuilder, ViewOperations, ViewStates
 from pharos.mesh.pricing import Pricer
 from pharos.mesh.runner import ProjectionRunner
@@ -43,14 +44,16 @@ def insight_plane(
     identify: Identify,
     pricer: Callable[[], Pricer],
     readings: Sequence[Reading] = (),
+    series: Sequence[Series] = (),
 ) -> Plane:
     """Ledger, journeys, metrics, views. ``views`` are all projections of the city; ``runner`` runs them; ``pricer``
     makes one that knows the prices as they are.
 
-    ``readings`` are what other rooms measure about themselves, for ``GET /metrics``.
+    ``readings`` and ``series`` are what other rooms measure about themselves, for ``GET /metrics``.
     """
     states = ViewStates(store, runner, views)
     metrics = Metrics(store.views, states, readings)
+    metrics.registry.register(SeriesCollector(series))
     return Plane(
         name="insight",
         summary="What happened and what it cost: the ledger, journeys, metrics, and the views they are read from.",

@@ -117,7 +117,8 @@ async def open_city(
         runner = ProjectionRunner(store, views)
         quotes = Quotes(index, PriceList())
         identify = partial(known_caller, authenticate=authenticate)
-        planes.append(insight_plane(store, runner, views, identify, quotes.fresh))
+        series = [series for plane in planes for series in plane.series]
+        planes.append(insight_plane(store, runner, views, identify, quotes.fresh, series=series))
         doctor = Doctor(home, store, index, runner)
         planes.append(system_plane(doctor, started_at))
         for plane in planes:

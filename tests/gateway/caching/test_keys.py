@@ -27,6 +27,7 @@ class Policy:
     always: bool = True
     seed: Any = field(default_factory=lambda: blake2b(b"policy", digest_size=24))
     varies: Varies = NOTHING
+    similar: object = None
     name: str = "default"
 
     def tenant(self, call: Call) -> str:

@@ -13,6 +13,7 @@ from pharos.core.fault import Fault
 from pharos.core.operation import operations_of
 from pharos.core.plane import Plane, Route
 from pharos.gateway.models.caching.room import Caching
+from pharos.gateway.models.caching.semantic import Embed
 from pharos.gateway.models.dialects.registry import DIALECTS
 from pharos.gateway.models.entrance import MAX_BODY, Entrance, Resolve
 from pharos.gateway.models.faults import ALL
@@ -48,6 +49,7 @@ def models_plane(
     max_body: int = MAX_BODY,
     random: Callable[[], float] = random.random,
     transport: Callable[[ProviderSpec], Transport] | None = None,
+    embed: Embed | None = None,
 ) -> Plane:
     """Build the plane.
 
@@ -69,7 +71,7 @@ def models_plane(
     alerts = Alerts(store, index)
     settlements.spent, settlements.recovered = alerts.spent, alerts.look_at_all
     caller = Authenticate(authenticate, plans)
-    caching = Caching(index, random)
+    caching = Caching(index, random, observe, embed)
     plans.caches = caching.plan
     stack = model_stack(caller, plans, meters, settlements, store, random, caching.layers)
     conditions = Conditions(index, plans, observe)
@@ -96,6 +98,7 @@ def models_plane(
         operations=(
             *operations_of(Operations(store, index, plans)),
             *operations_of(RoutingOperations(index, plans, DIALECTS)),
+            *operations_of(caching.operations),
             *operations_of(SpendingOperations(store, index)),
         ),
         faults=ALL,
@@ -123,6 +126,7 @@ def models_plane(
             Retention(store).service,
             conditions.service,
         ),
+        series=caching.series,
     )
 
 

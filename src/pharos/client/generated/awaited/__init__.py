@@ -8,6 +8,7 @@ from __future__ import annotations
 from pharos.client.callers import AsyncCaller
 from pharos.client.generated.awaited.approvals import AsyncApprovals
 from pharos.client.generated.awaited.budgets import AsyncBudgets
+from pharos.client.generated.awaited.cache import AsyncCache
 from pharos.client.generated.awaited.catalog import AsyncCatalog
 from pharos.client.generated.awaited.faults import AsyncFaults
 from pharos.client.generated.awaited.journeys import AsyncJourneys
@@ -28,6 +29,7 @@ class AsyncNamespaces:
         self._caller = caller
         self.approvals = AsyncApprovals(caller)
         self.budgets = AsyncBudgets(caller)
+        self.cache = AsyncCache(caller)
         self.catalog = AsyncCatalog(caller)
         self.faults = AsyncFaults(caller)
         self.journeys = AsyncJourneys(caller)

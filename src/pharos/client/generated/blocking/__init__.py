@@ -8,6 +8,7 @@ from __future__ import annotations
 from pharos.client.callers import Caller
 from pharos.client.generated.blocking.approvals import Approvals
 from pharos.client.generated.blocking.budgets import Budgets
+from pharos.client.generated.blocking.cache import Cache
 from pharos.client.generated.blocking.catalog import Catalog
 from pharos.client.generated.blocking.faults import Faults
 from pharos.client.generated.blocking.journeys import Journeys
@@ -28,6 +29,7 @@ class Namespaces:
         self._caller = caller
         self.approvals = Approvals(caller)
         self.budgets = Budgets(caller)
+        self.cache = Cache(caller)
         self.catalog = Catalog(caller)
         self.faults = Faults(caller)
         self.journeys = Journeys(caller)

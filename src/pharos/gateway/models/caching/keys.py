@@ -75,6 +75,8 @@ class Asked(NamedTuple):
     """An answer kept earlier must not be given."""
     keep: bool
     """The answer may be kept."""
+    begun: blake2b | None
+    """The hash before it took in the body, where the policy asks for it."""
 
 
 class Policy(Protocol):
@@ -84,6 +86,10 @@ class Policy(Protocol):
     def always(self) -> bool: ...
     @property
     def seed(self) -> blake2b: ...
+    @property
+    def similar(self) -> object:
+        """Not ``None`` where :attr:`Asked.begun` is wanted."""
+
     @property
     def varies(self) -> Varies: ...
     def tenant(self, call: Call) -> str: ...
@@ -127,9 +133,10 @@ def asked(call: Call, policy: Policy) -> Asked | None:
     digest.update(b"%d;" % len(head))
     for each in head:
         digest.update(b"%d:%b" % (len(each), each))
+    begun = None if policy.similar is None else digest.copy()
     for piece in _lasting(call.raw, volatile):
         digest.update(piece)
-    return Asked(digest.digest(), word == "refresh", store is not False or word == "on")
+    return Asked(digest.digest(), word == "refresh", store is not False or word == "on", begun)
 
 
 def _left_alone(call: Call, rules: Rules) -> bool:

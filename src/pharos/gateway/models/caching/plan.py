@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import orjson
 
 from pharos.control.index import Index
-from pharos.core.resource import AnyResource, ResourceId
+from pharos.core.resource import AnyResource, Ref, ResourceId
 from pharos.gateway.models.caching.keys import DIGEST
+from pharos.gateway.models.caching.semantic import Embed, SemanticCache
 from pharos.gateway.models.caching.shelf import Shelf, Shelves
 from pharos.gateway.models.caching.spec import CacheSpec
 from pharos.gateway.models.caching.varies import Varies, conditions, varies
@@ -19,6 +20,8 @@ from pharos.gateway.models.caching.varies import Varies, conditions, varies
 if TYPE_CHECKING:
     from pharos.gateway.models.call import Call
     from pharos.gateway.models.plans import ModelPlan, Target
+
+_MODEL = Ref("Model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,8 @@ class CachePlan:
     always: bool
     varies: Varies
     """What its routing conditions read of a call."""
+    similar: SemanticCache | None
+    """Absent also where nobody can turn its questions into vectors."""
 
     def tenant(self, call: Call) -> str:
         """Whom the caller shares answers with. Names have no slash; a team is a label, so it comes last."""
@@ -48,11 +53,13 @@ class CachePlan:
 class Caches:
     """The caches of all models."""
 
-    def __init__(self, index: Index, shelves: Shelves) -> None:
+    def __init__(self, index: Index, shelves: Shelves, embed: Embed | None, random: Callable[[], float]) -> None:
         self._shelves = shelves
+        self._embed = embed
+        self._random = random
         self._policies: dict[ResourceId, bytes] = {}
-        self.dropped: Callable[[ResourceId], None] = lambda _: None
-        """Called when a model's answers are no longer good."""
+        self.similar: dict[ResourceId, SemanticCache] = {}
+        """Semantic caches by model."""
         index.subscribe(self._changed)
 
     def plan(self, chain: Sequence[ModelPlan], targets: Sequence[Target]) -> CachePlan | None:
@@ -66,16 +73,30 @@ class Caches:
         if self._policies.get(model.id) not in (policy, None):
             # What was kept under another policy is never found again: it would only take room.
             self._shelves.clear(model.id)
-            self.dropped(model.id)
+            self.similar.pop(model.id, None)
         self._policies[model.id] = policy
         shelf = self._shelves.of(model.id, spec.max_entries, spec.max_bytes, spec.ttl_ms / 1000)
         seed = blake2b(policy, digest_size=DIGEST)
-        return CachePlan(spec, shelf, seed, spec.when == "always", varies_of(chain))
+        return CachePlan(spec, shelf, seed, spec.when == "always", varies_of(chain), self._semantic(model.id, spec))
+
+    def _semantic(self, id: ResourceId, spec: CacheSpec) -> SemanticCache | None:
+        declared = spec.semantic
+        known = self.similar.get(id)
+        if declared is None or self._embed is None:
+            self.similar.pop(id, None)
+            return None
+        if known is None or known.spec != declared:
+            # What was measured of other numbers says nothing of these.
+            model = _MODEL.resolve(declared.embeddings, id.namespace)
+            ttl = spec.ttl_ms / 1000
+            known = SemanticCache(declared, model, self._embed, self._random, ttl=ttl, max_bytes=spec.max_bytes)
+            self.similar[id] = known
+        return known
 
     def _changed(self, id: ResourceId, resource: AnyResource | None) -> None:
         if id.kind == "Model" and id in self._policies and (resource is None or resource.spec.cache is None):
             self._shelves.drop(id)
-            self.dropped(id)
+            self.similar.pop(id, None)
             del self._policies[id]
 
 

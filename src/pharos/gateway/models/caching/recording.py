@@ -108,7 +108,8 @@ class Recorder:
 
 
 def _answered(call: Call) -> bool:
-    return bool(call.attempts) and call.attempt.outcome == "ok"
+    # One that was put together of two attempts is not what any provider would answer.
+    return bool(call.attempts) and call.attempt.outcome == "ok" and call.continuation is None
 
 
 def _lasts(finish: object, attempt: Attempt) -> bool:

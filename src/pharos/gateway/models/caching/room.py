@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from pharos.control.index import Index
+from pharos.core.resource import ResourceId
+from pharos.gateway.models.caching.metrics import series
+from pharos.gateway.models.caching.operations import CacheOperations
 from pharos.gateway.models.caching.plan import CachePlan, Caches
+from pharos.gateway.models.caching.readiness import Observe, Readiness
+from pharos.gateway.models.caching.semantic import Embed, SemanticCache
 from pharos.gateway.models.caching.shelf import CITY_BYTES, Shelves
 from pharos.gateway.models.layers.cache import Cache
 from pharos.gateway.models.layers.coalesce import Coalesce
@@ -22,29 +27,50 @@ SWEEP_SECONDS = 60.0
 
 
 class Caching:
-    """``layers`` stand between admission and routing; ``plan`` is called when a model's plan is made."""
+    """``layers`` stand between admission and routing; ``plan`` is called when a model's plan is made.
 
-    def __init__(self, index: Index, random: Callable[[], float], *, most_bytes: int = CITY_BYTES) -> None:
+    ``embed`` turns texts into vectors; without it semantic caches stay off, and say so.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        random: Callable[[], float],
+        observe: Observe,
+        embed: Embed | None = None,
+        *,
+        most_bytes: int = CITY_BYTES,
+    ) -> None:
         self._shelves = Shelves(most_bytes)
-        self._caches = Caches(index, self._shelves)
+        self._caches = Caches(index, self._shelves, embed, random)
+        self._readiness = Readiness(index, observe, embedded=embed is not None)
         self.coalesce = Coalesce()
+        self.operations = CacheOperations(index, self._shelves, self._caches.similar)
+        self.series = series(self._shelves)
         self.layers: Sequence[Layer] = (Cache(self._shelves), self.coalesce)
 
     def plan(self, chain: Sequence[ModelPlan], targets: Sequence[Target]) -> CachePlan | None:
         """The caches of the first model of ``chain``, whose calls can go to ``targets``."""
         return self._caches.plan(chain, targets)
 
+    @property
+    def similar(self) -> Mapping[ResourceId, SemanticCache]:
+        """Semantic caches by model."""
+        return self._caches.similar
+
     @asynccontextmanager
     async def upkeep(self) -> AsyncIterator[None]:
         """Let go of what is too old, from time to time; at the end of what is under way."""
         task = asyncio.create_task(self._sweep(), name="pharos-caches")
         try:
-            async with self.coalesce.service():
+            async with self._readiness.service(), self.coalesce.service():
                 yield
         finally:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+            for cache in tuple(self._caches.similar.values()):
+                await cache.aclose()
 
     async def _sweep(self) -> None:
         while True:

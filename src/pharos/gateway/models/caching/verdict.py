@@ -6,9 +6,11 @@ one whose end nobody can read are never kept.
 
 from __future__ import annotations
 
-from pharos.gateway.models.answers.exchange import parse_object
+import orjson
+
+from pharos.core.wire import JsonObject
 from pharos.gateway.models.answers.sse import Parser
-from pharos.gateway.models.dialects.canonical import Failed, Finish, Finished
+from pharos.gateway.models.dialects.canonical import BlockStarted, Delta, Failed, Finish, Finished, Text, ToolCall
 from pharos.gateway.models.dialects.dialect import Dialect
 
 LASTING = frozenset({Finish.STOP, Finish.STOP_SEQUENCE, Finish.TOOL})
@@ -18,9 +20,47 @@ LASTING = frozenset({Finish.STOP, Finish.STOP_SEQUENCE, Finish.TOOL})
 def finish_of(dialect: Dialect, body: bytes) -> Finish | None:
     """How a whole answer ended; ``None`` if it is not one."""
     try:
-        return dialect.read_answer(parse_object(body)).finish
+        return dialect.read_answer(_parsed(body)).finish
     except ValueError:
         return None
+
+
+def _parsed(body: bytes) -> JsonObject:
+    found = orjson.loads(body)
+    if not isinstance(found, dict):
+        raise ValueError("the answer is not a JSON object")
+    return found
+
+
+def text_of(dialect: Dialect, body: bytes, *, streamed: bool) -> str | None:
+    """What an answer says; ``None`` where it does more than say something (it calls tools) or says nothing."""
+    try:
+        text = _streamed_text(dialect, body) if streamed else _whole_text(dialect, body)
+    except ValueError:
+        return None
+    return text or None
+
+
+def _whole_text(dialect: Dialect, body: bytes) -> str:
+    blocks = dialect.read_answer(_parsed(body)).blocks
+    if any(isinstance(block, ToolCall) for block in blocks):
+        return ""
+    return "".join(block.text for block in blocks if isinstance(block, Text))
+
+
+def _streamed_text(dialect: Dialect, body: bytes) -> str:
+    parser, reader = Parser(), dialect.reader()
+    texts: list[str] = []
+    kind = ""
+    for frame in (*parser.feed(body), *parser.end()):
+        for event in reader.read(frame):
+            if isinstance(event, BlockStarted):
+                kind = event.kind
+                if kind == "tool":
+                    return ""
+            elif isinstance(event, Delta) and kind == "text":
+                texts.append(event.text)
+    return "".join(texts)
 
 
 class StreamVerdict:

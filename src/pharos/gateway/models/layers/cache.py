@@ -1,21 +1,30 @@
 """Answers that were given before are given again: before a route is looked for or a provider asked.
 
 A call whose model has no cache passes with one look at its plan. The order inside is the order of certainty: an answer
-to the same request; then, for calls that may share one, whatever ``coalesce`` finds under way; then the provider.
+to the same request; one to a question that means the same, where that is on; for calls that may share a request,
+whatever ``coalesce`` finds under way; then the provider.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Awaitable
+from typing import Literal
 
 from pharos.gateway.models.caching.keys import CONTROL, Asked, asked
 from pharos.gateway.models.caching.plan import CachePlan
 from pharos.gateway.models.caching.recording import Recorded, Recorder, Replay
+from pharos.gateway.models.caching.semantic import Known, Look
 from pharos.gateway.models.caching.sharing import Sharing
 from pharos.gateway.models.caching.shelf import Recording, Shelves
 from pharos.gateway.models.call import Call, Next, Reply
 from pharos.mesh.money import decimal_text
+
+KEY = b"x-pharos-cache-key"
+"""Answer header: names the answer, for ``cache.purge``."""
+
+SIMILARITY = b"x-pharos-cache-similarity"
+"""Answer header: how near the question was whose answer this is."""
 
 MISS = (CONTROL, b"miss")
 COALESCED = (CONTROL, b"coalesced")
@@ -45,8 +54,13 @@ class Cache:
             now = time.monotonic()
             found = shelf.get(request.digest, now)
             if found is not None:
-                return _hit(call, plan, found, now)
-        recorder = self._recorder(call, plan, request) if spec.exact and request.keep else None
+                return _hit(call, plan, found, now, request.digest)
+        look: Look | None = None
+        if plan.similar is not None and request.begun is not None and request.keep:
+            look = await plan.similar.look(call, request.digest, request.begun, plan.varies.volatile, time.monotonic())
+            if look is not None and not request.fresh and (known := plan.similar.answers(look)) is not None:
+                return _similar(call, plan, known, look.similarity)
+        recorder = self._recorder(call, plan, request, look) if request.keep and (spec.exact or look) else None
         if spec.coalesce is not None and not request.fresh:
             call.sharing = Sharing(request.digest, recorder)
             reply = await next(call)
@@ -63,18 +77,21 @@ class Cache:
                 recorder.whole(call, reply, reply.body)
             else:
                 reply.body = Recorded(call, reply, reply.body, recorder)
-        reply.headers.append(MISS)
+        reply.headers += (MISS, (KEY, request.digest.hex().encode()))
         return reply
 
-    def _recorder(self, call: Call, plan: CachePlan, request: Asked) -> Recorder:
+    def _recorder(self, call: Call, plan: CachePlan, request: Asked, look: Look | None) -> Recorder:
         shelf = plan.shelf
         generation = shelf.generation
 
         def keep(recording: Recording | None) -> None:
             if recording is None or shelf.generation != generation:
                 shelf.tally.passed += 1
-            else:
+                return
+            if spec.exact:
                 self._shelves.put(shelf, request.digest, recording)
+            if look is not None:
+                look.learn(recording)
 
         spec = plan.spec
         return Recorder(
@@ -86,16 +103,38 @@ class Cache:
         )
 
 
-def _hit(call: Call, plan: CachePlan, found: Recording, now: float) -> Reply:
+def _hit(call: Call, plan: CachePlan, found: Recording, now: float, digest: bytes) -> Reply:
+    plan.shelf.tally.hits += 1
+    call.route = {"rule": "cache", "why": "answered before"}
+    return _given(call, plan, found, now, "hit", [(CONTROL, b"hit"), (KEY, digest.hex().encode())])
+
+
+def _similar(call: Call, plan: CachePlan, known: Known, similarity: float) -> Reply:
+    plan.shelf.tally.similar += 1
+    call.route = {"rule": "cache", "why": "a question that means the same was answered before"}
+    call.route["similarity"] = likeness = f"{similarity:.4f}"
+    headers = [(CONTROL, b"similar"), (KEY, known.digest.hex().encode()), (SIMILARITY, likeness.encode())]
+    return _given(call, plan, known.recording, time.monotonic(), "similar", headers)
+
+
+def _given(
+    call: Call,
+    plan: CachePlan,
+    found: Recording,
+    now: float,
+    result: Literal["hit", "similar"],
+    headers: list[tuple[bytes, bytes]],
+) -> Reply:
+    """An answer of another call, given to this one."""
     age = now - found.made_at
-    tally = plan.shelf.tally
-    tally.hits += 1
     saved = None
     if found.cost is not None:
-        tally.saved += found.cost
+        plan.shelf.tally.saved += found.cost
         saved = decimal_text(found.cost)
-    call.cached = {"result": "hit", "of": found.call, "saved": saved, "usage": found.usage, "ageMs": int(age * 1000)}
-    call.route = {"rule": "cache", "why": "answered before", "of": found.call, "saved": saved or "unknown"}
-    headers = [*found.headers, (CONTROL, b"hit"), (b"age", b"%d" % age), (b"x-pharos-model", call.model.name.encode())]
+    call.cached = {"result": result, "of": found.call, "saved": saved, "usage": found.usage, "ageMs": int(age * 1000)}
+    call.route["of"] = found.call
+    call.route["saved"] = saved or "unknown"
+    headers += found.headers
+    headers += ((b"age", b"%d" % age), (b"x-pharos-model", call.model.name.encode()))
     body = Replay(call, found.body) if found.streamed else found.body
     return Reply(200, found.content_type, body, headers)
