@@ -65,6 +65,15 @@ def _health(value: Any) -> Text:
     return Text.assemble(state("unhealthy"), " ", ", ".join(c.get("reason") or c.get("type") or "" for c in bad))
 
 
+def _of_all(value: Any) -> Text:
+    """An amount that is left out where each has one of their own."""
+    return Text("") if value is None else money(value)
+
+
+def _percentages(value: Any) -> Text:
+    return Text(", ".join(f"{percent}%" for percent in value or ()))
+
+
 def _changes(value: Any) -> Text:
     changes = [f"{change.get('action')} {short_id(change.get('resource'))}" for change in value or ()]
     return Text(", ".join(changes[:3]) + (f" and {len(changes) - 3} more" if len(changes) > 3 else ""))
@@ -115,12 +124,32 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("namespace", "namespace", _namespace),
         Column("window", "window"),
         Column("period", "period"),
+        Column("for each", "per"),
+        number("limit", "limit", money),
+        number("spent", "settled", _of_all),
+        number("reserved", "reserved", _of_all),
+        number("left", "remaining", _of_all),
+        Column("currency", "currency"),
+        Column("alerted", "alerted", _percentages),
+        Column("ends", "endsAt", time),
+    ),
+    "budgets.usage": (
+        Column("holder", "holder"),
+        Column("period", "period"),
         number("limit", "limit", money),
         number("spent", "settled", money),
         number("reserved", "reserved", money),
         number("left", "remaining", money),
+    ),
+    "budgets.alerts": (
+        Column("time", "time", time),
+        Column("budget", "budget", short_id),
+        Column("holder", "holder"),
+        Column("period", "period"),
+        number("percent", "percent"),
+        number("spent", "settled", money),
+        number("limit", "limit", money),
         Column("currency", "currency"),
-        Column("ends", "endsAt", time),
     ),
     "catalog.history": (
         number("revision", "revision"),
