@@ -1,7 +1,8 @@
 """Which target is asked, in which order, and why.
 
-Almost always there is one target and it is healthy; then nothing is decided. Otherwise the model's router does, see
-``routing/router.py``. Every call carries its explanation, and ``models.explain`` asks the same functions.
+Almost always there is one target and it is healthy, or weights are all there is to decide; then little is done.
+Otherwise the model's router decides, see ``routing/router.py``. Every call carries its explanation, and
+``models.explain`` asks the same router.
 """
 
 from __future__ import annotations
@@ -39,6 +40,12 @@ class Route:
         if target is not None and not why_not(call, target, now):
             call.candidates = call.model.targets
             call.route = single_route(target)
+            return await next(call)
+        drawn = call.model.router.draw(call, now, self._random)
+        if drawn is not None:
+            call.candidates, why = drawn
+            labels = [target.label for target in drawn[0]]
+            call.route = {"rule": "weighted", "candidates": " ".join(labels), "chosen": labels[0], "why": why}
             return await next(call)
         question = Question(call, now)
         decision = call.model.router.decide(question, self._random)

@@ -6,17 +6,19 @@ a call are the same code.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pharos.gateway.models.routing.availability import why_not
-from pharos.gateway.models.routing.choosers import Chooser, Random, Ranking, Weighted
+from pharos.gateway.models.routing.choosers import Chooser, Random, Ranking, Weighted, shares, weighted
 from pharos.gateway.models.routing.conditions import Condition, context_of
 from pharos.gateway.models.routing.conversations import Place
 from pharos.gateway.models.routing.question import Question
 
 if TYPE_CHECKING:
+    from pharos.gateway.models.call import Call
     from pharos.gateway.models.plans import Target
 
 DEFAULT = "default"
@@ -135,11 +137,34 @@ class Router:
         self.leading = [branch.tiers[0].targets for branch in (default, *(branch for _, branch in rules))]
         """The targets that are asked first, of each branch."""
         self._variables = frozenset().union(*(condition.variables for condition, _ in rules))
+        tiers = default.tiers
+        known = [target.able for target in default.targets if target.able is not None]
+        self._plain = (
+            not rules
+            and bool(tiers[0].targets)
+            and not any(tier.missing or tier.chooser.strategy != "weighted" for tier in tiers)
+            and not any(able.declared for able in known)
+        )
+        self._roomy = min([able.context for able in known if able.context is not None], default=sys.maxsize)
+        self._why = shares(tiers[0].targets)
 
     @property
     def targets(self) -> Sequence[Target]:
         """All that some call can go to."""
         return [*self._default.targets, *(target for _, branch in self._rules for target in branch.targets)]
+
+    def draw(self, call: Call, now: float, random: Random) -> tuple[list[Target], str] | None:
+        """What :meth:`decide` would decide where weights are all there is to it and every target can be asked, and why,
+        for less; ``None`` where there is more to it."""
+        if not self._plain or call.bounds.estimate > self._roomy:
+            return None
+        for target in self._default.targets:
+            if why_not(call, target, now):
+                return None
+        order: list[Target] = []
+        for tier in self._default.tiers:
+            order += weighted(tier.targets, random)
+        return order, self._why
 
     def decide(self, question: Question, random: Random) -> Decision:
         """Where the call goes; an empty order if nowhere."""
