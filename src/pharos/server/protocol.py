@@ -133,6 +133,8 @@ class BoundedProtocol(asyncio.Protocol):
         leaving, self._leaving = self._leaving, set()
         for tell in leaving:
             tell()
+        # The parser knows this connection: untied, both are freed at once and not by the collector.
+        del self._parser
 
     def pause_writing(self) -> None:
         if self.full is None:

@@ -78,7 +78,10 @@ class Connection(asyncio.Protocol):
     def _begin(self) -> None:
         """Forget the last exchange."""
         self._headers: list[tuple[bytes, bytes]] = []
-        self._header_bytes = 0
+        self._fields: dict[bytes, bytes] = {}
+        """The headers by name, once they are complete."""
+        self._head_bytes = 0
+        """Bytes that came before the headers were complete."""
         self._chunks: list[bytes] = []
         self._buffered = 0
         self._broken: str = ""
@@ -100,12 +103,16 @@ class Connection(asyncio.Protocol):
         if not self._busy or self._complete:
             self.close()  # bytes that belong to no request
             return
+        if not self._headed:
+            self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._break("an upgrade nobody asked for")
         except httptools.HttpParserError:
             self._break(self._broken or "not an HTTP/1.1 answer")
+        if self._head_bytes > MAX_HEADER_BYTES and not self._headed:
+            self._break("headers over the limit")
         if self._buffered > HIGH_WATER and not self._paused and self._socket is not None:
             self._paused = True
             self._socket.pause_reading()
@@ -129,13 +136,8 @@ class Connection(asyncio.Protocol):
         self._foreign = self._complete
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._foreign:
-            return
-        self._header_bytes += len(name) + len(value)
-        if self._header_bytes > MAX_HEADER_BYTES:
-            self._broken = "headers over the limit"
-            return
-        self._headers.append((name.lower(), value))
+        if not self._foreign:
+            self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         if self._foreign:
@@ -145,13 +147,13 @@ class Connection(asyncio.Protocol):
             self._headers.clear()
             return
         self.status = status
-        for name, value in self._headers:
-            if name == b"content-length" or (
-                name == b"transfer-encoding" and value.strip().lower().endswith(b"chunked")
-            ):
-                self._framed = True
-            elif name == b"content-encoding":
-                self._choose_decoder(value.strip().lower())
+        fields = self._fields = dict(reversed(self._headers))
+        coding = fields.get(b"transfer-encoding")
+        self._framed = b"content-length" in fields or (
+            coding is not None and coding.strip().lower().endswith(b"chunked")
+        )
+        if b"content-encoding" in fields:
+            self._choose_decoder(fields[b"content-encoding"].strip().lower())
         self._headed = True
 
     def on_body(self, body: bytes) -> None:
@@ -195,7 +197,7 @@ class Connection(asyncio.Protocol):
             socket.writelines((head, body))
         while not self._headed:
             if self._broken:
-                unanswered = self._header_bytes == 0 and self._socket is None
+                unanswered = self._head_bytes == 0 and self._socket is None
                 raise TransportError("reused" if self.reused and unanswered else "read", self._broken)
             await self._wait()
         if self._broken and not self._chunks:
@@ -225,10 +227,7 @@ class Connection(asyncio.Protocol):
 
     def header(self, name: bytes) -> bytes:
         """First value of a header, or an empty string."""
-        for known, value in self._headers:
-            if known == name:
-                return value
-        return b""
+        return self._fields.get(name, b"")
 
     def finish(self) -> bool:
         """End the exchange; whether the connection may carry another one. If not, it is closed."""
