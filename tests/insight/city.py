@@ -21,6 +21,7 @@ from pharos.core.wire import JsonObject
 from pharos.gateway.models.kinds import KINDS
 from pharos.gateway.models.spending.prices import PriceList
 from pharos.gateway.models.spending.quotes import Quotes
+from pharos.insight.audit.sealing import Sealer
 from pharos.insight.metrics import Reading
 from pharos.insight.plane import insight_plane, projections
 from pharos.mesh.runner import ProjectionRunner
@@ -79,7 +80,9 @@ async def city(
         control = control_plane(directory, store, index, invoker)
         views = (*control.projections, *projections(), *more)
         runner = ProjectionRunner(store, views, linger=linger, first_retry=0.01)
-        insight = insight_plane(store, runner, views, identify, Quotes(index, PriceList()).fresh, readings)
+        insight = insight_plane(
+            store, runner, views, identify, Quotes(index, PriceList()).fresh, index, Sealer(store), readings
+        )
         directory.add(control)
         directory.add(insight)
         directory.add(Plane(name="models", summary="The kinds of the model gateway, without the gateway.", kinds=KINDS))

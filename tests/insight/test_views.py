@@ -108,7 +108,7 @@ async def test_views_are_listed_with_what_they_could_not_read(town: City) -> Non
     await fill(town, 100)
     await snapshot(town)
     listed = {item["name"]: item for item in (await town.call("views.list"))["items"]}
-    assert set(listed) == {"ledger", "journeys", "operations"}
+    assert set(listed) == {"ledger", "journeys", "audit", "operations"}
     ledger = listed["ledger"]
     assert ledger["state"] == "ready" and ledger["lag"] == 0 and ledger["version"] == 2
     assert ledger["skipped"] == 4 and ledger["position"] == await town.store.log.head()

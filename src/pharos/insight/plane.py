@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
+from pharos.control.index import Index
 from pharos.core.fault import FORBIDDEN
 from pharos.core.operation import operations_of
 from pharos.core.plane import ASGIApp, Plane, Receive, Route, Scope, Send, Series
 from pharos.core.principal import Principal
 from pharos.core.projection import Projection
+from pharos.insight.audit.faults import ALL
+from pharos.insight.audit.kinds import KINDS
+from pharos.insight.audit.reads import AuditReads
+from pharos.insight.audit.records import AuditProjection
+from pharos.insight.audit.retention import Keeper
+from pharos.insight.audit.sealing import Sealer
+from pharos.insight.audit.verify import Verifier
 from pharos.insight.journey_reads import JourneyReads
 from pharos.insight.journeys import JourneysProjection
 from pharos.insight.ledger.correct import Corrections
@@ -34,7 +43,7 @@ Identify = Callable[[Scope], Principal]
 
 def projections() -> tuple[Projection, ...]:
     """Insight's own views; the runner takes them, with those of the other rooms, before the plane is built."""
-    return (LedgerProjection(), JourneysProjection())
+    return (LedgerProjection(), JourneysProjection(), AuditProjection())
 
 
 def insight_plane(
@@ -43,11 +52,15 @@ def insight_plane(
     views: Sequence[Projection],
     identify: Identify,
     pricer: Callable[[], Pricer],
+    index: Index,
+    sealer: Sealer,
     readings: Sequence[Reading] = (),
     series: Sequence[Series] = (),
 ) -> Plane:
-    """Ledger, journeys, metrics, views. ``views`` are all projections of the city; ``runner`` runs them; ``pricer``
-    makes one that knows the prices as they are.
+    """Ledger, journeys, audit, metrics, views.
+
+    ``views`` are all projections of the city; ``runner`` runs them; ``pricer`` makes one that knows the prices as they
+    are; ``sealer`` is told by the room where calls pass of records it committed.
 
     ``readings`` and ``series`` are what other rooms measure about themselves, for ``GET /metrics``.
     """
@@ -56,7 +69,9 @@ def insight_plane(
     metrics.registry.register(SeriesCollector(series))
     return Plane(
         name="insight",
-        summary="What happened and what it cost: the ledger, journeys, metrics, and the views they are read from.",
+        summary="What happened and what it cost: ledger, journeys, audit, metrics, and the views they are read from.",
+        kinds=KINDS,
+        faults=ALL,
         operations=(
             *operations_of(LedgerReads(store.views, runner)),
             *operations_of(Outlook(store.views, runner)),
@@ -66,10 +81,17 @@ def insight_plane(
             *operations_of(Corrections(store, runner)),
             *operations_of(JourneyReads(store.views, runner)),
             *operations_of(ViewOperations(states)),
+            *operations_of(AuditReads(store, runner, sealer)),
+            *operations_of(Verifier(store)),
         ),
         projections=tuple(view for view in views if view.name in {own.name for own in projections()}),
         routes=(Route("GET", "/metrics", metrics_app(metrics, identify), "Metrics in Prometheus' text format"),),
-        services=(metrics.service, Rebuilder(store, runner).service),
+        services=(
+            metrics.service,
+            Rebuilder(store, runner).service,
+            partial(sealer.service, runner),
+            Keeper(store, index, runner, sealer).service,
+        ),
     )
 
 

@@ -27,6 +27,7 @@ from pharos.gateway.models.dialects.registry import DIALECTS
 from pharos.gateway.models.plane import models_plane
 from pharos.gateway.models.spending.prices import PriceList
 from pharos.gateway.models.spending.quotes import Quotes
+from pharos.insight.audit.sealing import Sealer
 from pharos.insight.plane import insight_plane, projections
 from pharos.mesh.runner import ProjectionRunner
 from pharos.server.app import App
@@ -107,10 +108,18 @@ async def open_city(
         def authenticate(secret: str) -> Principal:
             return authenticator.authenticate(secret).principal
 
+        sealer = Sealer(store)
         planes = [
             control_plane(directory, store, index, invoker),
             trust_plane(index, directory, invoker.decide, pepper, clock),
-            models_plane(store, index, authenticator.authenticate, invoker.resolve, invoker.observe),
+            models_plane(
+                store,
+                index,
+                authenticator.authenticate,
+                invoker.resolve,
+                invoker.observe,
+                audited=sealer.grew,
+            ),
             *(entry.load()(ground) for entry in entry_points(group=PLANES)),
         ]
         views = [*projections(), *(view for plane in planes for view in plane.projections)]
@@ -118,7 +127,7 @@ async def open_city(
         quotes = Quotes(index, PriceList())
         identify = partial(known_caller, authenticate=authenticate)
         series = [series for plane in planes for series in plane.series]
-        planes.append(insight_plane(store, runner, views, identify, quotes.fresh, series=series))
+        planes.append(insight_plane(store, runner, views, identify, quotes.fresh, index, sealer, series=series))
         doctor = Doctor(home, store, index, runner)
         planes.append(system_plane(doctor, started_at))
         for plane in planes:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from pharos.core.wire import JsonObject
+from pharos.gateway.models.auditing import Trail
 from pharos.gateway.models.caching.sharing import Sharing
 from pharos.gateway.models.dialects.canonical import Failure, Finish
 from pharos.gateway.models.dialects.dialect import Ask, Dialect
@@ -158,6 +159,10 @@ class Call:
     cached: CacheUse | None = None
     """The answer of another call that this one is given."""
     sharing: Sharing | None = None
+
+    # audit
+    trail: Trail | None = None
+    """What is taken down for the call's audit record, where one is made."""
 
     # route
     candidates: Sequence[Target] = ()

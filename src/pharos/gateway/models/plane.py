@@ -50,11 +50,12 @@ def models_plane(
     random: Callable[[], float] = random.random,
     transport: Callable[[ProviderSpec], Transport] | None = None,
     embed: Embed | None = None,
+    audited: Callable[[str], None] = lambda _: None,
 ) -> Plane:
     """Build the plane.
 
     ``authenticate`` is ``Authenticator.authenticate``, ``resolve`` and ``observe`` are the invoker's. ``random`` and
-    ``transport`` are for tests.
+    ``transport`` are for tests. ``audited`` is told the namespace of each audit record that was committed.
     """
     prices = PriceList()
 
@@ -73,7 +74,7 @@ def models_plane(
     caller = Authenticate(authenticate, plans)
     caching = Caching(index, random, observe, embed)
     plans.caches = caching.plan
-    stack = model_stack(caller, plans, meters, settlements, store, random, caching.layers)
+    stack = model_stack(caller, plans, meters, settlements, store, random, caching.layers, audited)
     conditions = Conditions(index, plans, observe)
     openai, anthropic = DIALECTS["openai-chat"], DIALECTS["anthropic"]
     listing = Listing(openai, anthropic, caller.identify, plans, resolve)

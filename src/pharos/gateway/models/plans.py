@@ -34,6 +34,8 @@ from pharos.gateway.models.spending.prices import PriceList
 from pharos.gateway.models.spending.rates import Rates
 from pharos.gateway.models.upstream.provider import Upstream
 from pharos.gateway.models.upstream.transport import Transport
+from pharos.insight.audit.kinds import AUDIT_POLICY, rules_for
+from pharos.mesh.auditing import AuditRule
 from pharos.trust.authenticator import principal_of
 from pharos.trust.kinds import KeySpec
 
@@ -148,6 +150,8 @@ class KeyPlan:
     """Topic of its calls."""
     note: Mapping[str, str]
     """What its reservations say of it, see ``Reserve.note``."""
+    audits: tuple[AuditRule, ...]
+    """By which of its calls records are kept; empty for most."""
 
     def allows(self, model: ResourceId) -> bool:
         """Whether the key may use a model."""
@@ -320,6 +324,7 @@ class Plans:
             principal=principal,
             topic=f"calls/{namespace}/{key.metadata.name}",
             note=note,
+            audits=rules_for(self._index.all(AUDIT_POLICY), key.id, allowance.labels),
         )
 
     def _changed(self, id: ResourceId, resource: AnyResource | None) -> None:
@@ -331,5 +336,5 @@ class Plans:
             self._overlays.clear()
             if id.kind == PROVIDER.name and resource is None:
                 self._upstreams.pop(id, None)
-        elif id.kind in LEVELS:
+        elif id.kind in LEVELS or id.kind == AUDIT_POLICY.name:
             self._keys.clear()

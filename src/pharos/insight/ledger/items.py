@@ -159,7 +159,7 @@ class LedgerFilter(Wire):
     provider: Text | None = None
     outcome: Outcome | None = None
     kind: Literal["attempt", "cached", "correction"] | None = None
-    labels: Annotated[dict[Text, Text], Field(max_length=16)] = Field(default_factory=dict)
+    labels: Annotated[dict[str, str], Field(max_length=16)] = Field(default_factory=dict)
     """Labels of the key, each with the value it must have."""
     since: AwareDatetime | None = None
     """Attempts that began then or later."""

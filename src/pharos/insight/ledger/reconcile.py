@@ -40,7 +40,7 @@ class Reconcile(Wire):
     """Its end; attempts that began then are in the next one."""
     match: Literal["target", "answered"] = "target"
     """Which of our names of a model the bill has: the one that was asked for, or the one that answered."""
-    models: Annotated[dict[Text, Text], Field(max_length=1024)] = Field(default_factory=dict)
+    models: Annotated[dict[str, str], Field(max_length=1024)] = Field(default_factory=dict)
     """Our name of a model by the bill's, where they differ."""
     tolerance: Annotated[Decimal, Field(ge=0, max_digits=16, decimal_places=9)] = Decimal("0.01")
     """Differences up to this amount count as matched, for bills that round."""

@@ -94,8 +94,12 @@ class Record:
                 return
             if left_out:
                 call.route["leftOut"] = str(left_out)
+        if call.trail is not None:
+            await call.trail.into(commands, call)
         commands.append(Append(_event(call, cost, now)))
         await self._settlements.commit(call.id, commands)
+        if call.trail is not None:
+            call.trail.done(call.identity.key.metadata.namespace)
         if call.purse is not None and call.purse.charged:
             self._settlements.spent(call.purse.charged)
 
@@ -159,6 +163,8 @@ def _event(call: Call, cost: int, now: float) -> Event:
         data["cache"] = call.cached
     if call.user:
         data["user"] = call.user
+    if call.trail is not None and call.trail.digest:
+        data["audit"] = call.trail.digest
     return Event(
         topic=call.key.topic,
         type=facts.MODEL_CALLED,

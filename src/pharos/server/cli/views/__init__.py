@@ -29,7 +29,11 @@ _VIEWS = {
 }
 
 # Views of one item of a streaming operation.
-_ITEMS = {"catalog.watch": "details:watched"}
+_ITEMS = {
+    "audit.export": "details:exported",
+    "catalog.watch": "details:watched",
+    "ledger.export": "details:exported",
+}
 
 
 def render(output: Mapping[str, Any], view: str, console: Console) -> None:

@@ -99,3 +99,8 @@ def _served(row: Mapping[str, Any]) -> Text:
     attempts = row.get("attempts") or []
     names = [f"{attempt.get('provider')}/{attempt.get('target')}" for attempt in attempts]
     return Text(" → ".join(dict.fromkeys(names)))
+
+
+def exported(console: Console, item: Mapping[str, Any]) -> None:
+    """A piece of a file, as it is."""
+    console.file.write(str(item["text"]))

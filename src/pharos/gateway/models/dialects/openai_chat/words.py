@@ -89,8 +89,9 @@ def read_usage(value: Json) -> Usage | None:
     """Token counts by price class; ``None`` if there are none, or none that can be believed.
 
     ``prompt_tokens`` includes what was read from and written to the cache, ``completion_tokens`` includes reasoning;
-    both include audio and images. Nobody tells how much of the audio was cached: as little as can be. Some compatible servers count one or both apart. Where their parts exceed the whole, or where ``total_tokens`` is
-    the sum with reasoning, that is what they did, and they are read so.
+    both include audio and images. Nobody tells how much of the audio was cached: as little as can be. Some compatible
+    servers count one or both apart. Where their parts exceed the whole, or where ``total_tokens`` is the sum with
+    reasoning, that is what they did, and they are read so.
     """
     if not isinstance(value, dict):
         return None
