@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pharos.client.callers import AsyncCaller
 from pharos.client.generated.awaited.approvals import AsyncApprovals
+from pharos.client.generated.awaited.audit import AsyncAudit
 from pharos.client.generated.awaited.budgets import AsyncBudgets
 from pharos.client.generated.awaited.cache import AsyncCache
 from pharos.client.generated.awaited.catalog import AsyncCatalog
@@ -28,6 +29,7 @@ class AsyncNamespaces:
     def __init__(self, caller: AsyncCaller) -> None:
         self._caller = caller
         self.approvals = AsyncApprovals(caller)
+        self.audit = AsyncAudit(caller)
         self.budgets = AsyncBudgets(caller)
         self.cache = AsyncCache(caller)
         self.catalog = AsyncCatalog(caller)

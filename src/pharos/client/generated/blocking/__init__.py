@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pharos.client.callers import Caller
 from pharos.client.generated.blocking.approvals import Approvals
+from pharos.client.generated.blocking.audit import Audit
 from pharos.client.generated.blocking.budgets import Budgets
 from pharos.client.generated.blocking.cache import Cache
 from pharos.client.generated.blocking.catalog import Catalog
@@ -28,6 +29,7 @@ class Namespaces:
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
         self.approvals = Approvals(caller)
+        self.audit = Audit(caller)
         self.budgets = Budgets(caller)
         self.cache = Cache(caller)
         self.catalog = Catalog(caller)
