@@ -18,6 +18,7 @@ from pharos.gateway.models.dialects.registry import DIALECTS
 from pharos.gateway.models.entrance import MAX_BODY, Entrance, Resolve
 from pharos.gateway.models.faults import ALL
 from pharos.gateway.models.kinds import KINDS, ProviderSpec
+from pharos.gateway.models.layers.audit import Audit
 from pharos.gateway.models.layers.authenticate import Authenticate
 from pharos.gateway.models.listing import Listing
 from pharos.gateway.models.operations import Operations
@@ -74,7 +75,9 @@ def models_plane(
     caller = Authenticate(authenticate, plans)
     caching = Caching(index, random, observe, embed)
     plans.caches = caching.plan
-    stack = model_stack(caller, plans, meters, settlements, store, random, caching.layers, audited)
+    # Inside the guards and outside the caches: what is recorded is what leaves, also where it was kept.
+    within = [Audit(store.blobs, audited), *caching.layers]
+    stack = model_stack(caller, plans, meters, settlements, store, random, within)
     conditions = Conditions(index, plans, observe)
     openai, anthropic = DIALECTS["openai-chat"], DIALECTS["anthropic"]
     listing = Listing(openai, anthropic, caller.identify, plans, resolve)

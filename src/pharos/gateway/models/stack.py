@@ -13,7 +13,6 @@ from functools import partial
 from pharos.gateway.models.call import Layer, Next
 from pharos.gateway.models.layers.admit import Admit
 from pharos.gateway.models.layers.attempt import AttemptLayer
-from pharos.gateway.models.layers.audit import Audit
 from pharos.gateway.models.layers.authenticate import Authenticate
 from pharos.gateway.models.layers.record import Record
 from pharos.gateway.models.layers.route import Route
@@ -33,17 +32,13 @@ def model_stack(
     store: Store,
     random: Callable[[], float],
     caches: Sequence[Layer],
-    audited: Callable[[str], None] = lambda _: None,
 ) -> Next:
-    """The whole way of a call. ``caches`` are the layers of ``caching/room.py``; ``audited`` is told the namespace of
-    each audit record that was committed."""
+    """The whole way of a call. ``caches`` are the layers of ``caching/room.py``."""
     layers: Sequence[Layer] = (
         Record(settlements),
         authenticate,
         Understand(),
         Admit(authenticate.renew, plans, meters, store),
-        # Inside the guards and outside the caches.
-        Audit(store.blobs, audited),
         *caches,
         Route(plans, random),
         AttemptLayer(store, random),
