@@ -150,7 +150,7 @@ class KeyPlan:
     """Topic of its calls."""
     note: Mapping[str, str]
     """What its reservations say of it, see ``Reserve.note``."""
-    audits: tuple[AuditRule, ...]
+    audits: tuple[AuditRule, ...] = ()
     """By which of its calls records are kept; empty for most."""
 
     def allows(self, model: ResourceId) -> bool:
