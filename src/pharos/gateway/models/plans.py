@@ -152,6 +152,8 @@ class KeyPlan:
     """What its reservations say of it, see ``Reserve.note``."""
     audits: tuple[AuditRule, ...] = ()
     """By which of its calls records are kept; empty for most."""
+    asked: dict[str, ResourceId] = field(default_factory=dict)
+    """The models it has called, by what it called them: it may use them, and each has at most two names."""
 
     def allows(self, model: ResourceId) -> bool:
         """Whether the key may use a model."""

@@ -68,10 +68,15 @@ class Admit:
 
     def _model(self, call: Call, key: KeyPlan, namespace: str) -> ModelPlan:
         """The plan of the model that is asked for. One the key may not use looks like one that does not exist."""
-        id = self._plans.model_id(call.ask.model, namespace)
+        name = call.ask.model
+        id = key.asked.get(name)
+        if id is not None and (plan := self._plans.model(id)) is not None:
+            return plan
+        id = self._plans.model_id(name, namespace)
         plan = self._plans.model(id) if key.allows(id) else None
         if plan is None:
             raise model_not_found(call.ask.model, self._plans.names(call.identity.key), pointer="/model")
+        key.asked[name] = id
         return plan
 
     async def _hold(self, call: Call, budgets: tuple[BudgetPlan, ...]) -> None:
@@ -88,12 +93,17 @@ class Admit:
 
 
 def _most(call: Call) -> int:
-    """The most that one attempt at the model's own targets can cost; at a fallback's, if none of them has a price; where
-    there are rules, at those of the cheapest of them."""
+    """The most that one attempt at the model's own targets can cost; at a fallback's, if none of them has a price;
+    where there are rules, at those of the cheapest of them."""
     model, bounds = call.model, call.bounds
     allowed = model.spec.unpriced == "allow"
     if not allowed and (foreign := unpriceable(call.body)):
         raise unpriced(model, foreign)
+    single = model.single
+    if single is not None and not model.spec.rules:
+        alone = single.ceiling(bounds.input_tokens, bounds.output_tokens, call.started_at, call.tier)
+        if alone is not None:
+            return alone
 
     def most(targets: Sequence[Target]) -> int | None:
         costs = [

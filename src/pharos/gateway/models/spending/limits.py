@@ -156,8 +156,7 @@ class Limits(NamedTuple):
     concurrency: int
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
+class Level(NamedTuple):
     """The limits that one level sets on a call, worked out when the resources change."""
 
     name: LevelName

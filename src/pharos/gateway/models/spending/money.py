@@ -7,9 +7,8 @@ commands of the store: they are exact at any concurrency and outlive the process
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pharos.core.fault import Fault
 from pharos.core.resource import Resource, ResourceId
@@ -23,8 +22,7 @@ MOST_HELD = 2**62
 """Billionths; more is held as this much. No budget has so much room: its limit is below ten to the eighteenth."""
 
 
-@dataclass(frozen=True, slots=True)
-class BudgetPlan:
+class BudgetPlan(NamedTuple):
     """A budget as it is charged: its counter, its limit in billionths, its window."""
 
     id: ResourceId
@@ -57,7 +55,7 @@ class BudgetPlan:
 
     def of_holder(self, holder: str) -> BudgetPlan:
         """The budget of one agent, end user or session."""
-        return replace(self, counter=self.counter + holder, holder=holder)
+        return BudgetPlan(self.id, self.counter + holder, self.limit, self.window, self.per, holder, self.alerts)
 
     def of_caller(self, user: str, session: str) -> BudgetPlan:
         """The budget as the call of an end user in a session is charged to it."""
@@ -138,17 +136,19 @@ class Purse:
         number = len(self._reservations)
         id = self._call if number == 0 else f"{self._call}/{number + 1}"
         amount = min(amount, MOST_HELD)
-        holds = tuple([Hold(b.counter, window_name(b.window, now), amount, b.limit) for b in self.budgets])
+        holds = []
+        for budget in self.budgets:
+            window = window_name(budget.window, now)
+            holds.append(Hold(budget.counter, window, amount, budget.limit))
+            if budget.alerts:
+                self.charged[budget.counter, window] = budget
         self._reservations[id] = amount
         try:
-            await self._store.commit(Reserve(id, holds, self._note))
+            await self._store.commit(Reserve(id, tuple(holds), self._note))
         except Fault:  # refused: nothing is held
             del self._reservations[id]
             raise
         self.held += amount
-        for budget, hold in zip(self.budgets, holds, strict=True):
-            if budget.alerts:
-                self.charged[hold.counter, hold.window] = budget
 
     def settle(self, cost: int) -> list[Settle]:
         """The commands that end all holds, with ``cost`` billionths as the truth. For one commit, once.
