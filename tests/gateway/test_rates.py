@@ -199,3 +199,24 @@ async def test_h58_words_in_an_answer_change_no_price(city: Town) -> None:
         await city.chat("bot", service_tier="priority")
         [attempt] = (await city.called())[0]["attempts"]
         assert (attempt["tier"], attempt["tierAsked"]) == ("priority", "priority")
+
+
+async def test_h58_what_an_accounts_default_tier_may_cost_is_held(city: Town) -> None:
+    served = iter(("priority", "default"))
+
+    async def script(exchange: Exchange) -> None:
+        await exchange.json(openai_answer(input=1000, output=1000, service_tier=next(served)))
+
+    async with upstream(script) as provider:
+        await city.provider("acme", provider.url, priceList="openai", defaultTier="priority")
+        await city.model("fast", {"provider": "acme", "model": "gpt-5.2"})
+        standard = 1000 * 1_750 + 1000 * 14_000
+        await city.budget("tight", "0.02")  # has room for a thousand tokens of output in the standard tier only
+        await city.key("poor", budgets=["tight"])
+        refused = await city.chat("poor", max_tokens=1000)
+        assert refused.fault["code"] == "BUDGET_EXCEEDED" and not provider.requests
+        await city.key("bot")
+        await city.chat("bot")
+        await city.chat("bot")
+        costs = [to_nanos(Decimal(call["cost"])) for call in await city.called(3) if call["outcome"] == "ok"]
+        assert costs == [2 * standard, standard], "paid as served, all the same"

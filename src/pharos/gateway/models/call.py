@@ -103,7 +103,8 @@ class Attempt:
             self.usage = usage
             served = self.tier = usage.pop("tier", "") or self.tier
             # Priced as served, also where an account's default is another tier than the standard one.
-            if served and served != (self.tier_asked or STANDARD_TIER):
+            expected = self.tier_asked or self.target.upstream.spec.default_tier or STANDARD_TIER
+            if served and served != expected:
                 self.rates = self.target.rates(self.started_at, served) or self.rates
             if self.rates is not None:
                 self.cost = self.rates.cost(usage)

@@ -108,6 +108,9 @@ class ProviderSpec(Spec):
     where the provider bills the whole answer anyway)."""
     concurrency: Annotated[int, Field(ge=1)] | None = None
     """Most requests under way at once."""
+    default_tier: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")] | None = None
+    """The service tier our account is served in where a call names none, if it is not the standard one: what a call may
+    cost is held at its price. It is paid in the tier that the provider says it served."""
     price_list: Annotated[str, Field(min_length=1)] | None = None
     """Whose public prices apply, by its id in ``genai-prices`` (``openai``, ``anthropic`` …), where the base URL does
     not tell."""

@@ -36,6 +36,7 @@ from pharos.gateway.models.upstream.provider import Upstream
 from pharos.gateway.models.upstream.transport import Transport
 from pharos.insight.audit.kinds import AUDIT_POLICY, rules_for
 from pharos.mesh.auditing import AuditRule
+from pharos.mesh.facts import STANDARD_TIER
 from pharos.trust.authenticator import principal_of
 from pharos.trust.kinds import KeySpec
 
@@ -83,18 +84,20 @@ class Target:
         return limit if able is None or able.max_output is None else min(limit, able.max_output)
 
     def rates(self, now: datetime, tier: str = "") -> Rates | None:
-        """What it costs now, or ``None`` if nobody knows."""
+        """What it costs now in a service tier (``""``: the account's own), or ``None`` if nobody knows."""
         spec = self.upstream.spec
+        tier = tier or spec.default_tier or ""
         own = self._overlay.rates(self.upstream.id, self.model, now, tier)
         return own or self._prices.rates(spec.base_url, spec.price_list, self.model, now, tier)
 
     def ceiling(self, input_tokens: int, output_tokens: int, now: datetime, tier: str) -> int | None:
         """The most that a call within these bounds can cost in billionths, whether the provider serves it in the
-        ``tier`` that was asked for or in the standard one; ``None`` if nobody knows."""
-        rates = self.rates(now)
+        ``tier`` that was asked for (``""``: the account's own) or in the standard one; ``None`` if nobody knows."""
+        rates = self.rates(now, STANDARD_TIER)
         if rates is None:
             return None
         most = rates.ceiling(input_tokens, output_tokens)
+        tier = tier or self.upstream.spec.default_tier or ""
         if tier and (asked := self.rates(now, tier)) is not None:
             most = max(most, asked.ceiling(input_tokens, output_tokens))
         return most

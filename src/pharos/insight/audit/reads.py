@@ -4,25 +4,37 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
 import orjson
-from pydantic import AwareDatetime, Field, StringConstraints
 
 from pharos.core.event import START, Event, Position
 from pharos.core.fault import INVALID, NOT_FOUND, TIMEOUT, Cause
 from pharos.core.operation import Invocation, read
-from pharos.core.projection import Row, Scalar
-from pharos.core.resource import Name
-from pharos.core.wire import Json, JsonObject, Page, Wire
+from pharos.core.projection import Row
+from pharos.core.wire import Json, JsonObject, Page
 from pharos.insight.audit.chain import VIEWED, leaf_of, seals_of
 from pharos.insight.audit.contents import parsed, read_content, words_in
 from pharos.insight.audit.faults import AUDIT_BROKEN, CONTENT_GONE
+from pharos.insight.audit.items import (
+    SELECT,
+    AuditContent,
+    AuditFilter,
+    AuditItem,
+    AuditLine,
+    ExportAudit,
+    Found,
+    GetAudit,
+    ListAudit,
+    SearchAudit,
+    Viewing,
+    conditions,
+    fields_of,
+)
 from pharos.insight.audit.records import AUDIT
 from pharos.insight.audit.sealing import Sealer
-from pharos.insight.fields import as_time, since_1970
-from pharos.insight.ledger.items import Text, integer, object_in
+from pharos.insight.fields import as_time
+from pharos.insight.ledger.items import integer
 from pharos.insight.pages import read_cursor, write_cursor
 from pharos.mesh.auditing import RECORDED, chain_of
 from pharos.mesh.runner import ProjectionRunner
@@ -32,123 +44,6 @@ CATCH_UP = 5.0
 MOST_SCANNED = 500
 """Contents that one page of a search reads."""
 PAGE = 100
-
-
-class AuditFilter(Wire):
-    """Which records. Conditions add up."""
-
-    namespace: Name | None = None
-    key: Name | None = None
-    team: Text | None = None
-    user: Text | None = None
-    model: Text | None = None
-    call: Text | None = None
-    policy: Name | None = None
-    outcome: Text | None = None
-    labels: Annotated[dict[str, str], Field(max_length=16)] = Field(default_factory=dict)
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
-
-
-class ListAudit(AuditFilter):
-    """Input of ``audit.list``."""
-
-    limit: int = Field(default=100, ge=1, le=1000)
-    cursor: str | None = Field(default=None, max_length=1024)
-
-
-class SearchAudit(AuditFilter):
-    """Input of ``audit.search``."""
-
-    text: Annotated[str, StringConstraints(min_length=2, max_length=256)]
-    """What was asked or answered, in any case of letters."""
-    limit: int = Field(default=20, ge=1, le=100)
-    cursor: str | None = Field(default=None, max_length=1024)
-
-
-class ExportAudit(AuditFilter):
-    """Input of ``audit.export``."""
-
-    namespace: Name = "default"
-    contents: bool = True
-
-
-class GetAudit(Wire):
-    """Input of ``audit.get``."""
-
-    call: Annotated[str, StringConstraints(min_length=1, max_length=64)]
-
-
-class AuditItem(Wire):
-    """A record, without its content."""
-
-    call: str
-    sequence: int
-    """Its place in the chain of its namespace."""
-    namespace: str
-    time: datetime
-    policy: str
-    key: str
-    team: str
-    user: str
-    labels: dict[str, str]
-    dialect: str
-    model: str
-    served: str
-    """Provider and model that answered."""
-    stream: bool
-    outcome: str
-    fault: str
-    content: str
-    """Digest of the content; empty where only digests are kept."""
-    prompt_bytes: int
-    answer_bytes: int
-    withheld: str | None = None
-    """Why the content is not kept: ``policy`` or ``store-false``."""
-    expired_at: datetime | None = None
-    """When the content was deleted because its time was over."""
-
-
-class Found(AuditItem):
-    """A record whose content has the text."""
-
-    where: str
-    """``prompt`` or ``answer``."""
-    excerpt: str
-
-
-class Viewing(Wire):
-    """Somebody saw the content."""
-
-    by: str
-    time: datetime
-
-
-class AuditContent(AuditItem):
-    """A record with its content, which is proven to be what was recorded."""
-
-    prompt: Json
-    """The request as it left the guards."""
-    answer: Json
-    """The answer as it came: an object, or the text of a stream."""
-    text: str
-    """What the answer says."""
-    views: list[Viewing]
-    """Who saw it before."""
-
-
-class AuditLine(Wire):
-    """A piece of an export: lines of JSON."""
-
-    text: str
-    rows: int
-
-
-_COLUMNS = (
-    "position", "sequence", "namespace", "at", "call", "policy", "key_name", "team", "user_name", "labels", "dialect",
-    "model", "served", "outcome", "fault", "stream", "content", "prompt_bytes", "answer_bytes", "withheld", "expired",
-)  # fmt: skip
-_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM audit_records"  # noqa: S608
 
 
 class AuditReads:
@@ -165,7 +60,7 @@ class AuditReads:
         rows = await self._page(input, input.cursor, input.limit + 1)
         page = rows[: input.limit]
         return Page[AuditItem](
-            items=[AuditItem.model_validate(_fields(row)) for row in page],
+            items=[AuditItem.model_validate(fields_of(row)) for row in page],
             next=_cursor(page[-1]) if len(rows) > len(page) else None,
         )
 
@@ -186,7 +81,7 @@ class AuditReads:
                 more = True
                 break
             last = row
-            fields = _fields(row)
+            fields = fields_of(row)
             content = await self._content(fields)
             if content is None:
                 continue
@@ -209,7 +104,7 @@ class AuditReads:
         rows = await self._page(AuditFilter(call=input.call), None, 1)
         if not rows:
             raise NOT_FOUND(f"There is no audit record of call {input.call!r}.", subject=input.call, pointer="/call")
-        fields = _fields(rows[0])
+        fields = fields_of(rows[0])
         content = await self._content(fields)
         if content is None:
             raise CONTENT_GONE(subject=input.call, facts=AuditItem.model_validate(fields).to_json())
@@ -236,7 +131,7 @@ class AuditReads:
         await self._sealer.seal(input.namespace)
         topic = await self._store.log.topic(chain_of(input.namespace))
         end = topic.sequence if topic is not None else 0
-        where, parameters = _conditions(input)
+        where, parameters = conditions(input)
         position: Position = START
         while there := await self._store.log.read(chain_of(input.namespace), position, PAGE):
             # That this export was made is in the chain too, and not in it.
@@ -245,10 +140,10 @@ class AuditReads:
                 break
             position = page[-1].position
             rows = await self._store.views.query(
-                f"{_SELECT} WHERE {' AND '.join(where)} AND position >= :first AND position <= :last",
+                f"{SELECT} WHERE {' AND '.join(where)} AND position >= :first AND position <= :last",
                 parameters | {"first": page[0].position, "last": position},
             )
-            chosen = {str(row[0]): _fields(row) for row in rows}
+            chosen = {str(row[0]): fields_of(row) for row in rows}
             lines: list[JsonObject] = []
             seen: list[AuditItem] = []
             for recorded in page:
@@ -272,14 +167,14 @@ class AuditReads:
         self, filter: AuditFilter, cursor: str | None, limit: int, condition: str = "1 = 1"
     ) -> Sequence[Row]:
         await self._runner.caught_up(AUDIT, CATCH_UP)
-        where, parameters = _conditions(filter)
+        where, parameters = conditions(filter)
         where.append(condition)
         if cursor is not None:
             at, position = read_cursor(cursor, (int, str))
             where.append("(at, position) < (:before, :position)")
             parameters |= {"before": at, "position": position}
         return await self._store.views.query(
-            f"{_SELECT} WHERE {' AND '.join(where)} ORDER BY at DESC, position DESC LIMIT :limit",
+            f"{SELECT} WHERE {' AND '.join(where)} ORDER BY at DESC, position DESC LIMIT :limit",
             parameters | {"limit": limit},
         )
 
@@ -308,62 +203,6 @@ class AuditReads:
             )
             await self._store.commit(Append(event))
             self._sealer.grew(namespace)
-
-
-def _conditions(filter: AuditFilter) -> tuple[list[str], dict[str, Scalar]]:
-    equal = {
-        "namespace": filter.namespace,
-        "key_name": filter.key,
-        "team": filter.team,
-        "user_name": filter.user,
-        "model": filter.model,
-        "call": filter.call,
-        "policy": filter.policy,
-        "outcome": filter.outcome,
-    }
-    where = ["1 = 1"]
-    parameters: dict[str, Scalar] = {}
-    for column, value in equal.items():
-        if value is not None:
-            where.append(f"{column} = :{column}")
-            parameters[column] = value
-    for place, (name, value) in enumerate(filter.labels.items()):
-        # As in the ledger: a name and its value, as JSON, occur only where they are a member.
-        where.append(f"REPLACE(labels, :label{place}, '') <> labels")
-        parameters[f"label{place}"] = f"{orjson.dumps(name).decode()}:{orjson.dumps(value).decode()}"
-    if filter.since is not None:
-        where.append("at >= :since")
-        parameters["since"] = since_1970(filter.since)
-    if filter.until is not None:
-        where.append("at < :until")
-        parameters["until"] = since_1970(filter.until)
-    return where, parameters
-
-
-def _fields(row: Row) -> dict[str, Any]:
-    of = dict(zip(_COLUMNS, row, strict=True))
-    return {
-        "call": of["call"],
-        "sequence": of["sequence"],
-        "namespace": of["namespace"],
-        "time": as_time(integer(of["at"])),
-        "policy": of["policy"],
-        "key": of["key_name"],
-        "team": of["team"],
-        "user": of["user_name"],
-        "labels": object_in(of["labels"]),
-        "dialect": of["dialect"],
-        "model": of["model"],
-        "served": of["served"],
-        "stream": bool(of["stream"]),
-        "outcome": of["outcome"],
-        "fault": of["fault"],
-        "content": of["content"],
-        "prompt_bytes": of["prompt_bytes"],
-        "answer_bytes": of["answer_bytes"],
-        "withheld": of["withheld"] or None,
-        "expired_at": as_time(integer(of["expired"])) if of["expired"] else None,
-    }
 
 
 def _cursor(row: Row) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from pharos.core.wire import Page
-    from pharos.insight.audit.reads import AuditContent, AuditItem, AuditLine, Found
+    from pharos.insight.audit.items import AuditContent, AuditItem, AuditLine, Found
     from pharos.insight.audit.verify import Anchor, Verified
 
 
@@ -48,7 +48,7 @@ class AsyncAudit(AsyncNamespace):
 
         Needs the permission ``audit.export``. Raises a fault with code AUDIT_BROKEN, TIMEOUT.
         """
-        from pharos.insight.audit.reads import AuditLine
+        from pharos.insight.audit.items import AuditLine
 
         return self._caller.typed_stream(
             "audit.export",
@@ -77,7 +77,7 @@ class AsyncAudit(AsyncNamespace):
         Needs the permission ``audit.view``. Raises a fault with code NOT_FOUND, CONTENT_GONE, AUDIT_BROKEN,
         TIMEOUT.
         """
-        from pharos.insight.audit.reads import AuditContent
+        from pharos.insight.audit.items import AuditContent
 
         return await self._caller.typed("audit.get", {"call": call}, AuditContent)
 
@@ -108,7 +108,7 @@ class AsyncAudit(AsyncNamespace):
         Needs the permission ``audit.read``. Raises a fault with code INVALID, TIMEOUT.
         """
         from pharos.core.wire import Page
-        from pharos.insight.audit.reads import AuditItem
+        from pharos.insight.audit.items import AuditItem
 
         return await self._caller.typed(
             "audit.list",
@@ -162,7 +162,7 @@ class AsyncAudit(AsyncNamespace):
         Needs the permission ``audit.view``. Raises a fault with code INVALID, TIMEOUT.
         """
         from pharos.core.wire import Page
-        from pharos.insight.audit.reads import Found
+        from pharos.insight.audit.items import Found
 
         return await self._caller.typed(
             "audit.search",
