@@ -4,17 +4,21 @@ difference before it is committed."""
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from tests.gateway.dialects.responses_wire import RESPONSES, response
 from tests.gateway.dialects.wire import CHAT, MESSAGES, completion, events, frames, message
 
+from pharos.gateway.models.dialects.canonical import Started
 from pharos.gateway.models.dialects.registry import DIALECTS
 
 FILES = sorted((Path(__file__).parent / "golden").glob("*.json"))
-SPOKEN = {CHAT.name: CHAT, MESSAGES.name: MESSAGES}
+SPOKEN = {CHAT.name: CHAT, MESSAGES.name: MESSAGES, RESPONSES.name: RESPONSES}
+OFFICIAL = {CHAT.name: completion, MESSAGES.name: message, RESPONSES.name: response}
 DERIVED = ("sent", "dropped", "converted", "received", "received_stream")
 
 
@@ -23,9 +27,14 @@ def derived(case: dict[str, Any]) -> dict[str, Any]:
     request = client.read_request(case["request"])
     sent = provider.write_request(request, case["model"], 4096)
     answer = provider.read_answer(case["answer"], request.renamed)
+    answer.echo = request.echo
     writer = client.writer("alias", True, 42)
     stream = "".join(frame + "\n\n" for frame in case["stream"]).encode()
-    received = b"".join(writer.write(event) for event in events(provider.reader(request.renamed), stream))
+    said = [
+        replace(event, echo=request.echo) if isinstance(event, Started) else event
+        for event in events(provider.reader(request.renamed), stream)
+    ]
+    received = b"".join(writer.write(event) for event in said)
     return {
         "sent": sent,
         "dropped": request.dropped,
@@ -44,7 +53,7 @@ def test_golden(path: Path) -> None:
     for part in DERIVED:
         assert found[part] == orjson.loads(path.read_bytes())[part]
     received = "".join(frame + "\n\n" for frame in found["received_stream"]).encode()
-    official: Any = completion(received) if case["client"] == CHAT.name else message(received)
+    official: Any = OFFICIAL[case["client"]](received)
     assert official.model == "alias"
 
 

@@ -25,6 +25,7 @@ from pharos.gateway.models.spending.money import Purse
 from pharos.gateway.models.spending.rates import Rates
 from pharos.gateway.models.upstream.watchdog import Watchdog
 from pharos.mesh.facts import STANDARD_TIER, CacheUse, Outcome, Usage
+from pharos.store.ports import Command
 from pharos.trust.authenticator import Identity
 
 if TYPE_CHECKING:
@@ -179,6 +180,8 @@ class Call:
     """The client has left."""
     ended: bool = False
     """The bytes that come next are the last of a stream."""
+    keeps: Sequence[Command] = ()
+    """What is to be committed with the record of the call."""
     outcome: Outcome = "unknown"
     fault: str = ""
     recorded: bool = False

@@ -106,6 +106,11 @@ CONTENT_FILTERED = FaultCode(
     "CONTENT_FILTERED", "Refused by the provider's content filter", 400, Category.POLICY,
     "The provider refused the content of the request.", Retry.AFTER_FIX,
 )  # fmt: skip
+RESPONSE_NOT_FOUND = FaultCode(
+    "RESPONSE_NOT_FOUND", "Response not found", 404, Category.PRECONDITION,
+    "There is no such response, or it is another key's. It may have been deleted, be older than 30 days, or have been "
+    "asked for with `store: false`. Send the whole conversation as `input` instead.", Retry.AFTER_FIX,
+)  # fmt: skip
 DEADLINE_EXCEEDED = FaultCode(
     "DEADLINE_EXCEEDED", "The call's deadline passed", 504, Category.TRANSIENT,
     "All attempts and pauses together took longer than the `Model` allows.", Retry.SAME_REQUEST,
@@ -127,5 +132,5 @@ ALL: tuple[FaultCode, ...] = (
     MODEL_UNAVAILABLE,
     PROVIDER_CREDENTIAL, UPSTREAM_REFUSED, UPSTREAM_RATE_LIMITED, UPSTREAM_OVERLOADED, UPSTREAM_FAILED,
     UPSTREAM_UNREACHABLE, UPSTREAM_TIMEOUT, UPSTREAM_PROTOCOL, UPSTREAM_QUOTA, UPSTREAM_MODEL, CONTEXT_EXCEEDED,
-    CONTENT_FILTERED, DEADLINE_EXCEEDED, CAPABILITY_MISSING, BUDGET_NOT_RAISED, LEVEL_MISSING, LIMIT_NOT_RAISED,
+    CONTENT_FILTERED, RESPONSE_NOT_FOUND, DEADLINE_EXCEEDED, CAPABILITY_MISSING, BUDGET_NOT_RAISED, LEVEL_MISSING, LIMIT_NOT_RAISED,
 )  # fmt: skip

@@ -20,6 +20,7 @@ from pharos.gateway.models.faults import ALL
 from pharos.gateway.models.kinds import KINDS, ProviderSpec
 from pharos.gateway.models.layers.audit import Audit
 from pharos.gateway.models.layers.authenticate import Authenticate
+from pharos.gateway.models.layers.recall import Recall
 from pharos.gateway.models.listing import Listing
 from pharos.gateway.models.operations import Operations
 from pharos.gateway.models.plans import Plans
@@ -31,6 +32,9 @@ from pharos.gateway.models.spending.prices import PriceList
 from pharos.gateway.models.spending.retention import Retention
 from pharos.gateway.models.spending.settlement import Settlements
 from pharos.gateway.models.stack import model_stack
+from pharos.gateway.models.state.responses import Responses
+from pharos.gateway.models.state.routes import KeptResponses
+from pharos.gateway.models.state.sweep import Sweep
 from pharos.gateway.models.upstream.conditions import Conditions, Observe
 from pharos.gateway.models.upstream.pool import PooledTransport
 from pharos.gateway.models.upstream.transport import Transport
@@ -80,6 +84,9 @@ def models_plane(
     stack = model_stack(caller, plans, meters, settlements, store, random, within)
     conditions = Conditions(index, plans, observe)
     openai, anthropic = DIALECTS["openai-chat"], DIALECTS["anthropic"]
+    responses, kept = DIALECTS["openai-responses"], Responses(store)
+    stateful = model_stack(caller, plans, meters, settlements, store, random, within, state=[Recall(kept)])
+    keeping = KeptResponses(responses, caller.identify, kept, resolve, max_body=max_body)
     listing = Listing(openai, anthropic, caller.identify, plans, resolve)
 
     @asynccontextmanager
@@ -119,6 +126,15 @@ def models_plane(
                 Entrance(anthropic, stack, settlements, resolve, max_body=max_body),
                 "Call a model in the Anthropic messages dialect.",
             ),
+            Route(
+                "POST",
+                "/v1/responses",
+                Entrance(responses, stateful, settlements, resolve, max_body=max_body),
+                "Call a model in the OpenAI responses dialect.",
+            ),
+            Route("GET", "/v1/responses/*", keeping, "A response of the key's that was kept, or its input items."),
+            Route("DELETE", "/v1/responses/*", keeping, "Delete a response of the key's with its content."),
+            Route("POST", "/v1/responses/*", keeping, "Estimate input tokens (`input_tokens`)."),
             Route("GET", "/v1/models", listing, "List the models the key may use, in the client's dialect."),
             Route("GET", "/v1/models/*", listing, "Look up one model, in the client's dialect."),
         ),
@@ -129,6 +145,7 @@ def models_plane(
             alerts.service,
             Retention(store).service,
             conditions.service,
+            Sweep(store).service,
         ),
         series=caching.series,
     )

@@ -32,12 +32,15 @@ def model_stack(
     store: Store,
     random: Callable[[], float],
     caches: Sequence[Layer],
+    state: Sequence[Layer] = (),
 ) -> Next:
-    """The whole way of a call. ``caches`` are the layers of ``caching/room.py``."""
+    """The whole way of a call. ``caches`` are the layers of ``caching/room.py``; ``state`` is that of a dialect that has
+    some."""
     layers: Sequence[Layer] = (
         Record(settlements),
         authenticate,
         Understand(),
+        *state,
         Admit(authenticate.renew, plans, meters, store),
         *caches,
         Route(plans, random),

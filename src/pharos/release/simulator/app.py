@@ -1,4 +1,4 @@
-"""The simulator: an ASGI application that answers as an OpenAI or Anthropic provider would, by a script."""
+"""The simulator: an ASGI application that answers as a provider of each wire protocol would, by a script."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pharos.release.simulator.connection import Connection, Gone
 from pharos.release.simulator.conversation import Asked, credential
 from pharos.release.simulator.faults import Status
 from pharos.release.simulator.openai import OpenAIChat
+from pharos.release.simulator.openai_responses import OpenAIResponses
 from pharos.release.simulator.player import Performance
 from pharos.release.simulator.protocol import ErrorWords, WireProtocol
 from pharos.release.simulator.records import COUNT_LIMIT, Received, Records
@@ -29,6 +30,7 @@ HEADER = "x-pharos-simulator"
 BODY_LIMIT = 64 * 1024 * 1024
 
 _OPENAI: WireProtocol = OpenAIChat()
+_RESPONSES: WireProtocol = OpenAIResponses()
 _ANTHROPIC: WireProtocol = AnthropicMessages()
 
 Watch: TypeAlias = Callable[[Received], None]
@@ -77,6 +79,8 @@ class Simulator:
         match method, path:
             case "POST", "/v1/chat/completions":
                 await self._call(_OPENAI, method, path, headers, body, out)
+            case "POST", "/v1/responses":
+                await self._call(_RESPONSES, method, path, headers, body, out)
             case "POST", "/v1/messages":
                 await self._call(_ANTHROPIC, method, path, headers, body, out)
             case "POST", "/v1/messages/count_tokens":

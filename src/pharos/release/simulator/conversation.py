@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, TypeAlias
 
-DialectName: TypeAlias = Literal["openai-chat", "anthropic"]
+DialectName: TypeAlias = Literal["openai-chat", "openai-responses", "anthropic"]
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
 
@@ -42,6 +42,8 @@ class Asked:
     max_tokens: int | None = None
     choices: int = 1
     """OpenAI only: how many answers were asked for (``n``)."""
+    sealed: bool = False
+    """OpenAI responses only: reasoning is to come in encrypted form too."""
     tools: Sequence[str] = ()
     tools_text: str = ""
     """The offered tools as JSON text, to estimate their tokens."""

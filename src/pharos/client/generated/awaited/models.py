@@ -27,7 +27,7 @@ class AsyncModels(AsyncNamespace):
         model: str,
         key: str | None = None,
         namespace: str = "default",
-        dialect: Literal["openai-chat", "anthropic"] = "openai-chat",
+        dialect: Literal["openai-chat", "openai-responses", "anthropic"] = "openai-chat",
         body: Mapping[str, Json] | None = None,
         headers: Mapping[str, str] | None = None,
         features: Sequence[Literal["tools", "vision", "imageUrls", "documents", "audio", "schema"]] | None = None,

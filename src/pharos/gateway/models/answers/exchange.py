@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 import orjson
 
+from pharos.core.fault import FaultDocument
 from pharos.core.wire import JsonObject
 from pharos.gateway.models.answers.sse import Parser
 from pharos.gateway.models.call import Call
@@ -28,7 +29,7 @@ from pharos.gateway.models.dialects.canonical import (
     Started,
     StreamEvent,
 )
-from pharos.gateway.models.dialects.dialect import NO_NAMES, Dialect, Edits, StreamReader, StreamWriter
+from pharos.gateway.models.dialects.dialect import NO_NAMES, Dialect, Edits, Failing, StreamReader, StreamWriter
 from pharos.gateway.models.dialects.parts import served_tier
 from pharos.gateway.models.plans import Target
 from pharos.gateway.models.spending.bounds import DEFAULT_MAX_OUTPUT, estimate_tokens
@@ -66,6 +67,9 @@ class Flow(Protocol):
 
     def end(self) -> bytes:
         """The provider has closed the stream: what the client gets for what was left."""
+
+    def fault(self, document: FaultDocument) -> bytes:
+        """The error that ends the stream, where the dialect has it depend on what was said; else nothing."""
 
     @property
     def usage(self) -> Usage | None: ...
@@ -226,6 +230,10 @@ class _Watched:
         self.complete = self._watcher.complete
         return b"".join(out)
 
+    def fault(self, document: FaultDocument) -> bytes:
+        watcher = self._watcher
+        return watcher.fail(document) if isinstance(watcher, Failing) else b""
+
     @property
     def usage(self) -> Usage | None:
         return self._watcher.usage
@@ -267,13 +275,14 @@ class Crossing:
     def whole(self, raw: bytes) -> Whole:
         answer = self._provider.read_answer(parse_object(raw), self._request.renamed)
         self._call.attempt.finish = answer.finish
+        answer.echo = self._request.echo
         body = self._call.dialect.write_answer(answer, self._call.ask.model)
         return Whole(orjson.dumps(body), answer.usage, answer.model)
 
     def flow(self) -> Flow:
         call = self._call
         writer = call.dialect.writer(call.ask.model, call.ask.wants_usage, estimate_tokens(len(call.raw)))
-        return _Translated(call, self._provider.reader(self._request.renamed), writer)
+        return _Translated(call, self._provider.reader(self._request.renamed), writer, self._request.echo)
 
     @property
     def names(self) -> Mapping[str, str]:
@@ -314,6 +323,7 @@ class _Translated:
 
     __slots__ = (
         "_attempt",
+        "_echo",
         "_parser",
         "_reader",
         "_writer",
@@ -326,8 +336,9 @@ class _Translated:
         "usage",
     )
 
-    def __init__(self, call: Call, reader: StreamReader, writer: StreamWriter) -> None:
+    def __init__(self, call: Call, reader: StreamReader, writer: StreamWriter, echo: JsonObject | None = None) -> None:
         self._attempt = call.attempt
+        self._echo = echo
         self._parser = Parser()
         self._reader = reader
         self._writer = writer
@@ -359,6 +370,10 @@ class _Translated:
             self.failure = self.failure or _illegal(error)
         return b"".join(out)
 
+    def fault(self, document: FaultDocument) -> bytes:
+        writer = self._writer
+        return writer.fail(document) if isinstance(writer, Failing) else b""
+
     def _pass(self, event: StreamEvent, out: list[bytes]) -> None:
         if self.failure is not None or self.complete:
             return
@@ -371,6 +386,8 @@ class _Translated:
             case Started(_, model, usage):
                 self.model = model
                 self.usage = usage or self.usage
+                if self._echo:
+                    event = replace(event, echo=self._echo)
             case Finished(finish, usage):
                 self._attempt.finish = finish
                 self.usage = usage

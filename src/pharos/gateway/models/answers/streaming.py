@@ -137,7 +137,7 @@ class AnswerStream:
         """The answer ends here, with an error: what the client is told."""
         self._call.fault = fault.code
         self._over("incomplete")
-        return self._call.dialect.write_stream_fault(fault.document)
+        return self._flow.fault(fault.document) or self._call.dialect.write_stream_fault(fault.document)
 
     def _note(self) -> None:
         flow = self._flow

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Literal
 
 from pharos.core.wire import JsonObject
+from pharos.gateway.models.dialects.reading import pointer
 from pharos.mesh.facts import Usage
 
 
@@ -150,6 +151,9 @@ class Request:
     """Pointers of what reaches the provider in another form, with a change of meaning that the loss table names."""
     renamed: dict[str, str] = field(default_factory=dict, compare=False)
     """Tool names the provider would refuse: the name it gets -> the client's. For reading the answer."""
+    echo: JsonObject = field(default_factory=dict, compare=False)
+    """Members of the client's body that an answer in its dialect repeats. They reach the writer of the answer in
+    ``Answer.echo`` and ``Started.echo``."""
 
     def mark(self, at: str) -> str:
         """The pointer of the cache marker on what is at ``at``."""
@@ -157,7 +161,7 @@ class Request:
 
     def place(self, name: str) -> str:
         """The pointer, in the client's body, of the canonical field ``name``."""
-        return self.places.get(name, f"/{name}")
+        return self.places.get(name) or pointer("", name)
 
 
 class Finish(StrEnum):
@@ -188,6 +192,8 @@ class Answer:
     stop_sequence: str | None = None
     dialect: str = ""
     """The dialect of the provider: with ``model`` the origin of unsigned reasoning."""
+    echo: JsonObject = field(default_factory=dict, compare=False)
+    """``Request.echo`` of the request that is answered."""
 
 
 # Stream events. An answer is: Started, then per block its start, deltas and end in order, then Finished. Blocks never
@@ -202,6 +208,7 @@ class Started:
     model: str
     usage: Usage | None = None
     dialect: str = ""
+    echo: JsonObject = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

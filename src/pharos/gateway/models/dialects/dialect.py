@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from pharos.core.fault import FaultDocument
 from pharos.core.wire import Json, JsonObject
@@ -107,6 +107,14 @@ class StreamWriter(Protocol):
 
     def write(self, event: StreamEvent) -> bytes:
         """The bytes to send for one event; may be empty."""
+
+
+@runtime_checkable
+class Failing(Protocol):
+    """A watcher or writer of a dialect whose error frames depend on what the stream has said before them."""
+
+    def fail(self, document: FaultDocument) -> bytes:
+        """In place of ``Dialect.write_stream_fault``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,5 +8,6 @@ from types import MappingProxyType
 from pharos.gateway.models.dialects.anthropic import Anthropic
 from pharos.gateway.models.dialects.dialect import Dialect
 from pharos.gateway.models.dialects.openai_chat import OpenAIChat
+from pharos.gateway.models.dialects.openai_responses import OpenAIResponses
 
-DIALECTS: Mapping[str, Dialect] = MappingProxyType({d.name: d for d in (OpenAIChat(), Anthropic())})
+DIALECTS: Mapping[str, Dialect] = MappingProxyType({d.name: d for d in (OpenAIChat(), OpenAIResponses(), Anthropic())})

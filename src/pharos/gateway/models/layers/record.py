@@ -97,6 +97,7 @@ class Record:
         if call.trail is not None:
             await call.trail.into(commands, call)
         commands.append(Append(_event(call, cost, now)))
+        commands += call.keeps
         await self._settlements.commit(call.id, commands)
         if call.trail is not None:
             call.trail.done(call.identity.key.metadata.namespace)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pharos.gateway.models.dialects.anthropic.incoming import REFUSED
+from pharos.gateway.models.dialects.anthropic.to_responses import TO_RESPONSES
 from pharos.gateway.models.dialects.dialect import Loss
 
 _CHAT = "openai-chat"
@@ -76,4 +77,5 @@ LOSSES: tuple[Loss, ...] = (
     *(Loss(field, _CHAT, "dropped", what) for field, what in _DROPPED),
     *(Loss(field, _CHAT, "converted", what) for field, what in _CONVERTED),
     *(Loss(field, _CHAT, "refused", what) for field, what in _REFUSED),
+    *TO_RESPONSES,
 )

@@ -8,7 +8,7 @@ from pharos.gateway.models.dialects.anthropic.turns import LONGEST_NAME, arrange
 from pharos.gateway.models.dialects.anthropic.words import is_early
 from pharos.gateway.models.dialects.canonical import Request, Tool, ToolCall, ToolChoice
 from pharos.gateway.models.dialects.naming import legal
-from pharos.gateway.models.dialects.reading import pointer, refusal
+from pharos.gateway.models.dialects.reading import refusal
 from pharos.gateway.models.dialects.schemas import UnsupportedSchema, for_anthropic
 
 LEAST_BUDGET = 1_024
@@ -54,7 +54,7 @@ def write_request(request: Request, model: str, max_output: int) -> JsonObject:
         elif key in _OWN:
             body[key] = value
         else:
-            request.dropped.append(pointer("", key))
+            request.dropped.append(request.place(key))
     return body
 
 
@@ -93,7 +93,8 @@ def _tool(request: Request, tool: Tool) -> JsonObject:
         schema = {**{key: value for key, value in schema.items() if key != "nullable"}, "type": "object"}
     if strict:
         try:
-            schema, converted = for_anthropic(schema, f"{tool.at}/function/parameters")
+            at = tool.at + request.places.get("parameters", "/function/parameters")
+            schema, converted = for_anthropic(schema, at)
             request.converted += converted
         except UnsupportedSchema:
             strict = None

@@ -9,7 +9,6 @@ from pharos.gateway.models.dialects.canonical import Request, Tool
 from pharos.gateway.models.dialects.naming import legal
 from pharos.gateway.models.dialects.openai_chat.turns import write_turns
 from pharos.gateway.models.dialects.openai_chat.words import output_limit
-from pharos.gateway.models.dialects.reading import pointer
 from pharos.gateway.models.dialects.schemas import is_strict_for_openai
 
 LONGEST_NAME = 64
@@ -53,7 +52,7 @@ def write_request(request: Request, model: str) -> JsonObject:
         if key in _OWN:
             body[key] = value
         else:
-            request.dropped.append(pointer("", key))
+            request.dropped.append(request.place(key))
     return body
 
 
