@@ -203,11 +203,13 @@ async def test_h38_official_clients_do_not_notice(city: Town, dialect: str) -> N
                     said = [chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices]
                 assert "".join(said) == "Hello."
             else:
-                async with anthropic.AsyncAnthropic(base_url=city.url, api_key=city.secrets["bot"]) as sdk:
-                    async with sdk.messages.stream(
+                async with (
+                    anthropic.AsyncAnthropic(base_url=city.url, api_key=city.secrets["bot"]) as sdk,
+                    sdk.messages.stream(
                         model="fast", max_tokens=50, messages=[{"role": "user", "content": "Hi"}]
-                    ) as stream:
-                        message = await stream.get_final_message()
+                    ) as stream,
+                ):
+                    message = await stream.get_final_message()
                 assert message.content[0].text == "Hello."
 
 
@@ -243,5 +245,3 @@ async def test_h38_a_busy_stream_has_no_keep_alives(city: Town) -> None:
         reply = await city.ask("bot", *body("openai"))
         assert text_of(reply, "openai") == "x" * 12
         assert COMMENT not in reply.body
-
-

@@ -90,6 +90,8 @@ class Attempt:
         """Seconds."""
         target.upstream.begin()
         target.pulse.began()
+        if target.standing is not None:
+            target.standing.began()
 
     def end(self, outcome: Outcome, usage: Usage | None, *, against: bool = False, fault: str = "") -> None:
         """The attempt is over. Only the first call counts. ``against``: the end tells against the provider."""
@@ -113,6 +115,8 @@ class Attempt:
         self.target.upstream.end(now, succeeded=succeeded)
         first = None if self.first_token_at is None else self.first_token_at - self.started
         self.target.pulse.ended(now, self.latency, first, succeeded=succeeded)
+        if self.target.standing is not None:
+            self.target.standing.ended(now, self.latency, first, succeeded=succeeded)
 
 
 @dataclass(slots=True)

@@ -86,8 +86,9 @@ class TargetState(Wire):
     provider: str
     model: str
     weight: int
-    state: Literal["ready", "resting", "waiting", "full", "missing"]
-    """``resting``: left alone after failures; ``waiting``: it asked us to; ``missing``: no such provider."""
+    state: Literal["ready", "resting", "ejected", "waiting", "full", "missing"]
+    """``resting``: left alone after failures; ``ejected``: it does markedly worse than the others; ``waiting``: it asked
+    us to; ``missing``: no such provider."""
     credential: Literal["ready", "missing", "none"]
     price: str
     """Where its price comes from: ``overlay/NAME``, ``genai-prices`` or ``unpriced``."""
@@ -224,9 +225,11 @@ def _budget_state(budget: Resource[BudgetSpec], plan: BudgetPlan, count: Count, 
 async def _target_state(target: Target, provider: str, now: datetime) -> TargetState:
     upstream = target.upstream
     moment = time.monotonic()
-    state: Literal["ready", "resting", "waiting", "full", "missing"] = "ready"
+    state: Literal["ready", "resting", "ejected", "waiting", "full", "missing"] = "ready"
     if not upstream.breaker.allows(moment):
         state = "resting"
+    elif target.standing is not None and not target.standing.allows(moment):
+        state = "ejected"
     elif target.resting_until > moment:
         state = "waiting"
     elif upstream.full:

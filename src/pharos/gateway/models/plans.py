@@ -18,7 +18,9 @@ from pharos.core.resource import AnyResource, Ref, Resource, ResourceId
 from pharos.gateway.models.caching.plan import CachePlan
 from pharos.gateway.models.dialects.dialect import Dialect
 from pharos.gateway.models.kinds import MODEL, PROVIDER, ModelSpec, ProviderSpec
+from pharos.gateway.models.resilience.outliers import Field, Standing
 from pharos.gateway.models.resilience.policy import PLAIN, Resilience, resilience_of
+from pharos.gateway.models.resilience.spec import Outliers
 from pharos.gateway.models.routing.conversations import Conversations
 from pharos.gateway.models.routing.needs import able
 from pharos.gateway.models.routing.planning import plan_router, sole_target
@@ -50,7 +52,7 @@ MAX_KEY_PLANS = 4_096
 class Target:
     """One way to serve a model."""
 
-    __slots__ = ("_overlay", "_prices", "able", "label", "model", "place", "prefill", "pulse", "upstream", "weight")
+    __slots__ = ("_overlay", "_prices", "able", "label", "model", "place", "prefill", "pulse", "standing", "upstream", "weight")
 
     def __init__(self, upstream: Upstream, declared: Declared, overlay: Overlay, prices: PriceList) -> None:
         spec = upstream.spec
@@ -61,6 +63,8 @@ class Target:
         self.place = (upstream.id, declared.model)
         self.prefill = declared.prefill
         """How it goes on from a given beginning; ``None``: as its dialect does."""
+        self.standing: Standing | None = None
+        """How it does among the targets of its model; ``None``: nobody asks."""
         self.pulse = upstream.pulse(declared.model)
         """What is observed of it."""
         context = prices.context(spec.base_url, spec.price_list, declared.model)
@@ -68,6 +72,10 @@ class Target:
         """What it can do; ``None`` if nothing is known that could keep a call away."""
         self._overlay = overlay
         self._prices = prices
+
+    def ejected_for(self, now: float) -> float:
+        """Seconds until an outlier may be asked again; 0 for any other."""
+        return self.standing.retry_in(now) if self.standing is not None else 0.0
 
     @property
     def resting_until(self) -> float:
@@ -192,6 +200,7 @@ class Plans:
         self._upstreams: dict[ResourceId, tuple[ProviderSpec, str, Upstream]] = {}
         self._overlays: dict[str, Overlay] = {}
         self._models: dict[ResourceId, ModelPlan] = {}
+        self._fields: dict[ResourceId, Field] = {}
         self._keys: OrderedDict[tuple[str, int], KeyPlan] = OrderedDict()
         index.subscribe(self._changed)
 
@@ -298,9 +307,20 @@ class Plans:
         if model is None or id in plans:
             return
         targets, missing = self.targets(model.spec.targets, id.namespace)
+        if model.spec.outliers is not None:
+            self._compare(id, model.spec.outliers, targets)
         plans[id] = ModelPlan(id, model.spec, targets, missing, resilience=resilience_of(model.spec))
         for name in model.spec.fallbacks:
             self._collect(_MODEL.resolve(name, id.namespace), plans)
+
+    def _compare(self, id: ResourceId, rule: Outliers, targets: Sequence[Target]) -> None:
+        """Have the targets of a model compared; what is known of them lives as long as the rule stays as it is."""
+        field = self._fields.get(id)
+        if field is None or field.rule != rule:
+            field = self._fields[id] = Field(rule)
+        standings = field.keep(target.place for target in targets)
+        for target in targets:
+            target.standing = standings[target.place]
 
     def _overlay(self, namespace: str) -> Overlay:
         overlay = self._overlays.get(namespace)
@@ -339,6 +359,8 @@ class Plans:
                 return  # only its status is another
             self._models.clear()
             self._overlays.clear()
+            if id.kind == MODEL.name and resource is None:
+                self._fields.pop(id, None)
             if id.kind == PROVIDER.name and resource is None:
                 self._upstreams.pop(id, None)
         elif id.kind in LEVELS or id.kind == AUDIT_POLICY.name:

@@ -7,11 +7,12 @@ that joins it; where there is none, or none could, the error of the client's dia
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from pharos.core.fault import Fault
 from pharos.gateway.models.answers.continuation import Continuation, added, resumable, said_of
-from pharos.gateway.models.answers.streaming import AnswerStream, Broken
-from pharos.gateway.models.call import Call
+from pharos.gateway.models.answers.streaming import Broken
+from pharos.gateway.models.call import Body, Call
 from pharos.gateway.models.dialects.canonical import Failure
 from pharos.gateway.models.dialects.continuing import CONTINUING
 from pharos.mesh.facts import Usage
@@ -22,7 +23,19 @@ MAX_KEPT = 2 * 1024 * 1024
 MOST_MENDS = 3
 """How often one answer is gone on with."""
 
-Mend = Callable[[Failure, Continuation], Awaitable[AnswerStream]]
+
+class Breakable(Body, Protocol):
+    """A stream that is heard: see :class:`~pharos.gateway.models.answers.streaming.AnswerStream`."""
+
+    breaks: bool
+
+    @property
+    def usage(self) -> Usage: ...
+
+    def give_up(self, fault: Fault) -> bytes: ...
+
+
+Mend = Callable[[Failure, Continuation], Awaitable[Breakable]]
 """Asks for an answer that joins the one that failed. Raises the fault that the client is to get if there is none."""
 
 
@@ -31,7 +44,7 @@ class Mended:
 
     __slots__ = ("_broken", "_call", "_kept", "_mend", "_mends", "_room", "_stream", "_used")
 
-    def __init__(self, call: Call, stream: AnswerStream, mend: Mend) -> None:
+    def __init__(self, call: Call, stream: Breakable, mend: Mend) -> None:
         stream.breaks = True
         self._call = call
         self._stream = stream

@@ -57,6 +57,13 @@ class AnswerStream:
         """What the attempt used, once it is ended."""
         return self._attempt.usage
 
+    def move(self, call: Call) -> None:
+        """Go on in another task, which is that of ``call``."""
+        if self._done:  # all of it came with its first content
+            call.outcome, call.ended = self._call.outcome, self._call.ended
+        self._call = call
+        self._line.move(call)
+
     async def open(self) -> None:
         """Read up to the first content, or to the end of an answer that has none. Raises ``UpstreamFailed``."""
         try:

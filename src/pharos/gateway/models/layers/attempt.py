@@ -18,14 +18,15 @@ from typing import cast
 
 from pharos.core.fault import Cause, Fault
 from pharos.gateway.models.answers.continuation import Continuation
-from pharos.gateway.models.answers.mending import Mended
-from pharos.gateway.models.answers.streaming import AnswerStream
+from pharos.gateway.models.answers.mending import Breakable, Mended
 from pharos.gateway.models.call import Attempt, Call, Next, Reply, UpstreamFailed
 from pharos.gateway.models.dialects.canonical import Failure, FailureClass
 from pharos.gateway.models.faults import DEADLINE_EXCEEDED
 from pharos.gateway.models.plans import Target
 from pharos.gateway.models.refusals import THEIRS, budget_exceeded, unavailable, unpriced, upstream_fault
+from pharos.gateway.models.resilience.hedging import hedged
 from pharos.gateway.models.resilience.refusal import too_dear
+from pharos.gateway.models.resilience.spec import Hedge
 from pharos.gateway.models.upstream.line import REUSED
 from pharos.store.faults import COUNTER_EXHAUSTED
 from pharos.store.ports import Store
@@ -52,9 +53,13 @@ class AttemptLayer:
     ) -> Reply:
         """The first answer that comes. ``last`` is what failed before."""
         causes: list[Cause] = []
-        policies = call.model.resilience.policies
+        policies, hedge = call.model.resilience.policies, call.model.resilience.hedge
         final = len(candidates) - 1
+        asked: set[Target] = set()
+        """Those that have had their turn as company of another."""
         for place, target in enumerate(candidates):
+            if target in asked:
+                continue
             tries = target.upstream.spec.retries.attempts
             number = 0
             while number < tries:
@@ -67,17 +72,18 @@ class AttemptLayer:
                     break
                 begin(call, target)
                 try:
-                    return await next(call)
+                    if hedge is None:
+                        return await next(call)
+                    return await self._hedged(call, next, hedge, candidates[place + 1 :], asked, causes)
                 except UpstreamFailed as error:
                     failure = error.failure
                 if last is not None:
                     causes.append(_cause(*last))
-                last = failure, target
+                last = failure, call.attempt.target
                 policy = policies[failure.cls]
                 if call.gone or not (policy.again or policy.next):
-                    raise _refuse(call, failure, target, causes)
-                if failure.retry_after and failure.cls in (FailureClass.RATE_LIMITED, FailureClass.OVERLOADED):
-                    target.resting_until = time.monotonic() + min(failure.retry_after, LONGEST_REST)
+                    raise _refuse(call, *last, causes)
+                _let_rest(*last)
                 if failure.code == REUSED and number == 1:
                     tries += 1  # the request was not taken up: this was no attempt at the model
                     continue
@@ -95,6 +101,35 @@ class AttemptLayer:
             raise unavailable(call.model, {cause.message: "passed over" for cause in causes}, 1.0)
         raise _refuse(call, *last, causes)
 
+    async def _hedged(
+        self,
+        call: Call,
+        next: Next,
+        hedge: Hedge,
+        others: Sequence[Target],
+        asked: set[Target],
+        causes: list[Cause],
+    ) -> Reply:
+        """The first answer of the attempt that has begun, and of others that are begun where it is slow."""
+        # Where there is no other target, the same one may have a quicker answer to the same question.
+        spare = [target for target in others if target not in asked] or [call.attempt.target]
+
+        async def more() -> Attempt | None:
+            while spare:
+                target = spare.pop(0)
+                for attempt in call.attempts:
+                    attempt.most = _ceiling(call, attempt.target) or 0
+                if await self._hindrance(call, target) is None:
+                    asked.add(target)
+                    return begin(call, target)
+            return None
+
+        def failed(attempt: Attempt, error: UpstreamFailed) -> None:
+            _let_rest(error.failure, attempt.target)
+            causes.append(_cause(error.failure, attempt.target))
+
+        return await hedged(call, next, hedge, more, failed)
+
     # After the first content.
 
     async def _mended(self, call: Call, next: Next) -> Reply:
@@ -103,7 +138,7 @@ class AttemptLayer:
         reply.body = Mended(call, _stream(reply), partial(self._mend, call, next))
         return reply
 
-    async def _mend(self, call: Call, next: Next, failure: Failure, continuation: Continuation) -> AnswerStream:
+    async def _mend(self, call: Call, next: Next, failure: Failure, continuation: Continuation) -> Breakable:
         """An answer that joins the one that failed: of another candidate, or at last of the same target."""
         failed = call.attempt.target
         policy = call.model.resilience.policies[failure.cls]
@@ -128,19 +163,20 @@ class AttemptLayer:
         if upstream.full or not upstream.breaker.allows(now):
             reason = "at its concurrency limit" if upstream.full else "resting after failures"
             return unavailable(call.model, {target.label: reason}, max(upstream.breaker.retry_in(now), 0.1))
+        if target.standing is not None and not target.standing.allows(now):
+            wait = max(target.standing.retry_in(now), 0.1)
+            return unavailable(call.model, {target.label: "ejected as an outlier"}, wait)
         if call.model.resilience.most is None and (
-            call.purse is None
-            or (not call.attempts and target in call.model.targets and not call.model.spec.rules)
+            call.purse is None or (not call.attempts and target in call.model.targets and not call.model.spec.rules)
         ):
             return None  # nothing limits it, or what was held on admission covers it
         return await self._afford(call, target)
 
     async def _afford(self, call: Call, target: Target) -> Fault | None:
         """Hold what this attempt can cost on top of what the attempts before it did cost, and can still."""
-        purse, bounds, most = call.purse, call.bounds, call.model.resilience.most
+        purse, most = call.purse, call.model.resilience.most
         now = datetime.now(UTC)
-        more = call.continuation.size if call.continuation is not None else 0
-        ceiling = target.ceiling(bounds.input_tokens + more, bounds.output_tokens, now, call.tier)
+        ceiling = _ceiling(call, target, now)
         spent = sum([attempt.cost if not attempt.open else attempt.most for attempt in call.attempts])
         if most is not None:
             if ceiling is None and call.model.spec.unpriced == "refuse":
@@ -187,9 +223,22 @@ def begin(call: Call, target: Target) -> Attempt:
     return attempt
 
 
-def _stream(reply: Reply) -> AnswerStream:
+def _ceiling(call: Call, target: Target, now: datetime | None = None) -> int | None:
+    """The most that an attempt can cost, in billionths; ``None`` if nobody knows."""
+    more = call.continuation.size if call.continuation is not None else 0
+    bounds = call.bounds
+    return target.ceiling(bounds.input_tokens + more, bounds.output_tokens, now or call.started_at, call.tier)
+
+
+def _let_rest(failure: Failure, target: Target) -> None:
+    """Leave a target alone that asked us to wait."""
+    if failure.retry_after and failure.cls in (FailureClass.RATE_LIMITED, FailureClass.OVERLOADED):
+        target.resting_until = time.monotonic() + min(failure.retry_after, LONGEST_REST)
+
+
+def _stream(reply: Reply) -> Breakable:
     """The body of a reply to a call that asked for a stream."""
-    return cast("AnswerStream", reply.body)
+    return cast("Breakable", reply.body)
 
 
 def _refuse(call: Call, failure: Failure, target: Target, causes: Sequence[Cause]) -> Fault:

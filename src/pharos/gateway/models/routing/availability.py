@@ -16,6 +16,8 @@ def why_not(call: Call, target: Target, now: float) -> str:
     upstream = target.upstream
     if not upstream.breaker.allows(now):
         return "resting after failures"
+    if target.standing is not None and not target.standing.allows(now):
+        return "ejected: it does markedly worse than the model's other targets"
     if target.pulse.resting_until > now:
         return "asked us to wait"
     if upstream.full:

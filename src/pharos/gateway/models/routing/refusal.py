@@ -34,7 +34,7 @@ def no_target(question: Question, decision: Decision) -> Fault:
         )
     lasting = decision.incapable | {label for label, reason in passed.items() if reason == PRICE_UNKNOWN}
     waits = [
-        max(target.upstream.breaker.retry_in(now), target.resting_until - now, 0.1)
+        max(target.upstream.breaker.retry_in(now), target.ejected_for(now), target.resting_until - now, 0.1)
         for target in targets
         if target.label not in lasting
     ]

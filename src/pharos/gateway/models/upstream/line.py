@@ -49,6 +49,10 @@ class Line:
         self._response: UpstreamResponse | None = None
         self.status = 0
 
+    def move(self, call: Call) -> None:
+        """Go on in another task, which is that of ``call``."""
+        self._call = call
+
     async def send(self, request: UpstreamRequest) -> None:
         """Send, and wait for the status and headers of the answer."""
         upstream = self._attempt.target.upstream

@@ -121,6 +121,10 @@ class Watchdog:
         self._task.cancel()
         return _NEVER
 
+    def another(self) -> Watchdog:
+        """A watchdog for the present task, of the same timer. Close it at the end."""
+        return self._shared.watch()
+
     def close(self) -> None:
         """The task waits no more."""
         self._shared.forget(self)
