@@ -11,7 +11,8 @@ import pytest
 from tests.gateway.town import Answer, Town, chat, document, messages
 from tests.gateway.upstream import Exchange, answer, anthropic_answer, openai_answer, upstream
 
-from pharos.core.principal import SYSTEM
+from pharos.core.fault import Fault
+from pharos.core.principal import SYSTEM, Principal, PrincipalKind
 from pharos.gateway.models.spending.holders import end_user, holder
 
 HUGE = {"requestsPerMinute": 10_000, "tokensPerMinute": 10**9, "concurrency": 10_000}
@@ -243,6 +244,16 @@ async def test_limits_are_only_raised(city: Town) -> None:
     await city.invoke("operations.undo", id=raised["operation"])
     spec = (await city.invoke("catalog.get", kind="Team", name="red"))["spec"]
     assert spec["agents"]["scout"]["concurrency"] == 2
+
+
+async def test_who_may_raise_limits_may_not_change_keys(city: Town) -> None:
+    await team(city, limits={"concurrency": 2})
+    await city.key("bot", limits={"concurrency": 2})
+    lead = Principal(PrincipalKind.USER, "lead", permissions=frozenset({"limits.raise"}))
+    await city.invoke("limits.raise", lead, kind="Team", name="red", concurrency=3)
+    with pytest.raises(Fault) as caught:
+        await city.invoke("limits.raise", lead, kind="Key", name="bot", concurrency=3)
+    assert (caught.value.code, caught.value.document.required_permission) == ("FORBIDDEN", "keys.grant")
 
 
 async def test_money_of_every_level_is_held_in_one_decision(city: Town) -> None:

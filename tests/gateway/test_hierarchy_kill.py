@@ -1,4 +1,4 @@
-"""kill -9 with calls under way at every level: the next city settles each share of each budget, and says whose it was."""
+"""kill -9 with calls under way at every level: the next city settles every share and says whose it was."""
 
 from __future__ import annotations
 
