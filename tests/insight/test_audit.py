@@ -458,3 +458,39 @@ def test_contents_are_framed_and_refuse_what_is_not() -> None:
     for bad in (b"", b"x\n", b"{}\n", b'{"call":"c","prompt":1,"answer":0}\n', b"[]\nx"):
         with pytest.raises(ValueError):
             unpacked(bad)
+
+
+async def test_large_contents_are_kept_whole(city: Audited) -> None:
+    await city.policy()
+    text = "lorem " * 200_000
+    await city.town.chat("bot", messages=[{"role": "user", "content": text}])
+    [record] = await city.records()
+    assert record["promptBytes"] > 1_000_000
+    content = await city.call("audit.get", call=record["call"])
+    assert content["prompt"]["messages"][0]["content"] == text and (await city.sealed())["ok"]
+
+
+async def test_a_client_that_leaves_is_recorded(tmp_path: Path) -> None:
+    async def slow(exchange: Exchange) -> None:
+        await exchange.start()
+        await exchange.chunk(openai_delta("The beginning"))
+        await exchange.until_left()
+
+    async with audited(tmp_path, slow) as city:
+        await city.policy()
+        async with city.town.client("bot", chat(stream=True)) as client:
+            await client.head()
+            assert b"The beginning" in await client.chunk()
+        await city.town.called()
+        [record] = await city.records()
+        assert record["outcome"] == "cancelled"
+        assert "The beginning" in (await city.call("audit.get", call=record["call"]))["text"]
+
+
+async def test_a_policy_counts_from_the_next_call_and_until_it_is_gone(city: Audited) -> None:
+    await city.town.chat("bot")
+    await city.policy()
+    await city.town.chat("bot")
+    await city.call("catalog.delete", kind="AuditPolicy", name="all")
+    await city.town.chat("bot")
+    assert len(await city.records()) == 1 and len(await city.town.called(3)) == 3

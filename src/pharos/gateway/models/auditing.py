@@ -6,6 +6,7 @@ back for the caller. A call that nobody records costs one look at its key's plan
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
@@ -23,6 +24,9 @@ _log = logging.getLogger(__name__)
 
 MOST_ANSWER = 16 * 1024 * 1024
 """Bytes of a streamed answer that are kept; of a longer one, the beginning."""
+
+SMALL = 64 * 1024
+"""Bytes that are hashed where they are: a thread would take longer to be asked."""
 
 MAX_NAME = 256
 
@@ -91,9 +95,13 @@ class Trail:
             "digest": "",
             "prompt": len(prompt),
             "answer": len(answer),
-            "promptDigest": salted(call.id, prompt),
-            "answerDigest": salted(call.id, answer),
+            "promptDigest": "",
+            "answerDigest": "",
         }
+        if len(prompt) + len(answer) < SMALL:
+            blob = _digest(content, call.id, prompt, answer)
+        else:
+            blob = await asyncio.to_thread(_digest, content, call.id, prompt, answer)
         if self._truncated:
             content["truncated"] = True
         if not rule.content:
@@ -101,7 +109,7 @@ class Trail:
         elif rule.withhold and call.body.get("store") is False:
             content["withheld"] = "store-false"
         else:
-            content["digest"] = await self._blobs.put(packed(call.id, prompt, answer))
+            content["digest"] = await self._blobs.put(blob)
         key = call.identity.key.metadata
         served = call.attempts[-1].target.label if call.attempts else ""
         return {
@@ -122,3 +130,9 @@ class Trail:
             "days": rule.days,
             "content": content,
         }
+
+
+def _digest(content: Content, call: str, prompt: bytes, answer: bytes) -> bytes:
+    """Note the digests; returns the blob."""
+    content["promptDigest"], content["answerDigest"] = salted(call, prompt), salted(call, answer)
+    return packed(call, prompt, answer)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -77,13 +77,16 @@ class Keeper:
         """Delete the contents whose time is over at ``now``; returns how many."""
         await self._runner.caught_up(AUDIT)
         policies = {(p.metadata.namespace, p.metadata.name): p for p in self._index.all(AUDIT_POLICY)}
+        soonest = await self._soonest(policies.values())
+        if soonest is None:
+            return 0
         deleted, place = 0, (-(2**62), "")
         while True:
             rows = await self._store.views.query(
                 "SELECT at, position, namespace, call, sequence, policy, key_name, model, labels, days, content "
-                "FROM audit_records WHERE expired = 0 AND content <> '' AND at < :now "
+                "FROM audit_records WHERE expired = 0 AND content <> '' AND at <= :now "
                 "AND (at, position) > (:at, :position) ORDER BY at, position LIMIT :limit",
-                {"now": since_1970(now), "at": place[0], "position": place[1], "limit": PAGE},
+                {"now": since_1970(now - timedelta(days=soonest)), "at": place[0], "position": place[1], "limit": PAGE},
             )
             due: dict[str, list[Due]] = {}
             for row in rows:
@@ -96,6 +99,17 @@ class Keeper:
             if len(rows) < PAGE:
                 return deleted
             place = integer(rows[-1][0]), str(rows[-1][1])
+
+    async def _soonest(self, policies: Collection[Resource[AuditPolicySpec]]) -> int | None:
+        """After how many days some content can be due: what is younger need not be looked at."""
+        days = [rule.days for policy in policies for rule in policy.spec.retention]
+        days += [policy.spec.days for policy in policies if policy.spec.days is not None]
+        [(recorded,)] = await self._store.views.query(
+            "SELECT MIN(days) FROM audit_records WHERE expired = 0 AND content <> '' AND days >= 0"
+        )
+        if recorded is not None:
+            days.append(integer(recorded))
+        return min(days, default=None)
 
     def _due(
         self, of: Mapping[str, Any], policies: Mapping[tuple[str, str], Resource[AuditPolicySpec]], now: datetime

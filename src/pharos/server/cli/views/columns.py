@@ -21,6 +21,11 @@ def _namespace(value: Any) -> Text:
     return plain(None if value == "default" else value)
 
 
+def _pairs(value: Any) -> Text:
+    """Labels; one that a row does not have is said."""
+    return Text(", ".join(f"{name}={text or '-'}" for name, text in (value or {}).items()))
+
+
 def _tokens_in(row: Mapping[str, Any]) -> Text:
     tokens = row.get("tokens") or {}
     read = sum(tokens.get(name) or 0 for name in INPUT_CLASSES)
@@ -218,11 +223,17 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("outcome", "", _outcome),
     ),
     "ledger.summary": (
+        Column("month", "month"),
         Column("day", "day"),
+        Column("namespace", "namespace", _namespace),
         Column("key", "key"),
         Column("team", "team"),
+        Column("user", "user"),
+        Column("labels", "labels", _pairs),
         Column("model", "model"),
+        Column("target", "target"),
         Column("provider", "provider"),
+        Column("tier", "tier"),
         Column("outcome", "outcome", state),
         *_SUMS,
     ),
