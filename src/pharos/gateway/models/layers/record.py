@@ -156,7 +156,7 @@ def _event(call: Call, cost: int, now: float) -> Event:
         "currency": CURRENCY,
         "latencyMs": _milliseconds(now - call.started),
         "firstTokenMs": _milliseconds(first - call.started) if first is not None else None,
-        "tools": [name[:MAX_NAME] for name in ask.tools[:MAX_TOOLS]],
+        "tools": [name[:MAX_NAME] for name in ask.tools[:MAX_TOOLS]] if ask.tools else [],
         "route": call.route,
         "conversation": conversation(call.session, ask.turns),
     }
