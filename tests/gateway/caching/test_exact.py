@@ -351,6 +351,23 @@ async def test_h51_nothing_is_kept_of_a_call_that_forbids_it(city: Town, provide
     assert [reply.headers["x-pharos-cache"] for reply in replies] == ["miss", "hit"]
 
 
+async def test_what_is_answered_from_here_holds_no_money(city: Town, provider: Upstream) -> None:
+    """A budget that has no room for a call has room for an answer that costs nothing."""
+    await prepare(city, provider)
+    await city.budget("small", "0.003")
+    await city.key("poor", budgets=["small"])
+    assert (await city.chat("poor", max_tokens=1000)).status == 200
+    await city.budget("small", "0.0000001")
+    hit = await city.chat("poor", max_tokens=1000)
+    assert (hit.status, hit.headers["x-pharos-cache"]) == (200, "hit")
+    refused = await city.chat("poor", max_tokens=1001)
+    assert (refused.status, refused.fault["code"]) == (402, "BUDGET_EXCEEDED")
+    off = await city.ask("poor", chat(max_tokens=1000), x_pharos_cache="off")
+    assert off.fault["code"] == "BUDGET_EXCEEDED"
+    assert len(provider.requests) == 1
+    assert (await city.settled("small"))[1] == 0
+
+
 async def test_a_hit_counts_as_a_request_and_for_no_tokens(city: Town, provider: Upstream) -> None:
     await prepare(city, provider)
     await city.key("slow", limits={"requestsPerMinute": 3, "tokensPerMinute": 3000})

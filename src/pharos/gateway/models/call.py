@@ -160,6 +160,8 @@ class Call:
     """The end user it is made for, where some limit or budget is for each."""
     purse: Purse | None = None
     taken: Taken | None = None
+    hold: Callable[[], Awaitable[None]] | None = None
+    """Holds the money, where that is left to the cache of the model."""
 
     # cache
     cached: CacheUse | None = None

@@ -17,8 +17,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from pharos.core.fault import INVALID
 from pharos.gateway.models.caching.varies import NOTHING, Varies
@@ -26,7 +27,7 @@ from pharos.gateway.models.dialects.splice import members
 from pharos.gateway.models.spending.bounds import unpriceable
 
 if TYPE_CHECKING:
-    from hashlib import blake2b
+    from hashlib import _Hash
 
     from pharos.gateway.models.call import Call
 
@@ -40,8 +41,9 @@ _NEUTRAL = frozenset({CONTROL, b"x-pharos-session"})
 
 _WORDS: Mapping[bytes, str] = MappingProxyType({b"": "", b"on": "on", b"off": "off", b"refresh": "refresh"})
 
-DIGEST = 24
-"""Bytes of a key. Two different requests with one key are not to be found, also by someone who looks for them."""
+DIGEST: Final = sha256
+"""What keys are made with. Two different requests with one key are not to be found, also by someone who looks for them;
+of the functions of which that holds it is the one that processors have instructions for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class Asked(NamedTuple):
     """An answer kept earlier must not be given."""
     keep: bool
     """The answer may be kept."""
-    begun: blake2b | None
+    begun: _Hash | None
     """The hash before it took in the body, where the policy asks for it."""
 
 
@@ -85,7 +87,7 @@ class Policy(Protocol):
     @property
     def always(self) -> bool: ...
     @property
-    def seed(self) -> blake2b: ...
+    def seed(self) -> _Hash: ...
     @property
     def similar(self) -> object:
         """Not ``None`` where :attr:`Asked.begun` is wanted."""
@@ -119,10 +121,8 @@ def asked(call: Call, policy: Policy) -> Asked | None:
     store = body.get("store")
     if store is True or _left_alone(call, rules):
         return None
-    parts = (policy.tenant(call), dialect.name, ask.model, str(ask.stream), str(ask.wants_usage))
-    head = [part.encode() for part in parts]
-    head.append(b"%d" % (call.bounds.set_output or 0))
-    head += steering
+    form = b"%d %d %d" % (ask.stream, ask.wants_usage, call.bounds.set_output or 0)
+    head = [policy.tenant(call).encode(), dialect.name.encode(), ask.model.encode(), form, *steering]
     volatile = body.keys() & rules.volatile
     varies = policy.varies
     if varies is not NOTHING:
@@ -130,9 +130,7 @@ def asked(call: Call, policy: Policy) -> Asked | None:
         volatile -= varies.volatile
     digest = policy.seed.copy()
     # Every part has its length before it, and their number before all of them: nothing can pass for something else.
-    digest.update(b"%d;" % len(head))
-    for each in head:
-        digest.update(b"%d:%b" % (len(each), each))
+    digest.update(b"%d;%b" % (len(head), b"".join([b"%d:%b" % (len(each), each) for each in head])))
     begun = None if policy.similar is None else digest.copy()
     for piece in _lasting(call.raw, volatile):
         digest.update(piece)

@@ -25,7 +25,7 @@ PURGED: Literal["cache.purged"] = "cache.purged"
 
 TOPIC = "caches"
 
-Entry = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{48}$")]
+Entry = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class PurgeCache(Wire):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import orjson
@@ -18,6 +17,8 @@ from pharos.gateway.models.caching.spec import CacheSpec
 from pharos.gateway.models.caching.varies import Varies, conditions, varies
 
 if TYPE_CHECKING:
+    from hashlib import _Hash
+
     from pharos.gateway.models.call import Call
     from pharos.gateway.models.plans import ModelPlan, Target
 
@@ -30,7 +31,7 @@ class CachePlan:
 
     spec: CacheSpec
     shelf: Shelf
-    seed: blake2b
+    seed: _Hash
     """A hash that has taken in the policy: which model this is, and all that decides who answers and how."""
     always: bool
     varies: Varies
@@ -76,7 +77,7 @@ class Caches:
             self.similar.pop(model.id, None)
         self._policies[model.id] = policy
         shelf = self._shelves.of(model.id, spec.max_entries, spec.max_bytes, spec.ttl_ms / 1000)
-        seed = blake2b(policy, digest_size=DIGEST)
+        seed = DIGEST(policy)
         return CachePlan(spec, shelf, seed, spec.when == "always", varies_of(chain), self._semantic(model.id, spec))
 
     def _semantic(self, id: ResourceId, spec: CacheSpec) -> SemanticCache | None:
@@ -111,7 +112,7 @@ def policy_of(chain: Sequence[ModelPlan], targets: Sequence[Target]) -> bytes:
     """The version of all that decides who answers and how: a digest of the models of the chain and of every target and
     provider they can lead to, as they are declared. Of a cache, what is shared with whom and shown how belongs to it.
     """
-    digest = blake2b(digest_size=DIGEST)
+    digest = DIGEST()
     for plan in chain:
         cache = plan.spec.cache
         said = plan.spec.model_dump(mode="json", exclude={"cache"})
@@ -122,6 +123,6 @@ def policy_of(chain: Sequence[ModelPlan], targets: Sequence[Target]) -> bytes:
     return digest.digest()
 
 
-def _add(digest: blake2b, value: object) -> None:
+def _add(digest: _Hash, value: object) -> None:
     part = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     digest.update(b"%d:%b" % (len(part), part))

@@ -6,7 +6,6 @@ conversations never meet on the likeness of their last questions.
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
@@ -16,6 +15,8 @@ from pharos.gateway.models.caching.keys import RULES
 from pharos.gateway.models.dialects.splice import elements, members
 
 if TYPE_CHECKING:
+    from hashlib import _Hash
+
     from pharos.gateway.models.call import Call
 
 MOST_TEXT = 8_192
@@ -31,7 +32,7 @@ class Prompted(NamedTuple):
     within: bytes
 
 
-def prompted(call: Call, begun: blake2b, kept: frozenset[str]) -> Prompted | None:
+def prompted(call: Call, begun: _Hash, kept: frozenset[str]) -> Prompted | None:
     """The question of a call; ``None`` where its last turn is not one text of the user.
 
     ``begun`` is a hash that has taken in what the key covers beside the body, ``kept`` the volatile members that count.

@@ -14,13 +14,13 @@ import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Protocol
 
 from pharos.core.fault import Fault
 from pharos.core.resource import ResourceId
 from pharos.gateway.models.caching.calibration import Calibration
 from pharos.gateway.models.caching.guards import Features, Veto, features, veto
+from pharos.gateway.models.caching.keys import Asked
 from pharos.gateway.models.caching.prompted import prompted
 from pharos.gateway.models.caching.shelf import Recording
 from pharos.gateway.models.caching.spec import Semantic as SemanticSpec
@@ -29,6 +29,7 @@ from pharos.gateway.models.caching.verdict import text_of
 from pharos.gateway.models.dialects.dialect import Dialect
 
 if TYPE_CHECKING:
+
     from pharos.gateway.models.call import Call
     from pharos.trust.authenticator import Identity
 
@@ -143,9 +144,9 @@ class SemanticCache:
         """Questions remembered."""
         return sum(map(len, self._partitions.values()))
 
-    async def look(self, call: Call, digest: bytes, begun: blake2b, kept: frozenset[str], now: float) -> Look | None:
+    async def look(self, call: Call, request: Asked, kept: frozenset[str], now: float) -> Look | None:
         """Look for a question like the call's; ``None`` if it has none that can be looked for."""
-        question = prompted(call, begun, kept)
+        question = prompted(call, request.begun, kept) if request.begun is not None else None
         if question is None:
             return None
         self.measured.looks += 1
@@ -158,7 +159,7 @@ class SemanticCache:
             _log.info("no vector for a question to %s: %s", call.model.id, type(error).__name__)
             return None
         words = features(question.text)
-        look = Look(self, call.identity, call.dialect, digest, question.within, vector, words)
+        look = Look(self, call.identity, call.dialect, request.digest, question.within, vector, words)
         known = self._partitions.get(question.within)
         if known is None:
             return look

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from pharos.core.fault import Fault
 from pharos.gateway.models.call import Call, Next, Reply
@@ -29,6 +30,8 @@ class Admit:
     """Sets ``call.model``, ``call.bounds``, ``call.deadline``, ``call.user``, ``call.purse`` and ``call.taken``.
 
     ``renew`` is ``Authenticate.renew``.
+
+    Where the model has a cache, holding the money is left to it (``call.hold``).
 
     Raises ``MODEL_NOT_FOUND``, ``RATE_LIMITED``, ``BUDGET_EXCEEDED``, ``BUDGET_MISSING``, ``LEVEL_MISSING`` and
     ``MODEL_UNPRICED``.
@@ -61,7 +64,10 @@ class Admit:
                 raise rate_limited(taken)
             call.taken = taken
         if budgets:
-            await self._hold(call, budgets)
+            if model.cache is None:
+                await self._hold(call, budgets)
+            else:  # what is answered from there costs nothing: it holds what the call may cost when it finds nothing
+                call.hold = partial(self._hold, call, budgets)
         if model.resilience.commit and call.ask.stream:
             call.attend()
         return await next(call)

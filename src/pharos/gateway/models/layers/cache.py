@@ -31,9 +31,10 @@ COALESCED = (CONTROL, b"coalesced")
 
 
 class Cache:
-    """Sets ``call.cached`` and, for calls that may share a request, ``call.sharing``.
+    """Sets ``call.cached`` and, for calls that may share a request, ``call.sharing``. Money is held here, by
+    ``call.hold``, and only for calls that go on.
 
-    Raises ``INVALID`` for an ``x-pharos-cache`` that is none of its words.
+    Raises ``INVALID`` for an ``x-pharos-cache`` that is none of its words, and what ``call.hold`` raises.
     """
 
     def __init__(self, shelves: Shelves) -> None:
@@ -47,21 +48,26 @@ class Cache:
 
     async def _serve(self, call: Call, plan: CachePlan, next: Next) -> Reply:
         request = asked(call, plan)
-        if request is None:
-            return await next(call)
-        spec, shelf = plan.spec, plan.shelf
-        if spec.exact and not request.fresh:
-            now = time.monotonic()
-            found = shelf.get(request.digest, now)
-            if found is not None:
-                return _hit(call, plan, found, now, request.digest)
         look: Look | None = None
-        if plan.similar is not None and request.begun is not None and request.keep:
-            look = await plan.similar.look(call, request.digest, request.begun, plan.varies.volatile, time.monotonic())
-            if look is not None and not request.fresh and (known := plan.similar.answers(look)) is not None:
-                return _similar(call, plan, known, look.similarity)
-        recorder = self._recorder(call, plan, request, look) if request.keep and (spec.exact or look) else None
-        if spec.coalesce is not None and not request.fresh:
+        if request is not None:
+            if plan.spec.exact and not request.fresh:
+                now = time.monotonic()
+                found = plan.shelf.get(request.digest, now)
+                if found is not None:
+                    return _hit(call, plan, found, now, request.digest)
+            if plan.similar is not None and request.keep:
+                look = await plan.similar.look(call, request, plan.varies.volatile, time.monotonic())
+                if look is not None and not request.fresh and (known := plan.similar.answers(look)) is not None:
+                    return _similar(call, plan, known, look.similarity)
+        hold, call.hold = call.hold, None
+        if hold is not None:
+            await hold()
+        return await (next(call) if request is None else self._ask(call, plan, request, look, next))
+
+    async def _ask(self, call: Call, plan: CachePlan, request: Asked, look: Look | None, next: Next) -> Reply:
+        """Ask the provider, or follow a call that does, and take down what it answers."""
+        recorder = self._recorder(call, plan, request, look) if request.keep and (plan.spec.exact or look) else None
+        if plan.spec.coalesce is not None and not request.fresh:
             call.sharing = Sharing(request.digest, recorder)
             reply = await next(call)
             # Whoever asks the provider takes down the answer: here only where nothing is shared after all.
@@ -71,7 +77,7 @@ class Cache:
         if call.cached is not None:
             reply.headers.append(COALESCED)
             return reply
-        shelf.tally.misses += 1
+        plan.shelf.tally.misses += 1
         if recorder is not None:
             if isinstance(reply.body, bytes):
                 recorder.whole(call, reply, reply.body)
