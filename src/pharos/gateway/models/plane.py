@@ -17,6 +17,7 @@ from pharos.gateway.models.caching.semantic import Embed
 from pharos.gateway.models.dialects.registry import DIALECTS
 from pharos.gateway.models.entrance import MAX_BODY, Entrance, Resolve
 from pharos.gateway.models.faults import ALL
+from pharos.gateway.models.importing.operation import ImportOperations
 from pharos.gateway.models.kinds import KINDS, ProviderSpec
 from pharos.gateway.models.layers.audit import Audit
 from pharos.gateway.models.layers.authenticate import Authenticate
@@ -109,6 +110,7 @@ def models_plane(
         operations=(
             *operations_of(Operations(store, index, plans)),
             *operations_of(RoutingOperations(index, plans, DIALECTS)),
+            *operations_of(ImportOperations(DIALECTS)),
             *operations_of(caching.operations),
             *operations_of(SpendingOperations(store, index)),
         ),
