@@ -42,7 +42,9 @@ class FileBlobs:
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="blobs")
 
     async def put(self, data: AsyncIterator[bytes] | bytes) -> str:
-        """Write, hash and sync in a thread, about a megabyte at a time."""
+        """Write, hash and sync in a thread, about a megabyte at a time; all at once what is here already."""
+        if isinstance(data, bytes):
+            return await self._run(self._put, data)
         partial = self._partial / secrets.token_hex(16)
         digest = hashlib.sha256()
 
@@ -52,20 +54,29 @@ class FileBlobs:
 
         file = await self._run(open, partial, "xb")
         try:
-            if isinstance(data, bytes):
-                await self._run(write, file, data)
-            else:
-                buffer = bytearray()
-                async for piece in data:
-                    buffer += piece
-                    if len(buffer) >= _BUFFER:
-                        await self._run(write, file, bytes(buffer))
-                        buffer.clear()
-                await self._run(write, file, bytes(buffer))
+            buffer = bytearray()
+            async for piece in data:
+                buffer += piece
+                if len(buffer) >= _BUFFER:
+                    await self._run(write, file, bytes(buffer))
+                    buffer.clear()
+            await self._run(write, file, bytes(buffer))
             name = digest.hexdigest()
             await self._run(_finish, file, partial, self._path(name))
         except BaseException:
             await asyncio.shield(self._run(_abandon, file, partial))
+            raise
+        return f"sha256:{name}"
+
+    def _put(self, data: bytes) -> str:
+        name = hashlib.sha256(data).hexdigest()
+        partial = self._partial / secrets.token_hex(16)
+        file = partial.open("xb")
+        try:
+            file.write(data)
+            _finish(file, partial, self._path(name))
+        except BaseException:
+            _abandon(file, partial)
             raise
         return f"sha256:{name}"
 
