@@ -143,6 +143,33 @@ class CacheUse(TypedDict):
 class ModelCalled(TypedDict):
     """Data of ``model.called``. No prompt, no answer and no secret is ever part of it."""
 
+
+class GuardFinding(TypedDict):
+    """What a guard found at one place, and how often. Never the value.
+
+    ``place`` is a JSON pointer into the request or the answer. ``shadow``: the guard only records. ``cached``: it stood
+    before the last marker of a provider's prompt cache, so that masking it changed bytes in front of that.
+    """
+
+    guard: str
+    detector: str
+    action: str
+    direction: str
+    place: str
+    count: int
+    shadow: NotRequired[bool]
+    cached: NotRequired[bool]
+
+
+class Guarded(TypedDict):
+    """What guards found in a call. ``failed`` says why something could not be examined; ``more`` how many findings are
+    not listed."""
+
+    guards: list[str]
+    findings: list[GuardFinding]
+    failed: NotRequired[str]
+    more: NotRequired[int]
+
     call: str
     key: str
     namespace: str
@@ -163,6 +190,8 @@ class ModelCalled(TypedDict):
     conversation: Conversation
     cache: NotRequired[CacheUse]
     """Only where no provider was asked."""
+    guard: NotRequired[Guarded]
+    """Only where guards found something."""
     audit: NotRequired[str]
     """Digest of the call's audit record, which was committed with this event."""
     user: NotRequired[str]

@@ -18,18 +18,20 @@ from pharos.gateway.models.auditing import Trail
 from pharos.gateway.models.caching.sharing import Sharing
 from pharos.gateway.models.dialects.canonical import Failure, Finish
 from pharos.gateway.models.dialects.dialect import Ask, Dialect
-from pharos.gateway.models.plans import KeyPlan, ModelPlan, Target
 from pharos.gateway.models.spending.bounds import Bounds
 from pharos.gateway.models.spending.limits import Taken
 from pharos.gateway.models.spending.money import Purse
 from pharos.gateway.models.spending.rates import Rates
 from pharos.gateway.models.upstream.watchdog import Watchdog
-from pharos.mesh.facts import STANDARD_TIER, CacheUse, Outcome, Usage
 from pharos.store.ports import Command
 from pharos.trust.authenticator import Identity
 
+from pharos.gateway.models.plans import KeyPlan, ModelPlan, Target
+from pharos.mesh.facts import STANDARD_TIER, CacheUse, Outcome, Usage
+
 if TYPE_CHECKING:
     from pharos.gateway.models.answers.continuation import Continuation
+    from pharos.gateway.models.guarding.examination import Examination
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
@@ -162,6 +164,10 @@ class Call:
     taken: Taken | None = None
     hold: Callable[[], Awaitable[None]] | None = None
     """Holds the money, where that is left to the cache of the model."""
+
+    # guard
+    guard: Examination | None = None
+    """What guards do to it; ``None``: no guard sees it."""
 
     # cache
     cached: CacheUse | None = None

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import orjson
-
 from pharos.control.index import Index
 from pharos.core.resource import AnyResource, Ref, Resource, ResourceId
 from pharos.gateway.models.caching.plan import CachePlan
@@ -38,9 +37,12 @@ from pharos.gateway.models.upstream.provider import Upstream
 from pharos.gateway.models.upstream.transport import Transport
 from pharos.insight.audit.kinds import AUDIT_POLICY, rules_for
 from pharos.mesh.auditing import AuditRule
-from pharos.mesh.facts import STANDARD_TIER
 from pharos.trust.authenticator import principal_of
+from pharos.trust.guard.kinds import GUARD
+from pharos.trust.guard.policy import KeyGuards, Policies
 from pharos.trust.kinds import KeySpec
+
+from pharos.mesh.facts import STANDARD_TIER
 
 _MODEL = Ref("Model")
 _PROVIDER = Ref("Provider")
@@ -52,7 +54,19 @@ MAX_KEY_PLANS = 4_096
 class Target:
     """One way to serve a model."""
 
-    __slots__ = ("_overlay", "_prices", "able", "label", "model", "place", "prefill", "pulse", "standing", "upstream", "weight")
+    __slots__ = (
+        "_overlay",
+        "_prices",
+        "able",
+        "label",
+        "model",
+        "place",
+        "prefill",
+        "pulse",
+        "standing",
+        "upstream",
+        "weight",
+    )
 
     def __init__(self, upstream: Upstream, declared: Declared, overlay: Overlay, prices: PriceList) -> None:
         spec = upstream.spec
@@ -130,6 +144,8 @@ class ModelPlan:
     """How its answers are given again; ``None``: never."""
     resilience: Resilience = PLAIN
     """What becomes of its calls when a provider fails, falls silent or is slow."""
+    reach: tuple[ResourceId, ...] = ()
+    """This model and every other one that its calls may come to."""
 
     @property
     def name(self) -> str:
@@ -161,6 +177,8 @@ class KeyPlan:
     """Topic of its calls."""
     note: Mapping[str, str]
     """What its reservations say of it, see ``Reserve.note``."""
+    guards: KeyGuards | None = None
+    """The guards that may see its calls; ``None``: no guard can."""
     audits: tuple[AuditRule, ...] = ()
     """By which of its calls records are kept; empty for most."""
     asked: dict[str, ResourceId] = field(default_factory=dict)
@@ -197,6 +215,7 @@ class Plans:
         self.caches: Callable[[Sequence[ModelPlan], Sequence[Target]], CachePlan | None] = lambda _chain, _targets: None
         """Plans the cache of the first model of a chain, from all targets its calls may go to."""
         self.conversations = Conversations()
+        self._guards = Policies(index)
         self._upstreams: dict[ResourceId, tuple[ProviderSpec, str, Upstream]] = {}
         self._overlays: dict[str, Overlay] = {}
         self._models: dict[ResourceId, ModelPlan] = {}
@@ -279,7 +298,15 @@ class Plans:
         own, chain = plans[id], tuple(plans.values())
         router = plan_router(self, self.conversations, chain)
         cache = self.caches(chain, router.targets)
-        return replace(own, chain=chain, single=sole_target(own, chain), router=router, cache=cache)
+        single, reach = sole_target(own, chain), self._reach(own, chain)
+        return replace(own, chain=chain, single=single, router=router, cache=cache, reach=reach)
+
+    def _reach(self, own: ModelPlan, chain: Sequence[ModelPlan]) -> tuple[ResourceId, ...]:
+        ids: list[ResourceId] = [plan.id for plan in chain]
+        for rule in own.spec.rules:
+            names = [*([rule.model] if rule.model else ()), *(rule.fallbacks or ())]
+            ids += [plan.id for plan in self.line([_MODEL.resolve(name, own.id.namespace) for name in names])]
+        return tuple(dict.fromkeys(ids))
 
     def line(self, ids: Sequence[ResourceId], *, besides: ResourceId | None = None) -> tuple[ModelPlan, ...]:
         """These models and their fallbacks in the order they are tried, each once; ``besides`` one."""
@@ -349,6 +376,7 @@ class Plans:
             principal=principal,
             topic=f"calls/{namespace}/{key.metadata.name}",
             note=note,
+            guards=self._guards.of_key(key),
             audits=rules_for(self._index.all(AUDIT_POLICY), key.id, allowance.labels),
         )
 
@@ -363,5 +391,5 @@ class Plans:
                 self._fields.pop(id, None)
             if id.kind == PROVIDER.name and resource is None:
                 self._upstreams.pop(id, None)
-        elif id.kind in LEVELS or id.kind == AUDIT_POLICY.name:
+        elif id.kind in LEVELS or id.kind in (AUDIT_POLICY.name, GUARD.name):
             self._keys.clear()

@@ -176,7 +176,10 @@ def _beginnings(node: Node, rest: str, counted: bool) -> str:
             whole = _grouped(item, counted)
             if not isinstance(item, One):
                 part = _beginnings(item, "", counted)
-                return f"{whole}{_count(0, most, counted)}(?:{part}|{rest})"
+                if least == 0:
+                    return f"{whole}{_count(0, most, counted)}(?:{part}|{rest})"
+                often = _count(least, most, counted)
+                return f"(?:{whole}{often}{rest}|{whole}{_count(0, most, counted)}{part})"
             # Of single characters every part is a beginning as it is.
             if least == 0 or not rest:
                 return whole + _count(0, most, counted) + rest

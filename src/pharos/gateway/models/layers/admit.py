@@ -13,9 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from pharos.core.fault import Fault
-from pharos.gateway.models.call import Call, Next, Reply
 from pharos.gateway.models.conversation import MAX_ID
-from pharos.gateway.models.plans import KeyPlan, ModelPlan, Plans, Target
 from pharos.gateway.models.refusals import budget_exceeded, model_not_found, unpriced
 from pharos.gateway.models.spending.bounds import bounds_of, tier_of, unpriceable
 from pharos.gateway.models.spending.holders import USER_HEADER, end_user, holder
@@ -24,6 +22,9 @@ from pharos.gateway.models.spending.money import BudgetPlan, Purse
 from pharos.gateway.models.spending.refusals import level_missing, rate_limited
 from pharos.store.faults import COUNTER_EXHAUSTED
 from pharos.store.ports import Store
+
+from pharos.gateway.models.call import Call, Next, Reply
+from pharos.gateway.models.plans import KeyPlan, ModelPlan, Plans, Target
 
 
 class Admit:
@@ -96,6 +97,19 @@ class Admit:
             if fault.code != COUNTER_EXHAUSTED.code:
                 raise
             raise await budget_exceeded(self._store, budgets, amount, now) from None
+
+    async def enlarge(self, call: Call, grown: int) -> None:
+        """Hold what a request that has become longer by ``grown`` bytes can cost more. Raises ``BUDGET_EXCEEDED``."""
+        call.bounds = call.bounds._replace(input_tokens=call.bounds.input_tokens + grown)
+        purse, now = call.purse, call.started_at
+        if purse is None or (missing := _most(call) - purse.held) <= 0:
+            return
+        try:
+            await purse.hold(missing, now)
+        except Fault as fault:
+            if fault.code != COUNTER_EXHAUSTED.code:
+                raise
+            raise await budget_exceeded(self._store, purse.budgets, missing, now) from None
 
 
 def _most(call: Call) -> int:

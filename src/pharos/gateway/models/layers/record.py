@@ -17,13 +17,14 @@ from typing import cast
 from pharos.core.event import Event
 from pharos.core.fault import INTERNAL, Fault
 from pharos.core.wire import JsonObject
-from pharos.gateway.models.call import Attempt, Body, Call, Next, Reply
 from pharos.gateway.models.conversation import conversation
 from pharos.gateway.models.spending.prices import UNPRICED
 from pharos.gateway.models.spending.settlement import Settlements
-from pharos.mesh import facts
 from pharos.mesh.money import decimal_text
 from pharos.store.ports import Append, Command
+
+from pharos.gateway.models.call import Attempt, Body, Call, Next, Reply
+from pharos.mesh import facts
 
 _log = logging.getLogger(__name__)
 
@@ -162,6 +163,8 @@ def _event(call: Call, cost: int, now: float) -> Event:
     }
     if call.cached is not None:
         data["cache"] = call.cached
+    if call.guard is not None and call.guard.findings.any:
+        data["guard"], data["route"] = call.guard.facts(), {**call.route, "guard": call.guard.findings.summary()}
     if call.user:
         data["user"] = call.user
     if call.trail is not None and call.trail.digest:

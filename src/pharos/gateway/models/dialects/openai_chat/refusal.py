@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import orjson
-
 from pharos.core.fault import FaultDocument
 from pharos.core.wire import JsonObject
-from pharos.gateway.models import faults
 from pharos.gateway.models.answers.sse import encode
 from pharos.gateway.models.dialects.canonical import Failure, FailureClass
 from pharos.gateway.models.dialects.refusals import by_status, parsed, plain, readable, retry_after, written
+from pharos.trust.guard.faults import GUARD_BLOCKED
+
+from pharos.gateway.models import faults
 
 CODES: Mapping[str, FailureClass] = MappingProxyType(
     {
@@ -82,6 +83,7 @@ _KNOWN: Mapping[str, str] = MappingProxyType(
         faults.MODEL_NOT_FOUND.code: "model_not_found",
         faults.CONTEXT_EXCEEDED.code: "context_length_exceeded",
         faults.CONTENT_FILTERED.code: "content_filter",
+        GUARD_BLOCKED.code: "content_filter",
         faults.BUDGET_EXCEEDED.code: "insufficient_quota",
     }
 )

@@ -1,0 +1,1 @@
+"""Guards of model calls: the same for every dialect."""

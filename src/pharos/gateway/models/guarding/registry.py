@@ -1,0 +1,12 @@
+"""Where the texts of every dialect are, by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from pharos.gateway.models.dialects.anthropic.texts import MessagesTexts
+from pharos.gateway.models.dialects.openai_chat.texts import ChatTexts
+from pharos.gateway.models.guarding.texts import Texts
+
+TEXTS: Mapping[str, Texts] = MappingProxyType({"openai-chat": ChatTexts(), "anthropic": MessagesTexts()})
