@@ -117,8 +117,8 @@ DEADLINE_EXCEEDED = FaultCode(
 )  # fmt: skip
 CAPABILITY_MISSING = FaultCode(
     "CAPABILITY_MISSING", "No target can do it", 400, Category.PRECONDITION,
-    "The call needs what none of the model's targets and fallbacks can do (`facts.needs`: tools, vision, a schema …), as "
-    "their `capabilities` say. Nothing of it was left out to make it fit. Ask another model, or leave it out yourself.",
+    "The call needs what none of the model's targets and fallbacks can do (`facts.needs`: tools, vision, a schema …), "
+    "as their `capabilities` say. Nothing of it was left out to make it fit. Ask another model, or leave it out yourself.",
     Retry.AFTER_FIX,
 )  # fmt: skip
 BUDGET_NOT_RAISED = FaultCode(
@@ -132,5 +132,6 @@ ALL: tuple[FaultCode, ...] = (
     MODEL_UNAVAILABLE,
     PROVIDER_CREDENTIAL, UPSTREAM_REFUSED, UPSTREAM_RATE_LIMITED, UPSTREAM_OVERLOADED, UPSTREAM_FAILED,
     UPSTREAM_UNREACHABLE, UPSTREAM_TIMEOUT, UPSTREAM_PROTOCOL, UPSTREAM_QUOTA, UPSTREAM_MODEL, CONTEXT_EXCEEDED,
-    CONTENT_FILTERED, RESPONSE_NOT_FOUND, DEADLINE_EXCEEDED, CAPABILITY_MISSING, BUDGET_NOT_RAISED, LEVEL_MISSING, LIMIT_NOT_RAISED,
+    CONTENT_FILTERED, RESPONSE_NOT_FOUND, DEADLINE_EXCEEDED, CAPABILITY_MISSING, BUDGET_NOT_RAISED, LEVEL_MISSING,
+    LIMIT_NOT_RAISED,
 )  # fmt: skip

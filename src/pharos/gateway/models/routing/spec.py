@@ -65,7 +65,7 @@ class Target(Wire):
 class Rule(Wire):
     """Where the calls go for which a condition holds. The first rule that holds decides."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$")]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
     """What explanations call it."""
     when: Annotated[str, Field(min_length=1, max_length=MAX_EXPRESSION)]
     """A CEL expression that is true or false, over ``key.name``, ``key.namespace``, ``key.labels``, ``headers``,
