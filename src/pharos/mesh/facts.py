@@ -140,8 +140,8 @@ class CacheUse(TypedDict):
     ageMs: int
 
 
-class ModelCalled(TypedDict):
-    """Data of ``model.called``. No prompt, no answer and no secret is ever part of it."""
+Method = Literal["embed", "count"]
+"""``embed``: vectors of texts. ``count``: the length of a prompt, which nobody charges for."""
 
 
 class GuardFinding(TypedDict):
@@ -188,6 +188,8 @@ class Guarded(TypedDict):
     tools: list[str]
     route: dict[str, str]
     conversation: Conversation
+    method: NotRequired[Method]
+    """What was asked for, where it was no answer."""
     cache: NotRequired[CacheUse]
     """Only where no provider was asked."""
     guard: NotRequired[Guarded]

@@ -1,4 +1,5 @@
-"""Where a request carries its credential: ``Authorization: Bearer``, or ``x-api-key`` as the Anthropic SDK sends it."""
+"""Where a request carries its credential: ``Authorization: Bearer``, ``x-api-key`` as the Anthropic SDK sends it,
+or ``x-goog-api-key`` as Google's does."""
 
 from __future__ import annotations
 
@@ -34,5 +35,5 @@ def secret_of(scope: Scope) -> str | None:
         scheme, _, secret = authorization.partition(" ")
         if scheme.lower() == "bearer" and secret.strip():
             return secret.strip()
-    key = header(scope, b"x-api-key")
+    key = header(scope, b"x-api-key") or header(scope, b"x-goog-api-key")
     return key.strip() if key and key.strip() else None

@@ -23,6 +23,7 @@ from pharos.gateway.models.spending.limits import Taken
 from pharos.gateway.models.spending.money import Purse
 from pharos.gateway.models.spending.rates import Rates
 from pharos.gateway.models.upstream.watchdog import Watchdog
+from pharos.mesh.facts import STANDARD_TIER, CacheUse, Method, Outcome, Usage
 from pharos.store.ports import Command
 from pharos.trust.authenticator import Identity
 
@@ -31,6 +32,7 @@ from pharos.mesh.facts import STANDARD_TIER, CacheUse, Outcome, Usage
 
 if TYPE_CHECKING:
     from pharos.gateway.models.answers.continuation import Continuation
+    from pharos.gateway.models.answers.exchange import Exchange
     from pharos.gateway.models.guarding.examination import Examination
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
@@ -140,6 +142,9 @@ class Call:
     started: float = field(default_factory=time.monotonic)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
+    task: Task | None = None
+    """What is asked for where it is no answer: set before the first layer, by whoever took the request."""
+
     # authenticate
     authenticated: bool = False
     identity: Identity = field(init=False)
@@ -212,6 +217,20 @@ class Call:
     def drains(self) -> bool:
         """Whether an attempt is under way that is to be read to its end although the client has left."""
         return bool(self.attempts) and self.attempts[-1].open and self.attempts[-1].target.upstream.drains
+
+
+class Task(Protocol):
+    """Something else than an answer that a model is asked for: vectors of texts, or the length of a prompt."""
+
+    @property
+    def method(self) -> Method: ...
+
+    @property
+    def free(self) -> bool:
+        """No provider charges for it: it is held to every limit and to no budget."""
+
+    def exchange(self, call: Call, target: Target) -> Exchange:
+        """How it is put to a target. Raises ``INVALID`` where the target's dialect has no way to say it."""
 
 
 class Body(Protocol):

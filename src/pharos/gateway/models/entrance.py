@@ -12,6 +12,7 @@ import math
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Literal
 
 import orjson
 
@@ -36,6 +37,12 @@ BODY_SECONDS = 60.0
 
 STALL_SECONDS = 120.0
 """How long a client may read nothing of a stream before it counts as gone."""
+
+DIALECT: Literal["pharos.models.dialect"] = "pharos.models.dialect"
+"""Key of the scope under which a route puts the dialect of this one call, where its URL says part of what is asked."""
+
+TASK: Literal["pharos.models.task"] = "pharos.models.task"
+"""Key of the scope under which a route puts the ``Task`` of a call that asks for no answer."""
 
 OPERATION = "models.call"
 """Name under which faults of this path are resolved."""
@@ -75,13 +82,14 @@ class Entrance:
         conversation = _Client(scope, receive, send, watchdog, self._silences, self._max_body)
         call = Call(
             id=id,
-            dialect=self._dialect,
+            dialect=scope.get(DIALECT) or self._dialect,
             headers=scope["headers"],
             fields=fields_of(scope),
             read=conversation.read,
             attend=conversation.attend,
             watchdog=watchdog,
             correlation=correlation_of(scope, id),
+            task=scope.get(TASK),
         )
         conversation.call = call
         self._settlements.begin(id)

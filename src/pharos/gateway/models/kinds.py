@@ -33,7 +33,7 @@ ENTRUST = "providers.entrust"
 """Permission to say which secret is sent where. Separate from ``catalog.write``: a file or variable of this machine,
 sent to an address of one's choice, is read."""
 
-DialectName = Literal["openai-chat", "openai-responses", "anthropic"]
+DialectName = Literal["openai-chat", "openai-responses", "anthropic", "gemini"]
 
 Money = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=9, allow_inf_nan=False)]
 """An amount of a currency: a decimal string with at most nine places."""

@@ -36,6 +36,8 @@ from pharos.gateway.models.stack import model_stack
 from pharos.gateway.models.state.responses import Responses
 from pharos.gateway.models.state.routes import KeptResponses
 from pharos.gateway.models.state.sweep import Sweep
+from pharos.gateway.models.tasks.count import Estimate
+from pharos.gateway.models.tasks.routes import google_routes, task_routes
 from pharos.gateway.models.upstream.conditions import Conditions, Observe
 from pharos.gateway.models.upstream.pool import PooledTransport
 from pharos.gateway.models.upstream.transport import Transport
@@ -83,6 +85,7 @@ def models_plane(
     # Inside the guards and outside the caches: what is recorded is what leaves, also where it was kept.
     within = [Audit(store.blobs, audited), *caching.layers]
     stack = model_stack(caller, plans, meters, settlements, store, random, within)
+    counting = model_stack(caller, plans, meters, settlements, store, random, [Estimate()])
     conditions = Conditions(index, plans, observe)
     openai, anthropic = DIALECTS["openai-chat"], DIALECTS["anthropic"]
     responses, kept = DIALECTS["openai-responses"], Responses(store)
@@ -137,6 +140,8 @@ def models_plane(
             Route("GET", "/v1/responses/*", keeping, "A response of the key's that was kept, or its input items."),
             Route("DELETE", "/v1/responses/*", keeping, "Delete a response of the key's with its content."),
             Route("POST", "/v1/responses/*", keeping, "Estimate input tokens (`input_tokens`)."),
+            *task_routes(stack, counting, settlements, resolve, max_body),
+            *google_routes(stack, counting, settlements, resolve, max_body, caller.identify, plans),
             Route("GET", "/v1/models", listing, "List the models the key may use, in the client's dialect."),
             Route("GET", "/v1/models/*", listing, "Look up one model, in the client's dialect."),
         ),

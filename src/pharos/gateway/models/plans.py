@@ -14,6 +14,7 @@ from datetime import datetime
 import orjson
 from pharos.control.index import Index
 from pharos.core.resource import AnyResource, Ref, Resource, ResourceId
+from pharos.gateway.models.answers.signatures import Signatures
 from pharos.gateway.models.caching.plan import CachePlan
 from pharos.gateway.models.dialects.dialect import Dialect
 from pharos.gateway.models.kinds import MODEL, PROVIDER, ModelSpec, ProviderSpec
@@ -60,6 +61,7 @@ class Target:
         "able",
         "label",
         "model",
+        "paths",
         "place",
         "prefill",
         "pulse",
@@ -74,6 +76,8 @@ class Target:
         self.model = declared.model
         self.weight = declared.weight
         self.label = f"{upstream.name}/{declared.model}"
+        self.paths = upstream.paths(declared.model)
+        """Where a call of it goes, and where one for a stream."""
         self.place = (upstream.id, declared.model)
         self.prefill = declared.prefill
         """How it goes on from a given beginning; ``None``: as its dialect does."""
@@ -210,6 +214,7 @@ class Plans:
         self._dialects = dialects
         self._transport = transport
         self._prices = prices
+        self._signatures = Signatures()
         self.turned: Callable[[], None] = lambda: None
         """Called when a provider's breaker has opened or closed."""
         self.caches: Callable[[Sequence[ModelPlan], Sequence[Target]], CachePlan | None] = lambda _chain, _targets: None
@@ -280,6 +285,7 @@ class Plans:
         # The connections of the one before are not closed here: calls that use them go on to their end.
         upstream = Upstream(resource, dialect, self._transport(resource.spec), self._opens_city)
         upstream.turned = lambda: self.turned()
+        upstream.signatures = self._signatures
         self._upstreams[id] = (resource.spec, resource.metadata.uid, upstream)
         return upstream
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
 from typing import TypeAlias
 from urllib.parse import parse_qs
 
@@ -11,10 +13,12 @@ import orjson
 
 from pharos.core.plane import Receive, Scope, Send
 from pharos.core.wire import Json, JsonObject
+from pharos.release.simulator import embeddings
 from pharos.release.simulator.anthropic import AnthropicMessages
 from pharos.release.simulator.connection import Connection, Gone
 from pharos.release.simulator.conversation import Asked, credential
 from pharos.release.simulator.faults import Status
+from pharos.release.simulator.gemini import GeminiGenerate
 from pharos.release.simulator.openai import OpenAIChat
 from pharos.release.simulator.openai_responses import OpenAIResponses
 from pharos.release.simulator.player import Performance
@@ -32,6 +36,11 @@ BODY_LIMIT = 64 * 1024 * 1024
 _OPENAI: WireProtocol = OpenAIChat()
 _RESPONSES: WireProtocol = OpenAIResponses()
 _ANTHROPIC: WireProtocol = AnthropicMessages()
+_GEMINI: WireProtocol = GeminiGenerate()
+
+_GOOGLE = "/v1beta/models/"
+
+_NOTHING: Mapping[str, Json] = MappingProxyType({})
 
 Watch: TypeAlias = Callable[[Received], None]
 
@@ -85,6 +94,14 @@ class Simulator:
                 await self._call(_ANTHROPIC, method, path, headers, body, out)
             case "POST", "/v1/messages/count_tokens":
                 await self._count_tokens(headers, body, out)
+            case "POST", "/v1/embeddings":
+                await self._compute(_OPENAI, path, headers, body, out, self._embed_openai)
+            case "POST", _ if path.startswith(_GOOGLE):
+                await self._google(scope, path, headers, body, out)
+            case "GET", "/v1beta/models":
+                await self._google_models(headers, None, out)
+            case "GET", _ if path.startswith(_GOOGLE):
+                await self._google_models(headers, path.removeprefix(_GOOGLE), out)
             case "GET", "/v1/models":
                 await self._models(headers, None, out)
             case "GET", _ if path.startswith("/v1/models/"):
@@ -98,14 +115,23 @@ class Simulator:
                 await self._reply(out, 200, self._about())
             case _:
                 protocol = _ANTHROPIC if path.startswith("/v1/messages") else _OPENAI
+                protocol = _GEMINI if path.startswith("/v1beta/") else protocol
                 words = ErrorWords(404, f"The simulator has no {method} {path}.", code="unknown_url")
                 await self._reply(out, 404, protocol.error(words, 0))
 
     # Model calls.
 
     async def _call(
-        self, protocol: WireProtocol, method: str, path: str, headers: Mapping[str, str], raw: bytes, out: Connection
+        self,
+        protocol: WireProtocol,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        raw: bytes,
+        out: Connection,
+        said: Mapping[str, Json] = _NOTHING,
     ) -> None:
+        """``said``: members that this protocol has in its URL."""
         self._count += 1
         number = self._count
         record = Received(number, self._clock(), method, path, headers, _object(raw), len(raw))
@@ -113,7 +139,7 @@ class Simulator:
         failing = False
         try:
             try:
-                asked = self._admit(protocol, record, raw)
+                asked = self._admit(protocol, record, raw, said)
             except Refused as refused:
                 await self._refuse(protocol, refused, number, out)
                 return
@@ -131,14 +157,15 @@ class Simulator:
             if self._watch is not None:
                 self._watch(record)
 
-    def _admit(self, protocol: WireProtocol, record: Received, raw: bytes) -> Asked:
+    def _admit(self, protocol: WireProtocol, record: Received, raw: bytes, said: Mapping[str, Json]) -> Asked:
         if self.script.keys is not None and record.key not in self.script.keys:
             raise Refused(401, "Incorrect API key provided: the script does not know it.")
         if len(raw) > BODY_LIMIT:
             raise Refused(413, f"The request is larger than {BODY_LIMIT} bytes.")
         if record.body is None:
             raise Refused(400, "We could not parse the JSON body of your request: expected a JSON object.")
-        asked = protocol.read(record.body, record.headers, refuse_unknown=self.script.refuse_unknown)
+        body = {**record.body, **said} if said else record.body
+        asked = protocol.read(body, record.headers, refuse_unknown=self.script.refuse_unknown)
         record.model, record.stream = asked.model, asked.stream
         if self.script.models is not None and asked.model not in self.script.models:
             raise Refused(404, f"The model {asked.model!r} does not exist.", place="model")
@@ -181,6 +208,86 @@ class Simulator:
             await self._refuse(_ANTHROPIC, refused, 0, out)
             return
         await self._reply(out, 200, {"input_tokens": estimated_input(asked)})
+
+    # What is no answer: nothing of the script plays here but its keys and models.
+
+    async def _google(self, scope: Scope, path: str, headers: Mapping[str, str], raw: bytes, out: Connection) -> None:
+        model, _, method = path.removeprefix(_GOOGLE).rpartition(":")
+        match method:
+            case "generateContent":
+                await self._call(_GEMINI, "POST", path, headers, raw, out, {"model": model, "stream": False})
+            case "streamGenerateContent" if b"alt=sse" in scope["query_string"].split(b"&"):
+                await self._call(_GEMINI, "POST", path, headers, raw, out, {"model": model, "stream": True})
+            case "streamGenerateContent":
+                await self._refuse(_GEMINI, Refused(400, "The simulator streams with alt=sse only."), 0, out)
+            case "countTokens":
+                await self._compute(_GEMINI, path, headers, raw, out, partial(self._count_google, model))
+            case "embedContent" | "batchEmbedContents":
+                batch = method == "batchEmbedContents"
+                await self._compute(_GEMINI, path, headers, raw, out, partial(self._embed_google, model, batch))
+            case _:
+                await self._refuse(_GEMINI, Refused(404, f"The simulator has no method {method}."), 0, out)
+
+    async def _compute(
+        self,
+        protocol: WireProtocol,
+        path: str,
+        headers: Mapping[str, str],
+        raw: bytes,
+        out: Connection,
+        compute: Callable[[JsonObject, Mapping[str, str]], tuple[str, JsonObject]],
+    ) -> None:
+        """Answer with what ``compute`` makes of the request: the model that is asked, and the body."""
+        self._count += 1
+        record = Received(self._count, self._clock(), "POST", path, headers, _object(raw), len(raw), rule="computed")
+        self.received.add(record)
+        try:
+            if self.script.keys is not None and record.key not in self.script.keys:
+                raise Refused(401, "Incorrect API key provided: the script does not know it.")
+            if record.body is None:
+                raise Refused(400, "expected a JSON object")
+            record.model, body = compute(record.body, headers)
+            if self.script.models is not None and record.model not in self.script.models:
+                raise Refused(404, f"The model {record.model!r} does not exist.", place="model")
+        except Refused as refused:
+            await self._refuse(protocol, refused, record.number, out)
+        else:
+            await self._reply(out, 200, body)
+        record.status, record.sent_bytes = out.status, out.sent
+        record.outcome = "refused" if out.status >= 400 else "answered"
+        self.received.changed()
+        if self._watch is not None:
+            self._watch(record)
+
+    def _embed_openai(self, body: JsonObject, headers: Mapping[str, str]) -> tuple[str, JsonObject]:
+        answer = embeddings.openai(body, refuse_unknown=self.script.refuse_unknown)
+        return str(body["model"]), answer
+
+    def _embed_google(
+        self, model: str, batch: bool, body: JsonObject, headers: Mapping[str, str]
+    ) -> tuple[str, JsonObject]:
+        return model, embeddings.gemini(body, model, batch=batch)
+
+    def _count_google(self, model: str, body: JsonObject, headers: Mapping[str, str]) -> tuple[str, JsonObject]:
+        whole = body.get("generateContentRequest")
+        if isinstance(whole, dict) and whole.get("model") != f"models/{model}":
+            raise Refused(400, f"generateContentRequest.model must be models/{model}, as in the URL")
+        given = whole if isinstance(whole, dict) else body
+        asked = _GEMINI.read({**given, "model": model}, headers, refuse_unknown=self.script.refuse_unknown)
+        return model, {"totalTokens": estimated_input(asked)}
+
+    async def _google_models(self, headers: Mapping[str, str], name: str | None, out: Connection) -> None:
+        if self.script.keys is not None and credential(headers) not in self.script.keys:
+            await self._refuse(_GEMINI, Refused(401, "API key not valid."), 0, out)
+            return
+        names = self.script.models or ["simulated"]
+        if name is None:
+            listed: list[Json] = [_google_model(known) for known in names]
+            await self._reply(out, 200, {"models": listed})
+        elif name in names or self.script.models is None:
+            await self._reply(out, 200, _google_model(name))
+        else:
+            await self._refuse(_GEMINI, Refused(404, f"models/{name} is not found."), 0, out)
 
     # Lists.
 
@@ -273,4 +380,14 @@ def _anthropic_model(name: str) -> JsonObject:
         "display_name": f"{name} (simulated)",
         "created_at": "1970-01-01T00:00:00Z",
         "lifecycle": "active",
+    }
+
+
+def _google_model(name: str) -> JsonObject:
+    methods: list[Json] = ["generateContent", "countTokens", "embedContent", "batchEmbedContents"]
+    return {
+        "name": f"models/{name}",
+        "version": "001",
+        "displayName": f"{name} (simulated)",
+        "supportedGenerationMethods": methods,
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, TypeAlias
 
-DialectName: TypeAlias = Literal["openai-chat", "openai-responses", "anthropic"]
+DialectName: TypeAlias = Literal["openai-chat", "openai-responses", "anthropic", "gemini"]
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
 
@@ -97,6 +97,8 @@ class Asked:
 
 
 def credential(headers: Mapping[str, str]) -> str:
-    """The secret in ``x-api-key`` or ``Authorization: Bearer``, or empty. Names are in lower case."""
+    """The secret in ``x-api-key``, ``x-goog-api-key`` or ``Authorization: Bearer``, or empty. Names are in lower
+    case."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
-    return headers.get("x-api-key") or (token.strip() if scheme.lower() == "bearer" else "")
+    own = headers.get("x-api-key") or headers.get("x-goog-api-key")
+    return own or (token.strip() if scheme.lower() == "bearer" else "")

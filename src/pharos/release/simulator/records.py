@@ -15,7 +15,7 @@ COUNT_LIMIT = 1_000
 BYTES_LIMIT = 64 * 1024 * 1024
 """Bodies kept, all together. The oldest records go first."""
 
-SECRET_HEADERS = frozenset({"authorization", "x-api-key", "proxy-authorization", "cookie"})
+SECRET_HEADERS = frozenset({"authorization", "x-api-key", "x-goog-api-key", "proxy-authorization", "cookie"})
 
 Outcome: TypeAlias = Literal["running", "answered", "refused", "failed", "left"]
 """``answered`` as a provider would; ``refused`` with an error status; ``failed`` as the script's fault says; ``left``:

@@ -100,7 +100,7 @@ class When(Part):
     stream: bool | None = None
     """Whether a stream was asked for."""
     dialect: DialectName | None = None
-    """The wire protocol: ``openai-chat``, ``openai-responses`` or ``anthropic``."""
+    """The wire protocol: ``openai-chat``, ``openai-responses``, ``anthropic`` or ``gemini``."""
     headers: dict[str, SomeWords] = Field(default_factory=dict)
     """Conditions on request headers, by name in any case."""
     key: str | None = None

@@ -16,7 +16,7 @@ import orjson
 
 from pharos.core.fault import FaultDocument
 from pharos.core.wire import JsonObject
-from pharos.gateway.models.answers.sse import Parser
+from pharos.gateway.models.answers.sse import END, Parser
 from pharos.gateway.models.call import Call
 from pharos.gateway.models.dialects.canonical import (
     BlockStarted,
@@ -28,8 +28,10 @@ from pharos.gateway.models.dialects.canonical import (
     Request,
     Started,
     StreamEvent,
+    ToolCall,
 )
 from pharos.gateway.models.dialects.dialect import NO_NAMES, Dialect, Edits, Failing, StreamReader, StreamWriter
+from pharos.gateway.models.dialects.naming import plain_id
 from pharos.gateway.models.dialects.parts import served_tier
 from pharos.gateway.models.plans import Target
 from pharos.gateway.models.spending.bounds import DEFAULT_MAX_OUTPUT, estimate_tokens
@@ -85,6 +87,10 @@ class Exchange(Protocol):
     dropped: Sequence[str]
     """JSON pointers of what the provider's dialect cannot express."""
 
+    @property
+    def path(self) -> str:
+        """Where the request goes: path and query."""
+
     def request(self) -> bytes:
         """The body for the provider. Raises ``INVALID`` where the request cannot be put into its dialect."""
 
@@ -129,8 +135,12 @@ def _as_bytes(names: frozenset[str]) -> frozenset[bytes]:
 
 def exchange_for(call: Call, target: Target) -> Exchange:
     """The way between the client's dialect and the target's."""
+    if call.task is not None:
+        return call.task.exchange(call, target)
     provider = target.upstream.dialect
-    exchange = Diagonal(call, target, provider) if provider is call.dialect else Crossing(call, target, provider)
+    # A dialect whose requests say something in their URL is another object for each call.
+    same = provider is call.dialect or provider.name == call.dialect.name
+    exchange = Diagonal(call, target, provider) if same else Crossing(call, target, provider)
     return exchange if call.continuation is None else Continued(call, target, exchange, call.continuation)
 
 
@@ -145,6 +155,10 @@ class Diagonal:
         self._dialect = dialect
         self._hide = call.ask.stream and not call.ask.wants_usage
         self.dropped: Sequence[str] = ()
+
+    @property
+    def path(self) -> str:
+        return self._target.paths[self._call.ask.stream]
 
     def request(self) -> bytes:
         call = self._call
@@ -225,6 +239,7 @@ class _Watched:
                 self.failure = self.failure or seen.failure
                 if not seen.hide:
                     out.append(frame.raw)
+            out.append(self._watcher.see(END).more)
         except ValueError as error:
             self.failure = self.failure or _illegal(error)
         self.complete = self._watcher.complete
@@ -259,12 +274,17 @@ class Crossing:
         self._request: Request = call.dialect.read_request(call.body)
         self.dropped: Sequence[str] = self._request.dropped
 
+    @property
+    def path(self) -> str:
+        return self._target.paths[self._call.ask.stream]
+
     def request(self) -> bytes:
         call, request = self._call, self._request
         target = self._target
         if request.max_output is None and call.bounds.set_output is not None:
             request = self._request = replace(request, max_output=target.output_limit(call.bounds.set_output))
         limit = target.output_limit(call.model.spec.max_output_tokens or DEFAULT_MAX_OUTPUT)
+        target.upstream.signatures.restore(call.identity.key.metadata.uid, request)
         body = self._provider.write_request(request, target.model, limit)
         self.dropped = request.dropped
         return orjson.dumps(body)
@@ -276,6 +296,9 @@ class Crossing:
         answer = self._provider.read_answer(parse_object(raw), self._request.renamed)
         self._call.attempt.finish = answer.finish
         answer.echo = self._request.echo
+        for block in answer.blocks:
+            if isinstance(block, ToolCall) and block.signature:
+                _keep(self._call, block.id, block.signature)
         body = self._call.dialect.write_answer(answer, self._call.ask.model)
         return Whole(orjson.dumps(body), answer.usage, answer.model)
 
@@ -302,6 +325,10 @@ class Continued:
         self._continuation = continuation
         self.dropped: Sequence[str] = ()
 
+    @property
+    def path(self) -> str:
+        return self._exchange.path
+
     def request(self) -> bytes:
         raw = self._exchange.request()
         self.dropped = self._exchange.dropped
@@ -318,11 +345,17 @@ class Continued:
         return _Translated(self._call, reader, self._continuation.writer(self._call.attempt.number))
 
 
+def _keep(call: Call, id: str, signature: str) -> None:
+    """Keep the signature of a tool call for a client that has no field for it."""
+    call.attempt.target.upstream.signatures.keep(call.identity.key.metadata.uid, plain_id(id), signature)
+
+
 class _Translated:
     """A stream between two dialects. See :class:`Flow`."""
 
     __slots__ = (
         "_attempt",
+        "_call",
         "_echo",
         "_parser",
         "_reader",
@@ -337,6 +370,7 @@ class _Translated:
     )
 
     def __init__(self, call: Call, reader: StreamReader, writer: StreamWriter, echo: JsonObject | None = None) -> None:
+        self._call = call
         self._attempt = call.attempt
         self._echo = echo
         self._parser = Parser()
@@ -363,7 +397,7 @@ class _Translated:
     def end(self) -> bytes:
         out: list[bytes] = []
         try:
-            for frame in self._parser.end():
+            for frame in (*self._parser.end(), END):
                 for event in self._reader.read(frame):
                     self._pass(event, out)
         except ValueError as error:
@@ -383,6 +417,8 @@ class _Translated:
                 self.output_bytes += len(text.encode())
             case BlockStarted(kind="tool"):
                 self.content = True
+                if event.signature:
+                    _keep(self._call, event.id, event.signature)
             case Started(_, model, usage):
                 self.model = model
                 self.usage = usage or self.usage

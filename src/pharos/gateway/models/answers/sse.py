@@ -29,6 +29,11 @@ class Frame(NamedTuple):
     raw: bytes
 
 
+END = Frame("", b"", b"")
+"""What readers and watchers are shown when the provider has closed its stream, for those whose dialect has no end mark;
+to all others it is one more frame without data."""
+
+
 class Parser:
     """Splits a byte stream into frames. However the stream is cut into chunks, the frames are the same, and their
     ``raw`` parts joined are the stream."""

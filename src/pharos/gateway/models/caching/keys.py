@@ -64,6 +64,7 @@ RULES: Mapping[str, Rules] = MappingProxyType(
             frozenset({"user", "safety_identifier", "metadata", "prompt_cache_key", "prompt_cache_retention"}), "n"
         ),
         "anthropic": Rules(frozenset({"metadata"}), stateful=("container",)),
+        "gemini": Rules(frozenset({"labels"})),
     }
 )
 """By the client's dialect. One that is not here is never cached."""
@@ -145,7 +146,7 @@ def _left_alone(call: Call, rules: Rules) -> bool:
     if any(body.get(name) is not None for name in rules.stateful):
         return True
     # What reaches out into the world (a web search) finds another one each time. It is what no price bounds, too.
-    return bool(unpriceable(body))
+    return bool(call.ask.unpriced) or call.ask.choices > 1 or bool(unpriceable(body))
 
 
 def _lasting(raw: bytes, volatile: frozenset[str] | set[str]) -> list[bytes]:

@@ -64,13 +64,17 @@ class Thinking:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """The model wants a tool called. ``arguments`` is JSON text as the model wrote it, also when it was cut off."""
+    """The model wants a tool called. ``arguments`` is JSON text as the model wrote it, also when it was cut off.
+
+    ``signature`` is what a provider that signs its calls (Gemini) must have back with it.
+    """
 
     id: str
     name: str
     arguments: str
     cache: str | None = None
     at: str = field(default="", compare=False)
+    signature: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,12 +217,13 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class BlockStarted:
-    """Block ``index`` begins: its kind, and for a tool call its id and name."""
+    """Block ``index`` begins: its kind, and for a tool call its id, its name and its ``ToolCall.signature``."""
 
     index: int
     kind: Literal["text", "thinking", "tool"]
     id: str = ""
     name: str = ""
+    signature: str = ""
 
 
 @dataclass(frozen=True, slots=True)

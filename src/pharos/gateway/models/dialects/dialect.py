@@ -38,6 +38,12 @@ class Ask:
     """Whether the client asked for usage in its stream (always true where the dialect always sends it)."""
     user: str
     """The end user or session the client named, or empty."""
+    attached: int = 0
+    """Parts of the conversation whose tokens their bytes do not bound, where the dialect counts them itself."""
+    choices: int = 1
+    """Answers asked for at once, where the dialect counts them itself."""
+    unpriced: str = ""
+    """What in the request costs money that no token count shows, where the dialect knows; see ``unpriceable``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,8 @@ class Seen:
     hide: bool = False
     done: bool = False
     failure: Failure | None = None
+    more: bytes = b""
+    """Bytes that were hidden until now, to be sent: only in the answer to ``sse.END``."""
 
 
 class Watcher(Protocol):
@@ -130,6 +138,14 @@ class Loss:
     target: str
     effect: Literal["dropped", "converted", "refused"]
     what: str
+
+
+@runtime_checkable
+class Placing(Protocol):
+    """A dialect that has a path for each model, and one for streams."""
+
+    def place(self, model: str, *, stream: bool) -> str:
+        """Path and query of a call under the provider's base URL."""
 
 
 class Dialect(Protocol):

@@ -64,7 +64,7 @@ class Admit:
             if isinstance(taken, Refused):
                 raise rate_limited(taken)
             call.taken = taken
-        if budgets:
+        if budgets and not (call.task is not None and call.task.free):
             if model.cache is None:
                 await self._hold(call, budgets)
             else:  # what is answered from there costs nothing: it holds what the call may cost when it finds nothing
@@ -117,7 +117,7 @@ def _most(call: Call) -> int:
     where there are rules, at those of the cheapest of them."""
     model, bounds = call.model, call.bounds
     allowed = model.spec.unpriced == "allow"
-    if not allowed and (foreign := unpriceable(call.body)):
+    if not allowed and (foreign := call.ask.unpriced or unpriceable(call.body)):
         raise unpriced(model, foreign)
     single = model.single
     if single is not None and not model.spec.rules:

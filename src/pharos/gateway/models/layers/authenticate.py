@@ -51,11 +51,12 @@ def authorise(identity: Identity) -> None:
 
 
 def _presented(fields: Mapping[bytes, bytes]) -> str:
-    """The credential: ``Authorization: Bearer`` as OpenAI's clients send it, or ``x-api-key`` as Anthropic's do."""
+    """The credential: ``Authorization: Bearer`` as OpenAI's clients send it, ``x-api-key`` as Anthropic's do, or
+    ``x-goog-api-key`` as Google's."""
     scheme, _, secret = fields.get(b"authorization", b"").decode("latin-1").partition(" ")
     if scheme.lower() == "bearer" and (secret := secret.strip()):
         return secret
-    other = fields.get(b"x-api-key", b"").decode("latin-1").strip()
+    other = (fields.get(b"x-api-key") or fields.get(b"x-goog-api-key", b"")).decode("latin-1").strip()
     if not other:
         raise UNAUTHENTICATED()
     return other

@@ -75,7 +75,7 @@ class Record:
         if call.taken is not None:
             if call.attempts:
                 call.taken.settle(sum(facts.tokens_of(attempt.usage) for attempt in call.attempts), now)
-            elif call.cached is not None:
+            elif call.cached is not None or call.outcome == "ok":
                 call.taken.settle(0, now)
             else:
                 call.taken.give_back(now)
@@ -165,6 +165,8 @@ def _event(call: Call, cost: int, now: float) -> Event:
         data["cache"] = call.cached
     if call.guard is not None and call.guard.findings.any:
         data["guard"], data["route"] = call.guard.facts(), {**call.route, "guard": call.guard.findings.summary()}
+    if call.task is not None:
+        data["method"] = call.task.method
     if call.user:
         data["user"] = call.user
     if call.trail is not None and call.trail.digest:

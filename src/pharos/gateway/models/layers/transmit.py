@@ -88,7 +88,7 @@ async def _request(call: Call, attempt: Attempt, exchange: Exchange) -> Upstream
         headers += forwarded
     else:
         headers += credentials
-    return UpstreamRequest(upstream.path, headers, body)
+    return UpstreamRequest(exchange.path, headers, body)
 
 
 async def _refusal(attempt: Attempt, line: Line) -> Failure:

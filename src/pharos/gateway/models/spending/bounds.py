@@ -34,7 +34,7 @@ _BOUNDED = frozenset({"text", "input_text", "refusal", "tool_use", "tool_result"
 
 _DOCUMENTS = frozenset({"document", "file", "input_file", "container_upload"})
 
-_NO_TIER = frozenset({"", "auto", "default", "standard", "standard_only"})
+_NO_TIER = frozenset({"", "auto", "default", "standard", "standard_only", "unspecified", "STANDARD", "UNSPECIFIED"})
 """Words that ask for no tier in particular: the provider decides, and says what it served."""
 
 _SERVER_TOOLS = ("web_search", "web_fetch", "code_execution", "mcp", "tool_search")
@@ -55,7 +55,7 @@ class Bounds(NamedTuple):
 def bounds_of(raw: bytes, body: JsonObject, ask: Ask, spec: ModelSpec, *, capped: bool) -> Bounds:
     """Bounds of a request. ``capped``: a money limit applies, so that the output must have a limit."""
     size = len(raw)
-    tokens = size + attachments(ask) * spec.attachment_tokens
+    tokens = size + (ask.attached + attachments(ask)) * spec.attachment_tokens
     if ask.tools:
         tokens += TOOL_PROMPT
     output = ask.max_output
@@ -65,7 +65,7 @@ def bounds_of(raw: bytes, body: JsonObject, ask: Ask, spec: ModelSpec, *, capped
         if capped or spec.max_output_tokens is not None:
             set_output = limit
         choices = body.get("n")
-        output = limit * (choices if isinstance(choices, int) and choices > 1 else 1)
+        output = limit * (choices if isinstance(choices, int) and choices > 1 else ask.choices)
         estimate = min(output, _UNSAID_OUTPUT)
     else:
         estimate = output
@@ -126,11 +126,11 @@ def unpriceable(body: JsonObject) -> str:
 
 
 def tier_of(body: JsonObject) -> str:
-    """The service tier that is asked for: OpenAI's ``service_tier``, or the one that Anthropic calls ``speed``."""
-    for name in ("speed", "service_tier"):
+    """The service tier that is asked for: OpenAI's and Google's, or the one that Anthropic calls ``speed``."""
+    for name in ("speed", "service_tier", "serviceTier"):
         tier = body.get(name)
         if isinstance(tier, str) and tier not in _NO_TIER:
-            return tier[:64]
+            return tier[:64].lower() if name == "serviceTier" else tier[:64]
     return ""
 
 

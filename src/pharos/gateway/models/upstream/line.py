@@ -116,7 +116,8 @@ class Line:
 
         Nobody bills what was not sent or was answered with an error; everything else may be billed.
         """
-        if not self._request_bytes or self.status >= 300:
+        task = self._call.task
+        if not self._request_bytes or self.status >= 300 or (task is not None and task.free):
             return None
         call = self._call
         limited = call.bounds.set_output is not None or call.ask.max_output is not None

@@ -10,7 +10,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pharos.core.resource import Resource
-from pharos.gateway.models.dialects.dialect import Dialect
+from pharos.gateway.models.answers.signatures import Signatures
+from pharos.gateway.models.dialects.dialect import Dialect, Placing
 from pharos.gateway.models.kinds import ProviderSpec, SecretSource
 from pharos.gateway.models.routing.pulse import Pulse
 from pharos.gateway.models.upstream.breaker import Breaker
@@ -22,7 +23,7 @@ REREAD_SECONDS = 5.0
 """How old the content of a secret's file may be."""
 
 
-_SECRET = frozenset({"authorization", "x-api-key"})
+_SECRET = frozenset({"authorization", "x-api-key", "x-goog-api-key"})
 """Headers that are left out towards a provider that asks for no credential."""
 
 
@@ -102,8 +103,18 @@ class Upstream:
         self._secret = Secret(spec.api_key) if spec.api_key is not None else None
         self._credentials: tuple[str, Headers] | None = None
         self._opens_city = opens_city
+        self.signatures = Signatures()
+        """What its tool calls are signed with. Those of a city's providers share one."""
         self.turned: Callable[[], None] = _unheard
         """Called when the breaker has opened, opened again or closed."""
+
+    def paths(self, model: str) -> tuple[str, str]:
+        """Path and query of a call of ``model``: of a whole answer, and of a stream."""
+        dialect, base = self.dialect, self.spec.base_url
+        if isinstance(dialect, Placing):
+            whole, stream = (request_path(base, dialect.place(model, stream=stream)) for stream in (False, True))
+            return whole, stream
+        return self.path, self.path
 
     @property
     def full(self) -> bool:

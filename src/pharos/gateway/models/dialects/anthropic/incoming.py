@@ -54,6 +54,7 @@ def read_request(body: JsonObject) -> Request:
         "effort": "/output_config/effort",
         "schema": "/output_config/format/schema",
         "parallel_tools": "/tool_choice/disable_parallel_tool_use",
+        "parameters": "/input_schema",
     }
     for key, why in REFUSED.items():
         if body.get(key) not in (None, []):

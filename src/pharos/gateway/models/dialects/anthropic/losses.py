@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pharos.gateway.models.dialects.anthropic.incoming import REFUSED
+from pharos.gateway.models.dialects.anthropic.to_gemini import TO_GEMINI
 from pharos.gateway.models.dialects.anthropic.to_responses import TO_RESPONSES
 from pharos.gateway.models.dialects.dialect import Loss
 
@@ -78,4 +79,5 @@ LOSSES: tuple[Loss, ...] = (
     *(Loss(field, _CHAT, "converted", what) for field, what in _CONVERTED),
     *(Loss(field, _CHAT, "refused", what) for field, what in _REFUSED),
     *TO_RESPONSES,
+    *TO_GEMINI,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pharos.gateway.models.dialects.dialect import Loss
 from pharos.gateway.models.dialects.openai_chat.incoming import REFUSED
+from pharos.gateway.models.dialects.openai_chat.to_gemini import TO_GEMINI
 from pharos.gateway.models.dialects.openai_chat.to_responses import TO_RESPONSES
 
 _ANTHROPIC = "anthropic"
@@ -86,4 +87,5 @@ LOSSES: tuple[Loss, ...] = (
     *(Loss(field, _ANTHROPIC, "converted", what) for field, what in _CONVERTED),
     *(Loss(field, _ANTHROPIC, "refused", what) for field, what in _REFUSED),
     *TO_RESPONSES,
+    *TO_GEMINI,
 )

@@ -74,9 +74,10 @@ class ResponsesWriter:
                 self._block = event
                 return sent + (self._open(event) if event.kind == "tool" else b"")
             case Signed():
-                self._proof = event
                 # Opaque data is all that a redacted block says.
-                return b"" if self._item or self._block is None else self._open(self._block)
+                sent = b"" if self._item or self._block is None else self._open(self._block)
+                self._proof = event
+                return sent
             case BlockEnded():
                 return b""
             case Started():
