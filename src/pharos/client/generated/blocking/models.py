@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from pharos.core.wire import Json, Page
+    from pharos.gateway.models.importing.operation import Imported
     from pharos.gateway.models.operations import ModelState
     from pharos.gateway.models.routing.explain import Explanation
 
@@ -27,7 +28,7 @@ class Models(Namespace):
         model: str,
         key: str | None = None,
         namespace: str = "default",
-        dialect: Literal["openai-chat", "openai-responses", "anthropic"] = "openai-chat",
+        dialect: Literal["openai-chat", "openai-responses", "anthropic", "gemini"] = "openai-chat",
         body: Mapping[str, Json] | None = None,
         headers: Mapping[str, str] | None = None,
         features: Sequence[Literal["tools", "vision", "imageUrls", "documents", "audio", "schema"]] | None = None,
@@ -77,6 +78,23 @@ class Models(Namespace):
             },
             Explanation,
         )
+
+    def import_(self, *, text: str, format: Literal["litellm"] = "litellm", namespace: str = "default") -> Imported:
+        """Turn the configuration of a LiteLLM proxy into manifests.
+
+        Nothing is applied: look at the manifests, do what ``unmapped`` says, and apply them. Secrets are never taken
+        over: a manifest names the environment variable that a secret is read from.
+
+        Args:
+            text: The configuration, as YAML or JSON.
+            format: Whose configuration it is: a LiteLLM proxy's ``config.yaml``.
+            namespace: Namespace of the resources.
+
+        Needs the permission ``models.read``. Raises a fault with code INVALID, TOO_LARGE.
+        """
+        from pharos.gateway.models.importing.operation import Imported
+
+        return self._caller.typed("models.import", {"text": text, "format": format, "namespace": namespace}, Imported)
 
     def list(self, *, namespace: str | None = None, limit: int = 100, cursor: str | None = None) -> Page[ModelState]:
         """List models with the state, credential and price of each of their targets.
