@@ -55,18 +55,18 @@ class Examination:
         """What the answer must go through; ``None``: it may pass as it is."""
         return self.policy.answer or (self.policy.restore if self.vault else None)
 
-    def request(self, raw: bytes, body: JsonObject) -> bytes:
-        """The request as it may go out. Raises ``ScanFailed``."""
+    def request(self, raw: bytes, body: JsonObject) -> tuple[bytes, JsonObject]:
+        """The request as it may go out, and its body. Raises ``ScanFailed``."""
         scanner = self.policy.request
         if self.policy.broken:
             raise ScanFailed(self.policy.broken)
         if scanner is None:
-            return raw
+            return raw, body
         spots = self._texts().request(body)
         found = [_read(body, spot) for spot in spots.found]
         joined = b"\n".join([text.content for text in found])
         if not scanner.suspects(joined):
-            return raw
+            return raw, body
         self.vault = Vault(lambda cover: cover in joined)
         suspicious = [index for index, text in enumerate(found) if scanner.suspects(text.content)]
         document = raw.decode()
@@ -77,7 +77,12 @@ class Examination:
             path, direction = text.spot.path, text.spot.direction
             seen = Place(pointer(path), direction, _OUTGOING[direction], True, index < spots.marked)
             _rewrite(document, spans[path], self.whole(scanner, text.form, seen), changes)
-        return replaced(document, changes).encode() if changes else raw
+        if not changes:
+            return raw, body
+        masked = replaced(document, changes).encode()
+        touched = {found[index].spot.path[0] for index in suspicious}
+        # Other members stay what they are: the body may have one that its bytes do not (a conversation's id).
+        return masked, {key: new if key in touched else body.get(key, new) for key, new in _parsed(masked).items()}
 
     def answer(self, raw: bytes) -> bytes:
         """A whole answer as the client may have it. Raises ``ScanFailed``."""
@@ -95,7 +100,7 @@ class Examination:
         spans = _spans(document, [*(text.spot.path for text in suspicious), *echoes])
         changes: list[_Change] = []
         for text in suspicious:
-            machine = self.whole(scanner, text.form, self.coming(text.spot))
+            machine = self.whole(scanner, text.form, self.coming(text.spot), copy=text.spot.copy)
             _rewrite(document, spans[text.spot.path], machine, changes)
         if not changes:
             return raw
@@ -179,6 +184,11 @@ def _rewrite(document: str, span: tuple[int, int], machine: Machine, changes: li
     new = (rewriter.feed(old.encode()) + rewriter.end()).decode()
     if new != old:
         changes.append((*span, new))
+
+
+def _parsed(raw: bytes) -> JsonObject:
+    body = orjson.loads(raw)
+    return body if isinstance(body, dict) else {}
 
 
 def _spans(text: str, paths: Sequence[Path]) -> dict[Path, tuple[int, int]]:

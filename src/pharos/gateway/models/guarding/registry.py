@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from pharos.gateway.models.dialects.anthropic.texts import MessagesTexts
+from pharos.gateway.models.dialects.gemini.texts import GenerateTexts
 from pharos.gateway.models.dialects.openai_chat.texts import ChatTexts
+from pharos.gateway.models.dialects.openai_responses.texts import ResponsesTexts
 from pharos.gateway.models.guarding.texts import Texts
 
-TEXTS: Mapping[str, Texts] = MappingProxyType({"openai-chat": ChatTexts(), "anthropic": MessagesTexts()})
+TEXTS: Mapping[str, Texts] = MappingProxyType(
+    {
+        "openai-chat": ChatTexts(),
+        "openai-responses": ResponsesTexts(),
+        "anthropic": MessagesTexts(),
+        "gemini": GenerateTexts(),
+    }
+)

@@ -148,7 +148,7 @@ class _Flow:
         if look.over:
             self.flush(out)
         if edits:
-            edits.update((path, b"null") for path in look.echoes if at(event, path) is not None)
+            edits.update((path, b"null") for path in look.echoes if at(event, path))
         if (numbered := self._texts.number(event)) is not None:
             edits[numbered[0]] = b"%d" % numbered[1]
         out.append(_edited(frame, edits) if edits else frame.raw)

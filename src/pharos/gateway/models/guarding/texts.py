@@ -84,7 +84,7 @@ class Spots:
 
     def mark(self, holder: JsonObject) -> None:
         """Note the marker that ``holder`` may have, behind all of its texts."""
-        if holder.get("cache_control") is not None:
+        if holder.get("cache_control") is not None or holder.get("prompt_cache_breakpoint") is not None:
             self.marked = len(self.found)
 
     def text(self, holder: JsonObject, path: Path, key: str, direction: Direction, form: Form = "text") -> None:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-import orjson
-
 from pharos.gateway.models.call import Call, Next, Reply
 from pharos.gateway.models.guarding.examination import Examination
 from pharos.gateway.models.guarding.refusals import refused
@@ -63,13 +61,13 @@ class Guard:
 
     async def _request(self, call: Call, examination: Examination) -> None:
         try:
-            raw = examination.request(call.raw, call.body)
+            raw, body = examination.request(call.raw, call.body)
         except ScanFailed as error:
-            examination.findings.failed, raw = str(error), call.raw
+            examination.findings.failed, raw, body = str(error), call.raw, call.body
         _decide(examination)
         if raw is not call.raw:
             grown = len(raw) - len(call.raw)
-            call.raw, call.body = raw, orjson.loads(raw)
+            call.raw, call.body = raw, body
             if grown > 0:
                 await self._enlarge(call, grown)
 

@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import orjson
+
 from pharos.core.fault import FaultDocument
 from pharos.core.wire import JsonObject
+from pharos.gateway.models import faults
 from pharos.gateway.models.answers.sse import encode
 from pharos.gateway.models.dialects.canonical import Failure, FailureClass
 from pharos.gateway.models.dialects.refusals import by_status, parsed, plain, readable, retry_after, written
 from pharos.trust.guard.faults import GUARD_BLOCKED
-
-from pharos.gateway.models import faults
 
 CODES: Mapping[str, FailureClass] = MappingProxyType(
     {
