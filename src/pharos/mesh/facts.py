@@ -170,6 +170,10 @@ class Guarded(TypedDict):
     failed: NotRequired[str]
     more: NotRequired[int]
 
+
+class ModelCalled(TypedDict):
+    """Data of ``model.called``. No prompt, no answer and no secret is ever part of it."""
+
     call: str
     key: str
     namespace: str

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import orjson
+
 from pharos.control.index import Index
 from pharos.core.resource import AnyResource, Ref, Resource, ResourceId
 from pharos.gateway.models.answers.signatures import Signatures
@@ -38,12 +39,11 @@ from pharos.gateway.models.upstream.provider import Upstream
 from pharos.gateway.models.upstream.transport import Transport
 from pharos.insight.audit.kinds import AUDIT_POLICY, rules_for
 from pharos.mesh.auditing import AuditRule
+from pharos.mesh.facts import STANDARD_TIER
 from pharos.trust.authenticator import principal_of
 from pharos.trust.guard.kinds import GUARD
 from pharos.trust.guard.policy import KeyGuards, Policies
 from pharos.trust.kinds import KeySpec
-
-from pharos.mesh.facts import STANDARD_TIER
 
 _MODEL = Ref("Model")
 _PROVIDER = Ref("Provider")

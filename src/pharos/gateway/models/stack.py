@@ -10,20 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from pharos.gateway.models.call import Layer, Next
+from pharos.gateway.models.layers.admit import Admit
 from pharos.gateway.models.layers.attempt import AttemptLayer
 from pharos.gateway.models.layers.authenticate import Authenticate
 from pharos.gateway.models.layers.guard import Guard
+from pharos.gateway.models.layers.record import Record
 from pharos.gateway.models.layers.route import Route
 from pharos.gateway.models.layers.transmit import Transmit
 from pharos.gateway.models.layers.understand import Understand
+from pharos.gateway.models.plans import Plans
 from pharos.gateway.models.spending.limits import Meters
 from pharos.gateway.models.spending.settlement import Settlements
 from pharos.store.ports import Store
-
-from pharos.gateway.models.call import Layer, Next
-from pharos.gateway.models.layers.admit import Admit
-from pharos.gateway.models.layers.record import Record
-from pharos.gateway.models.plans import Plans
 
 
 def model_stack(
