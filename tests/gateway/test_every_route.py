@@ -53,12 +53,21 @@ def model_routes(city: Town) -> list[str]:
     return sorted({route.path for route in city.plane.routes if route.method == "POST"} - NO_CALL.keys())
 
 
-def target(path: str) -> str:
-    """A path as a client would ask for it: a pattern names a model and its method, as in Gemini's protocol."""
-    return path.replace("*", "fast:generateContent") if path.endswith("*") else path
+METHODS = ("generateContent", "streamGenerateContent", "embedContent", "batchEmbedContents")
+"""What Gemini's protocol can do to a model for money; its pattern stands for all of them."""
+
+
+def targets(path: str) -> list[str]:
+    """A path as clients would ask for it: a pattern names a model and its method, as in Gemini's protocol."""
+    return [path.replace("*", f"fast:{method}") for method in METHODS] if path.endswith("*") else [path]
 
 
 def body_of(path: str) -> bytes:
+    if path.endswith(":embedContent"):
+        return json.dumps({"content": {"parts": [{"text": "Say hello."}]}}).encode()
+    if path.endswith(":batchEmbedContents"):
+        content = {"parts": [{"text": "Say hello."}]}
+        return json.dumps({"requests": [{"model": "models/fast", "content": content}]}).encode()
     own = OWN.get(path)
     return json.dumps({name: BODY[name] for name in own} if own else BODY).encode()
 
@@ -90,8 +99,8 @@ async def test_every_route_refuses_what_is_over_a_limit(city: Town, rule: str) -
             await asyncio.wait_for(arrived.wait(), 10)
         paths = [path for path in model_routes(city) if rule != "budget.limit" or path not in UNPAID]
         assert {"/v1/chat/completions", "/v1/messages"} <= set(paths)
-        for path in paths:
-            reply = await city.ask("bot", body_of(path), target(path))
+        for path in [target for pattern in paths for target in targets(pattern)]:
+            reply = await city.ask("bot", body_of(path), path)
             assert reply.status in (402, 429), f"{path}: {reply.status} {reply.body[:300]!r}"
             assert rule_of(reply.fault)[1] == rule, path
         gate.set()
@@ -107,9 +116,9 @@ async def test_every_route_refuses_under_a_team_that_is_missing(city: Town) -> N
         await city.model("fast", "acme")
         await city.apply(document("Team", "red", {"organisation": "ghost"}))
         await city.key("bot", team="red")
-        for path in model_routes(city):
-            reply = await city.ask("bot", body_of(path), target(path))
+        for path in [target for pattern in model_routes(city) for target in targets(pattern)]:
+            reply = await city.ask("bot", body_of(path), path)
             assert reply.fault["code"] == "LEVEL_MISSING", path
         for path in NO_CALL.keys() & {route.path for route in city.plane.routes}:
-            await city.ask("bot", body_of(path), target(path))
+            await city.ask("bot", body_of(path), path.replace("*", "input_tokens"))
         assert provider.requests == []
