@@ -13,7 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from pharos.core.fault import Fault
+from pharos.gateway.models.call import Call, Next, Reply
 from pharos.gateway.models.conversation import MAX_ID
+from pharos.gateway.models.plans import KeyPlan, ModelPlan, Plans, Target
 from pharos.gateway.models.refusals import budget_exceeded, model_not_found, unpriced
 from pharos.gateway.models.spending.bounds import bounds_of, tier_of, unpriceable
 from pharos.gateway.models.spending.holders import USER_HEADER, end_user, holder
@@ -22,9 +24,6 @@ from pharos.gateway.models.spending.money import BudgetPlan, Purse
 from pharos.gateway.models.spending.refusals import level_missing, rate_limited
 from pharos.store.faults import COUNTER_EXHAUSTED
 from pharos.store.ports import Store
-
-from pharos.gateway.models.call import Call, Next, Reply
-from pharos.gateway.models.plans import KeyPlan, ModelPlan, Plans, Target
 
 
 class Admit:
