@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.gateway.town import chat, messages
-from tests.gateway.upstream import DONE, Exchange, openai_delta
+from tests.gateway.town import chat, document, messages
+from tests.gateway.upstream import DONE, Exchange, openai_answer, openai_delta, openai_usage
 from tests.insight.audited import Audited, audited
 
 from pharos.core.event import Event
 from pharos.core.fault import Fault
 from pharos.core.operation import Invocation
 from pharos.core.principal import SYSTEM, Principal, PrincipalKind
+from pharos.gateway.models.auditing import Trail
+from pharos.gateway.models.layers import audit as audit_layer
 from pharos.insight.audit.chain import EXPIRED, extended, genesis
 from pharos.insight.audit.contents import words_in
 from pharos.insight.audit.sealing import Sealer
@@ -494,3 +496,67 @@ async def test_a_policy_counts_from_the_next_call_and_until_it_is_gone(city: Aud
     await city.call("catalog.delete", kind="AuditPolicy", name="all")
     await city.town.chat("bot")
     assert len(await city.records()) == 1 and len(await city.town.called(3)) == 3
+
+
+async def test_what_is_kept_is_what_guards_leave(city: Audited, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The joint with the guards: they stand outside, write the prompt anew, and have a say in what is kept."""
+    seen: list[Trail] = []
+    made = audit_layer.Trail
+
+    def guarded(rule: Any, prompt: bytes, blobs: Any, grew: Any, redact: Any) -> Trail:
+        masked = prompt.replace(b"hello", b"[GREETING_1]")
+        seen.append(made(rule, masked, blobs, grew, lambda _, answer: answers.pop(0)(answer)))
+        return seen[-1]
+
+    answers: list[Any] = [lambda answer: answer.replace(b"Hello", b"[GREETING_2]"), lambda _: None]
+    monkeypatch.setattr(audit_layer, "Trail", guarded)
+    await city.policy()
+    for _ in range(2):
+        assert b"Hello" in (await city.town.chat("bot")).body, "the caller has it all the same"
+    unexamined, masked = await city.records()
+    content = await city.call("audit.get", call=masked["call"])
+    assert "[GREETING_2]" in content["text"] and "[GREETING_1]" in json.dumps(content["prompt"])
+    assert "ello" not in json.dumps([content["prompt"], content["answer"]]).replace("GREETING", "")
+    assert unexamined["answerBytes"] == 0 and unexamined["promptBytes"] > 0
+    assert (await city.sealed())["ok"]
+
+
+MAIL, CARD = "bob@example.com", "4111 1111 1111 1111"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_a_guard_masks_is_recorded_masked(tmp_path: Path, stream: bool) -> None:
+    async def tell(exchange: Exchange) -> None:
+        """Repeats the placeholder it was given, and lets out a number of its own."""
+        said = f"{exchange.request.json['messages'][-1]['content']} {CARD}"
+        if not exchange.request.json.get("stream"):
+            await exchange.json(openai_answer(said))
+            return
+        await exchange.start()
+        for char in said:
+            await exchange.chunk(openai_delta(char))
+        await exchange.chunk(openai_delta(finish="stop") + openai_usage() + DONE)
+        await exchange.finish()
+
+    async with audited(tmp_path, tell) as city:
+        await city.policy()
+
+        async def guard(action: str, *directions: str) -> None:
+            rules = [{"detectors": ["pii"], "action": action, "directions": [*directions]}]
+            await city.town.apply(document("Guard", "g", {"rules": rules, "onError": "closed"}))
+
+        await guard("mask", "prompt", "answer")
+        turns = [{"role": "user", "content": f"Write to {MAIL}"}]
+        answer = words_in((await city.town.chat("bot", stream=stream, messages=turns)).body)
+        assert MAIL in answer and CARD not in answer, "the caller gets back what is the caller's"
+        [record] = await city.records()
+        content = await city.call("audit.get", call=record["call"])
+        kept = json.dumps(content)
+        assert MAIL not in kept and CARD not in kept and kept.count("[EMAIL_1]") >= 1
+        assert "[EMAIL_1]" in words_in(json.dumps(content["prompt"]).encode()) and "[EMAIL_1]" in content["text"]
+        blobs = [path.read_bytes() for path in (tmp_path / "blobs").rglob("*") if path.is_file()]
+        assert len(blobs) == 1 and MAIL.encode() not in blobs[0]
+        await guard("block", "answer")
+        await city.town.chat("bot", stream=stream, messages=[{"role": "user", "content": "Tell"}])
+        [blocked, _] = await city.records()
+        assert blocked["answerBytes"] == 0 and (await city.sealed())["ok"]

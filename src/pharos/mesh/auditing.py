@@ -64,6 +64,8 @@ class Content(TypedDict):
     withheld: NotRequired[str]
     truncated: NotRequired[bool]
     """The answer was longer than is kept."""
+    guarded: NotRequired[bool]
+    """The guards did not let the answer pass, or could not examine it: it is not kept."""
 
 
 class AuditRecorded(TypedDict):

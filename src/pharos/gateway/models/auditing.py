@@ -30,13 +30,36 @@ SMALL = 64 * 1024
 
 MAX_NAME = 256
 
+Redact = Callable[["Call", bytes], bytes | None]
+"""What may be kept of an answer as it came from below the guards: with what they mask in it masked, and what they put
+back for the caller not put back. ``None``: they do not let it pass, or could not examine it."""
+
+
+def unchanged(_: Call, answer: bytes) -> bytes:
+    """No guard looks at answers."""
+    return answer
+
 
 class Trail:
     """The record of one call, while it is made."""
 
-    __slots__ = ("_blobs", "_grew", "_lost", "_pieces", "_prompt", "_room", "_rule", "_truncated", "digest")
+    __slots__ = (
+        "_blobs",
+        "_grew",
+        "_lost",
+        "_pieces",
+        "_prompt",
+        "_redact",
+        "_room",
+        "_rule",
+        "_truncated",
+        "digest",
+    )
 
-    def __init__(self, rule: AuditRule, prompt: bytes, blobs: Blobs, grew: Callable[[str], None]) -> None:
+    def __init__(
+        self, rule: AuditRule, prompt: bytes, blobs: Blobs, grew: Callable[[str], None], redact: Redact
+    ) -> None:
+        self._redact = redact
         self._rule = rule
         self._prompt = prompt
         self._blobs = blobs
@@ -90,7 +113,10 @@ class Trail:
             raise self._lost
 
     async def _record(self, call: Call) -> AuditRecorded:
-        rule, prompt, answer = self._rule, self._prompt, b"".join(self._pieces)
+        rule, prompt = self._rule, self._prompt
+        answer = self._redact(call, b"".join(self._pieces))
+        passed = answer is not None
+        answer = answer or b""
         content: Content = {
             "digest": "",
             "prompt": len(prompt),
@@ -104,6 +130,8 @@ class Trail:
             blob = await asyncio.to_thread(_digest, content, call.id, prompt, answer)
         if self._truncated:
             content["truncated"] = True
+        if not passed:
+            content["guarded"] = True
         if not rule.content:
             content["withheld"] = "policy"
         elif rule.withhold and call.body.get("store") is False:

@@ -17,6 +17,7 @@ from pharos.gateway.models.caching.semantic import Embed
 from pharos.gateway.models.dialects.registry import DIALECTS
 from pharos.gateway.models.entrance import MAX_BODY, Entrance, Resolve
 from pharos.gateway.models.faults import ALL
+from pharos.gateway.models.guarding.keeping import keepable
 from pharos.gateway.models.importing.operation import ImportOperations
 from pharos.gateway.models.kinds import KINDS, ProviderSpec
 from pharos.gateway.models.layers.audit import Audit
@@ -83,7 +84,7 @@ def models_plane(
     caching = Caching(index, random, observe, embed)
     plans.caches = caching.plan
     # Inside the guards and outside the caches: what is recorded is what leaves, also where it was kept.
-    within = [Audit(store.blobs, audited), *caching.layers]
+    within = [Audit(store.blobs, audited, keepable), *caching.layers]
     stack = model_stack(caller, plans, meters, settlements, store, random, within)
     counting = model_stack(caller, plans, meters, settlements, store, random, [Estimate()])
     conditions = Conditions(index, plans, observe)

@@ -219,6 +219,16 @@ class _Flow:
         self._unguarded = True
 
 
+def examined(stream: bytes, examination: Examination, scanner: Scanner, texts: Texts) -> bytes:
+    """A stream that is over, or was cut, as it would have passed. Raises ``ValueError`` where it is none of events."""
+    parser, flow = Parser(), _Flow(examination, scanner, texts.stream())
+    out: list[bytes] = []
+    for frame in [*parser.feed(stream), *parser.end()]:
+        flow.see(frame, out)
+    flow.flush(out)
+    return b"".join(out)
+
+
 def _object(data: bytes) -> JsonObject | None:
     if not data.startswith(b"{"):
         return None

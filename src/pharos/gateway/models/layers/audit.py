@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from pharos.gateway.models.auditing import Trail
+from pharos.gateway.models.auditing import Redact, Trail, unchanged
 from pharos.gateway.models.call import Body, Call, Next, Reply
 from pharos.store.ports import Blobs
 
 
 class Audit:
-    """Sets ``call.trail``. ``grew`` is told the namespace of each record that was committed."""
+    """Sets ``call.trail``. ``grew`` is told the namespace of each record that was committed; ``redact`` is the guards'
+    say in what is kept of an answer."""
 
-    def __init__(self, blobs: Blobs, grew: Callable[[str], None]) -> None:
+    def __init__(self, blobs: Blobs, grew: Callable[[str], None], redact: Redact = unchanged) -> None:
+        self._redact = redact
         self._blobs = blobs
         self._grew = grew
 
@@ -29,7 +31,7 @@ class Audit:
         rule = next((rule for rule in call.key.audits if rule.covers(call.model.id)), None)
         if rule is None:
             return await onward(call)
-        trail = call.trail = Trail(rule, call.raw, self._blobs, self._grew)
+        trail = call.trail = Trail(rule, call.raw, self._blobs, self._grew, self._redact)
         reply = await onward(call)
         if isinstance(reply.body, bytes):
             trail.whole(reply.body)
