@@ -178,3 +178,15 @@ async def test_amounts_of_any_size(city: Town, limit: str) -> None:
     (item,) = (await city.invoke("budgets.list"))["items"]
     assert item["limit"] == decimal_text(round(Decimal(limit) * NANOS))
     assert json.dumps(chat())
+
+
+def test_a_price_is_known_to_hold_until_another_one_begins() -> None:
+    first = price("first", until=datetime(2027, 6, 1, tzinfo=UTC))
+    second = price("second", **{"from": datetime(2027, 1, 1, tzinfo=UTC)})
+    overlay = Overlay([first, second])
+    dated, until = overlay.dated(ACME, "m", NOW)
+    assert dated is not None and dated.name == "first" and until == datetime(2027, 1, 1, tzinfo=UTC)
+    dated, until = overlay.dated(ACME, "m", datetime(2027, 2, 1, tzinfo=UTC))
+    assert dated is not None and dated.name == "second" and until.year == 9999
+    dated, until = Overlay([second]).dated(ACME, "m", NOW)
+    assert dated is None and until == datetime(2027, 1, 1, tzinfo=UTC)

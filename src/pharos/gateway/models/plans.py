@@ -31,7 +31,7 @@ from pharos.gateway.models.spending.levels import KINDS as LEVELS
 from pharos.gateway.models.spending.levels import allowance_of
 from pharos.gateway.models.spending.limits import Level
 from pharos.gateway.models.spending.money import BudgetPlan
-from pharos.gateway.models.spending.overlay import Overlay
+from pharos.gateway.models.spending.overlay import NEVER, Dated, Overlay
 from pharos.gateway.models.spending.price import PRICE
 from pharos.gateway.models.spending.prices import PriceList
 from pharos.gateway.models.spending.rates import Rates
@@ -57,6 +57,7 @@ class Target:
 
     __slots__ = (
         "_overlay",
+        "_own",
         "_prices",
         "able",
         "label",
@@ -90,6 +91,8 @@ class Target:
         """What it can do; ``None`` if nothing is known that could keep a call away."""
         self._overlay = overlay
         self._prices = prices
+        self._own: tuple[datetime, datetime, Dated | None] = (NEVER, NEVER, None)
+        """The city's own price, if there is one, and from when to when that is known."""
 
     def ejected_for(self, now: float) -> float:
         """Seconds until an outlier may be asked again; 0 for any other."""
@@ -113,8 +116,13 @@ class Target:
         """What it costs now in a service tier (``""``: the account's own), or ``None`` if nobody knows."""
         spec = self.upstream.spec
         tier = tier or spec.default_tier or ""
-        own = self._overlay.rates(self.upstream.id, self.model, now, tier)
-        return own or self._prices.rates(spec.base_url, spec.price_list, self.model, now, tier)
+        since, until, own = self._own
+        if not since <= now < until:
+            own, until = self._overlay.dated(self.upstream.id, self.model, now)
+            self._own = now, until, own
+        if own is not None:
+            return own.rates(tier)
+        return self._prices.rates(spec.base_url, spec.price_list, self.model, now, tier)
 
     def ceiling(self, input_tokens: int, output_tokens: int, now: datetime, tier: str) -> int | None:
         """The most that a call within these bounds can cost in billionths, whether the provider serves it in the

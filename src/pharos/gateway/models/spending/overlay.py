@@ -16,7 +16,7 @@ from pharos.mesh.money import NANOS
 _PER_MILLION = NANOS // 1_000_000
 _PROVIDER = Ref("Provider")
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
-_NEVER = datetime.max.replace(tzinfo=UTC)
+NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 def _field(name: str) -> str:
@@ -35,6 +35,10 @@ class Dated(NamedTuple):
     name: str
     tiers: Mapping[str, Rates]
 
+    def rates(self, tier: str) -> Rates:
+        """The rates of a tier; of one that the price does not name those of the standard one."""
+        return self.tiers.get(tier) or self.tiers[""]
+
 
 class Overlay:
     """The ``Price`` resources of one namespace."""
@@ -46,22 +50,29 @@ class Overlay:
             named = spec.provider
             provider = _PROVIDER.resolve(named, price.metadata.namespace) if named else None
             used = PriceUsed(source=f"overlay/{price.metadata.name}", version=str(price.metadata.revision))
-            dated = Dated(spec.from_ or _ALWAYS, spec.until or _NEVER, price.metadata.name, rates_by_tier(spec, used))
+            dated = Dated(spec.from_ or _ALWAYS, spec.until or NEVER, price.metadata.name, rates_by_tier(spec, used))
             entries.setdefault((provider, spec.model), []).append(dated)
         for found in entries.values():
             found.sort(key=lambda entry: (entry.since, entry.name), reverse=True)
         self._entries: Mapping[tuple[ResourceId | None, str], list[Dated]] = entries
 
     def rates(self, provider: ResourceId, model: str, now: datetime, tier: str = "") -> Rates | None:
-        """The rates that apply now: those for this provider first, then those for any; of each, the latest. A tier that
-        the price does not name costs as the standard one."""
-        if not self._entries:
-            return None
-        for key in ((provider, model), (None, model)):
-            for dated in self._entries.get(key, ()):
-                if dated.since <= now < dated.until:
-                    return dated.tiers.get(tier) or dated.tiers[""]
-        return None
+        """The rates that apply now. A tier that the price does not name costs as the standard one."""
+        dated, _ = self.dated(provider, model, now)
+        return dated.rates(tier) if dated is not None else None
+
+    def dated(self, provider: ResourceId, model: str, now: datetime) -> tuple[Dated | None, datetime]:
+        """The price that applies now, and until when at least: of those for this provider the latest, else of those for
+        any."""
+        change = NEVER
+        if self._entries:
+            for key in ((provider, model), (None, model)):
+                for dated in self._entries.get(key, ()):
+                    if dated.since > now:
+                        change = min(change, dated.since)
+                    elif now < dated.until:
+                        return dated, min(change, dated.until)
+        return None, change
 
 
 def rates_by_tier(spec: PriceSpec, used: PriceUsed) -> dict[str, Rates]:
