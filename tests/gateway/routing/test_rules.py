@@ -14,6 +14,7 @@ from tests.gateway.town import Town, chat, document, messages, town
 from tests.gateway.upstream import Exchange, Upstream, answer, upstream
 
 from pharos.core.fault import Fault
+from pharos.gateway.models.dialects.registry import DIALECTS
 from pharos.trust.kinds import KEY
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
@@ -453,3 +454,43 @@ async def test_explain_equals_live(tmp_path: Path) -> None:
                 cases.sample(CALLS, 2),
                 cases.random(),
             )
+
+
+async def test_explain_in_every_dialect(city: Town) -> None:
+    text = "What is it?"
+    bodies: dict[str, dict[str, Any]] = {
+        "openai-chat": with_image(),
+        "openai-responses": {
+            "input": [
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "input_text", "text": text},
+                        {"type": "input_image", "image_url": "data:image/png;base64,AAAA"},
+                    ],
+                }
+            ]
+        },
+        "anthropic": messages(
+            messages=[
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "text", "text": text},
+                        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}},
+                    ],
+                }
+            ]
+        ),
+        "gemini": {
+            "contents": [
+                {"role": "user", "parts": [{"text": text}, {"inlineData": {"mimeType": "image/png", "data": "AAAA"}}]}
+            ]
+        },
+    }
+    async with providers(city, "one", "two"):
+        rule = {"name": "seeing", "when": f"'vision' in features && prompt == '{text}'", "targets": [_target("two")]}
+        await city.model("fast", "one", rules=[rule])
+        for dialect in DIALECTS:
+            said = await city.invoke("models.explain", model="fast", dialect=dialect, body=bodies[dialect])
+            assert (said["rule"], said["needs"], said["chosen"]) == ("seeing", ["vision"], "two/small-1"), dialect

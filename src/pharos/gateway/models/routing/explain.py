@@ -19,6 +19,7 @@ from pharos.core.resource import Metadata, Name, Resource, ResourceId
 from pharos.core.wire import JsonObject, Wire
 from pharos.gateway.models.call import Call
 from pharos.gateway.models.dialects.dialect import Ask, Dialect
+from pharos.gateway.models.dialects.gemini import Gemini
 from pharos.gateway.models.faults import CAPABILITY_MISSING, MODEL_NOT_FOUND, MODEL_UNAVAILABLE, MODEL_UNPRICED
 from pharos.gateway.models.kinds import DialectName
 from pharos.gateway.models.layers.understand import session_of
@@ -51,7 +52,7 @@ class ExplainCall(Wire):
     dialect: DialectName = "openai-chat"
     """The dialect it would come in."""
     body: JsonObject | None = None
-    """The request as a client would send it; its ``model`` may be left out."""
+    """The request as a client would send it; its ``model`` may be left out. One for Google's interface has none."""
     headers: Annotated[dict[str, str], Field(max_length=64)] = Field(default_factory=dict)
     features: Annotated[list[Feature], Field(max_length=6)] = Field(default_factory=list)
     """What it needs, beside what ``body`` shows."""
@@ -169,17 +170,14 @@ class RoutingOperations:
         """The call, as the layers before the route leave it."""
         key = self._key(input)
         headers = [(name.lower().encode("latin-1", "replace"), v.encode("utf-8")) for name, v in input.headers.items()]
-        dialect = self._dialects[input.dialect]
+        dialect, body = self._asked(input)
         call = Call(uuid7(), dialect, headers, dict(reversed(headers)), _no_body, Watchdogs().watch())
         call.watchdog.close()
         call.identity = Identity(principal_of(key), key, "")
         call.key = self._plans.key(key)
-        if input.body is not None:
-            call.body = {**input.body, "model": input.model}
-            if input.stream is not None:
-                call.body["stream"] = input.stream
-            call.raw = orjson.dumps(call.body)
-            call.ask = dialect.ask(call.body)
+        if body is not None:
+            call.body, call.raw = body, orjson.dumps(body)
+            call.ask = dialect.ask(body)
         else:
             call.ask = Ask(input.model, bool(input.stream), input.max_output_tokens, (), (), wants_usage=False, user="")
         call.session = session_of(call)
@@ -191,6 +189,17 @@ class RoutingOperations:
         call.bounds = bounds_of(call.raw, call.body, call.ask, plan.spec, capped=bool(call.key.budgets))
         call.tier = tier_of(call.body)
         return call
+
+    def _asked(self, input: ExplainCall) -> tuple[Dialect, JsonObject | None]:
+        """The dialect of the call, and its body as it would be sent."""
+        if input.dialect == "gemini":  # its URL says which model is meant, and whether a stream is
+            return Gemini(input.model, stream=bool(input.stream)), input.body
+        if input.body is None:
+            return self._dialects[input.dialect], None
+        body: JsonObject = {**input.body, "model": input.model}
+        if input.stream is not None:
+            body["stream"] = input.stream
+        return self._dialects[input.dialect], body
 
     def _key(self, input: ExplainCall) -> Resource[KeySpec]:
         if input.key is not None:
