@@ -49,7 +49,8 @@ class AsyncModels(AsyncNamespace):
                 them.
             namespace: Namespace of the key, and of the model where no key is named.
             dialect: The dialect it would come in.
-            body: The request as a client would send it; its ``model`` may be left out.
+            body: The request as a client would send it; its ``model`` may be left out. One for Google's interface has
+                none.
             features: What it needs, beside what ``body`` shows.
             stream: Absent: as ``body`` says.
             input_tokens: Absent: estimated from ``body``.
