@@ -304,6 +304,39 @@ async def test_across_dialects_the_client_gets_its_own_bytes_again(city: Town, p
         assert first.headers["x-pharos-dropped"] == second.headers["x-pharos-dropped"] == "/top_k"
 
 
+async def test_googles_clients_are_given_their_bytes_again(city: Town, provider: Upstream) -> None:
+    await prepare(city, provider)
+    body = {"contents": [{"role": "user", "parts": [{"text": "Say hello."}]}]}
+    bodies = []
+    for verb in ("generateContent", "streamGenerateContent?alt=sse"):
+        path = f"/v1beta/models/fast:{verb}"
+        first, second = [await city.ask("bot", body, path) for _ in range(2)]
+        assert first.status == 200, first.body
+        assert (first.headers["x-pharos-cache"], second.headers["x-pharos-cache"]) == ("miss", "hit")
+        assert first.body == second.body
+        bodies.append(first.body)
+        assert (await city.ask("bot", {**body, "labels": {"who": "x"}}, path)).headers["x-pharos-cache"] == "miss"
+    assert bodies[0] != bodies[1]
+    several = {**body, "generationConfig": {"candidateCount": 2}}
+    reply = await city.ask("bot", several, "/v1beta/models/fast:generateContent")
+    assert "x-pharos-cache" not in reply.headers
+
+
+async def test_vectors_and_counts_are_asked_for_and_paid_as_ever(city: Town) -> None:
+    async def script(exchange: Exchange) -> None:
+        data = [{"object": "embedding", "index": 0, "embedding": [0.5, 0.5]}]
+        usage = {"prompt_tokens": 10, "total_tokens": 10}
+        await exchange.json({"object": "list", "data": data, "model": "small-1", "usage": usage})
+
+    async with upstream(script) as provider:
+        await prepare(city, provider)
+        for number in (1, 2):
+            reply = await city.ask("bot", {"model": "fast", "input": "hello"}, "/v1/embeddings")
+            assert reply.status == 200, reply.body
+            assert "x-pharos-cache" not in reply.headers
+            assert await city.quiet("team-a") == number * 10_000
+
+
 async def test_h48_h49_a_cached_model_leaves_the_request_as_it_is(city: Town) -> None:
     """Every byte up to the last cache marker, and behind it, reaches the provider as the client wrote it."""
 

@@ -333,6 +333,9 @@ class Seat:
             if chunk:
                 return chunk
             if flight.over:
+                self.call.ended = (
+                    False  # its last bytes have left as if more would come: the answer's end is to be said
+                )
                 raise StopAsyncIteration
             await self._wait()
 

@@ -133,7 +133,11 @@ class Recorded:
         return self
 
     async def __anext__(self) -> bytes:
-        chunk = await self._body.__anext__()
+        try:
+            chunk = await self._body.__anext__()
+        except StopAsyncIteration:
+            self._recorder.end(self._call, self._content_type)
+            raise
         self._recorder.feed(chunk)
         if self._call.ended:
             self._recorder.end(self._call, self._content_type)

@@ -29,7 +29,6 @@ from pharos.gateway.models.caching.verdict import text_of
 from pharos.gateway.models.dialects.dialect import Dialect
 
 if TYPE_CHECKING:
-
     from pharos.gateway.models.call import Call
     from pharos.trust.authenticator import Identity
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import orjson
 
 from pharos.core.wire import JsonObject
-from pharos.gateway.models.answers.sse import Parser
+from pharos.gateway.models.answers.sse import END, Frame, Parser
 from pharos.gateway.models.dialects.canonical import BlockStarted, Delta, Failed, Finish, Finished, Text, ToolCall
 from pharos.gateway.models.dialects.dialect import Dialect
 
@@ -52,7 +52,7 @@ def _streamed_text(dialect: Dialect, body: bytes) -> str:
     parser, reader = Parser(), dialect.reader()
     texts: list[str] = []
     kind = ""
-    for frame in (*parser.feed(body), *parser.end()):
+    for frame in (*parser.feed(body), *parser.end(), END):
         for event in reader.read(frame):
             if isinstance(event, BlockStarted):
                 kind = event.kind
@@ -80,16 +80,24 @@ class StreamVerdict:
             return
         try:
             for frame in self._parser.feed(chunk):
-                for event in self._reader.read(frame):
-                    if isinstance(event, Finished):
-                        self._finish = event.finish
-                    elif isinstance(event, Failed):
-                        self._failed = True
+                self._read(frame)
         except ValueError:
             self._failed = True
 
     def finish(self) -> Finish | None:
         """How it ended; ``None`` if it did not."""
+        if not self._reader.complete and not self._parser.pending:
+            try:
+                self._read(END)  # dialects without an end mark end with their stream
+            except ValueError:
+                return None
         if self._failed or self._parser.pending or not self._reader.complete:
             return None
         return self._finish
+
+    def _read(self, frame: Frame) -> None:
+        for event in self._reader.read(frame):
+            if isinstance(event, Finished):
+                self._finish = event.finish
+            elif isinstance(event, Failed):
+                self._failed = True

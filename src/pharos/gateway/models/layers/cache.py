@@ -47,7 +47,7 @@ class Cache:
         return next(call) if plan is None else self._serve(call, plan, next)
 
     async def _serve(self, call: Call, plan: CachePlan, next: Next) -> Reply:
-        request = asked(call, plan)
+        request = asked(call, plan) if call.task is None else None
         look: Look | None = None
         if request is not None:
             if plan.spec.exact and not request.fresh:
