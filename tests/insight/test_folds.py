@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from typing import Any
 
 import apsw
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.insight.calls import attempt, call, calls, event, histories, mangled, recorded
+from tests.insight.calls import attempt, call, calls, event, histories, junk, mangled, recorded
 
 from pharos.core.event import Event, Recorded
 from pharos.core.projection import Projection, Row
+from pharos.insight.audit.records import AuditProjection
 from pharos.insight.journeys import JourneysProjection
 from pharos.insight.ledger.rows import LedgerProjection, rows_of
 from pharos.store.sqlite.views import SqliteView
@@ -149,3 +152,55 @@ def test_two_calls_of_one_id_are_steps_of_one_journey() -> None:
     log = recorded([event(call(call="same")), event(call(call="same"))])
     found = tables(JourneysProjection(), [log])
     assert len(found["journeys"]) == 1 and len(found["journey_steps"]) == 2
+
+
+# Events whose fields may be anything: corrections, cached answers, rare usage, and everything of the audit.
+_CORRECTED = {
+    "row": "c/1", "call": "c", "namespace": "n", "key": "k", "team": "", "user": "", "labels": {}, "model": "m",
+    "dialect": "d", "target": "t", "answered": "a", "provider": "p", "tier": "", "outcome": "ok",
+    "time": "2027-01-15T12:00:00Z", "amount": "-0.5", "currency": "USD", "unpriced": 0, "reason": "r",
+}  # fmt: skip
+_CONTENT = {"digest": "sha256:0", "prompt": 1, "answer": 2, "promptDigest": "", "answerDigest": ""}
+_AUDITED = {
+    "call": "c", "policy": "p", "key": "k", "namespace": "n", "team": "", "labels": {}, "user": "", "dialect": "d",
+    "model": "m", "served": "", "stream": False, "outcome": "ok", "fault": "", "startedAt": "", "days": None,
+    "content": _CONTENT,
+}  # fmt: skip
+_RARE = {"input": 1, "inputAudio": 2, "cacheWrite12h": 3, "serverTools": {"webSearch": 1}}
+_UNCOMMON = attempt(
+    usage=_RARE, tier="flex", tierAsked="priority", price={"source": "s", "version": "", "without": ["x"]}
+)
+_SEAL = {"chain": "audit/n", "first": 1, "last": 2, "leaves": [], "previous": "", "head": "00", "position": ""}
+WELL_FORMED = {
+    "ledger.corrected": [_CORRECTED],
+    "model.called": [
+        call(attempts=[_UNCOMMON]),
+        call(attempts=[], cache={"result": "hit", "of": "c", "saved": "0.5", "usage": {}, "ageMs": 1}, user="u"),
+    ],
+    "audit.recorded": [_AUDITED],
+    "audit.expired": [{"records": [{"call": "c", "content": "sha256:0", "sequence": 1, "days": 1}]}],
+    "audit.viewed": [{"calls": ["c"], "operation": "audit.get"}],
+    "audit.sealed": [_SEAL],
+}
+
+
+@pytest.mark.parametrize("type", WELL_FORMED)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(data=st.data())
+def test_whatever_stands_in_an_event_is_posted_or_skipped_and_stops_nothing(type: str, data: st.DataObject) -> None:
+    body = copy.deepcopy(data.draw(st.sampled_from(WELL_FORMED[type])))
+    good = Event(topic="t", type=type, data=copy.deepcopy(body))
+    place: Any = body
+    while isinstance(place, dict | list) and place:
+        key = data.draw(st.sampled_from(list(place) if isinstance(place, dict) else list(range(len(place)))))
+        if isinstance(place[key], dict | list) and place[key] and data.draw(st.booleans()):
+            place = place[key]
+            continue
+        place[key] = data.draw(junk)
+        break
+    log = recorded([good, Event(topic="t", type=type, data=body)])
+    for projection in (LedgerProjection(), AuditProjection()):
+        if type in projection.types:
+            found = tables(projection, [log])
+            skipped = sum(int(row[1]) for row in found[projection.tables[-1]])  # type: ignore[arg-type]
+            assert skipped <= 1, "the well-formed one is taken in"
