@@ -163,6 +163,9 @@ class Answered:
     async def read(self) -> bytes:
         return self._left.pop() if self._left else b""
 
+    async def relay(self, sink: Any) -> None:
+        """Nothing is passed on here: it is all read."""
+
     async def aclose(self) -> None:
         self._left.clear()
 

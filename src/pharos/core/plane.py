@@ -25,6 +25,13 @@ Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 """An ASGI 3.0 application."""
 
+WRITE: Literal["pharos.write"] = "pharos.write"
+"""Key of the scope under which a route's application finds a function that writes a further piece of its answer's body
+in the very moment, once it has sent a head without a length and the first piece: it returns whether the client reads
+quickly enough for more. ``send`` does the same, waits for the client, and costs the turn of a task; a server that is
+not ours may not have the key.
+"""
+
 ON_DISCONNECT: Literal["pharos.on-disconnect"] = "pharos.on-disconnect"
 """Key of the scope under which a route's application finds a function that takes a callback, to be called if the client
 leaves before the answer is complete; it returns the function that takes the callback back. Waiting in ``receive`` tells

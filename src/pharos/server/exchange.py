@@ -254,6 +254,16 @@ class Exchange:
             self._wake()
             self._connection.answered(self)
 
+    def write(self, piece: bytes) -> None:
+        """Send a further piece of an answer without a length. What is sent after the peer has left is dropped."""
+        if not self._chunked or self.complete or self.disconnected:
+            return
+        data = b"%x\r\n%b\r\n" % (len(piece), piece)
+        if self._head:
+            data = self._head + data
+            self._head = b""
+        self._connection.transport.write(data)
+
     def flush(self) -> None:
         """Write a head that still waits for a body."""
         if self._head and not self.disconnected:

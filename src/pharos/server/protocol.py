@@ -23,7 +23,7 @@ from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
 from pharos.core.fault import HTTP_PROBLEM, OVERLOADED, Fault
-from pharos.core.plane import ON_DISCONNECT, WHOLE_BODY, ASGIApp, Receive, Scope, Send
+from pharos.core.plane import ON_DISCONNECT, WHOLE_BODY, WRITE, ASGIApp, Receive, Scope, Send
 from pharos.server.exchange import STATUS_LINES, Exchange
 from pharos.server.faults import HEAD_TOO_LARGE, MALFORMED_HTTP, REQUEST_TOO_SLOW
 from pharos.server.replies import send_problem
@@ -118,6 +118,7 @@ class BoundedProtocol(asyncio.Protocol):
             "scheme": "https" if is_ssl(self.transport) else "http",
             "root_path": "",
             ON_DISCONNECT: self._on_disconnect,
+            WRITE: self._write,
         }
         if len(self._state.connections) > self.limits.connections:
             self.refuse(OVERLOADED("Too many connections are open.", retry_after=1))
@@ -277,6 +278,12 @@ class BoundedProtocol(asyncio.Protocol):
     def own_headers(self) -> bytes:
         """Header lines of every answer, such as the date. uvicorn makes a new list of them each second."""
         return _joined(self._state.default_headers)
+
+    def _write(self, piece: bytes) -> bool:
+        """See :data:`pharos.core.plane.WRITE`."""
+        if self.exchange is not None:
+            self.exchange.write(piece)
+        return self.full is None
 
     def _on_disconnect(self, tell: Callable[[], None]) -> Callable[[], None]:
         """See :data:`pharos.core.plane.ON_DISCONNECT`."""

@@ -18,6 +18,7 @@ from pharos.gateway.models.auditing import Trail
 from pharos.gateway.models.caching.sharing import Sharing
 from pharos.gateway.models.dialects.canonical import Failure, Finish
 from pharos.gateway.models.dialects.dialect import Ask, Dialect
+from pharos.gateway.models.plans import KeyPlan, ModelPlan, Target
 from pharos.gateway.models.spending.bounds import Bounds
 from pharos.gateway.models.spending.limits import Taken
 from pharos.gateway.models.spending.money import Purse
@@ -26,9 +27,6 @@ from pharos.gateway.models.upstream.watchdog import Watchdog
 from pharos.mesh.facts import STANDARD_TIER, CacheUse, Method, Outcome, Usage
 from pharos.store.ports import Command
 from pharos.trust.authenticator import Identity
-
-from pharos.gateway.models.plans import KeyPlan, ModelPlan, Target
-from pharos.mesh.facts import STANDARD_TIER, CacheUse, Outcome, Usage
 
 if TYPE_CHECKING:
     from pharos.gateway.models.answers.continuation import Continuation
@@ -243,6 +241,19 @@ class Body(Protocol):
 
     async def aclose(self) -> None:
         """No more will be read. Ends what is open; idempotent."""
+
+
+Write = Callable[[bytes], bool]
+"""Sends bytes to the client in the very moment; whether it reads quickly enough for more."""
+
+Relay = Callable[[Write], Awaitable[None]]
+
+
+def relay_of(body: Body) -> Relay | None:
+    """``body.relay``, of a body that has one: it passes on by ``write`` what comes next, without the turn of a task for
+    each piece, for as long as passing on is all there is to do, and then returns; what follows is read from the body.
+    It never passes on the end of an answer. A body that looks at what it passes on has none."""
+    return getattr(body, "relay", None)
 
 
 @dataclass(slots=True)

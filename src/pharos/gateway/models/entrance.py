@@ -18,10 +18,10 @@ import orjson
 
 from pharos.core.fault import INTERNAL, TIMEOUT, TOO_LARGE, Fault, Retry
 from pharos.core.ids import uuid7
-from pharos.core.plane import ON_DISCONNECT, WHOLE_BODY, Receive, Scope, Send, correlation_of, fields_of
+from pharos.core.plane import ON_DISCONNECT, WHOLE_BODY, WRITE, Receive, Scope, Send, correlation_of, fields_of
 from pharos.core.principal import Principal
 from pharos.gateway.models.answers.silence import COMMENT, Silences
-from pharos.gateway.models.call import Body, Call, Next, Reply
+from pharos.gateway.models.call import Body, Call, Next, Reply, Write, relay_of
 from pharos.gateway.models.dialects.dialect import Dialect
 from pharos.gateway.models.layers.transmit import SSE
 from pharos.gateway.models.spending.settlement import Settlements
@@ -146,6 +146,7 @@ class _Client:
     ) -> None:
         self.call: Call
         self._silences = silences
+        self._write: Write | None = scope.get(WRITE)
         self._spoken = False
         """It was told something since the last look."""
         self._silent_since = 0.0
@@ -267,9 +268,9 @@ class _Client:
             return
         if not self._head_sent:
             await self._begin(200, [*_identity(call, SSE), (b"x-pharos-model", call.model.name.encode())])
-        await self._send(
-            {"type": "http.response.body", "body": frame if self._streaming or frame.isspace() else COMMENT, "more_body": True}
-        )
+        if not self._streaming and not frame.isspace():
+            frame = COMMENT
+        await self._send({"type": "http.response.body", "body": frame, "more_body": True})
 
     async def _begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         """Send the head of a stream."""
@@ -301,6 +302,11 @@ class _Client:
         self._answered = True
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
+    def _relayed(self, chunk: bytes) -> bool:
+        """Send a chunk in the very moment; whether the client reads quickly enough for more."""
+        self._spoken = True
+        return self.call.gone or self._write is None or self._write(chunk)
+
     async def stream(self, reply: Reply, headers: list[tuple[bytes, bytes]], body: Body) -> None:
         """Send a stream, each chunk as it comes. A client that stops reading stops the provider; one that leaves, too,
         unless the provider is to be read to its end."""
@@ -313,6 +319,7 @@ class _Client:
                 if call.model.resilience.quiet:
                     self.attend()
             self._streaming = True
+            relay = None if self._write is None else relay_of(body)
             async for chunk in body:
                 if call.gone:
                     continue
@@ -320,6 +327,8 @@ class _Client:
                 self._answered = call.ended
                 with watchdog.limit(STALL_SECONDS, "the client"):
                     await send({"type": "http.response.body", "body": chunk, "more_body": not call.ended})
+                if relay is not None and not call.ended:
+                    await relay(self._relayed)
         except Expired:
             call.gone = True
             _log.info("call %s: the client read nothing for %g seconds", call.id, STALL_SECONDS)

@@ -12,7 +12,7 @@ from typing import Protocol
 from pharos.core.fault import Fault
 from pharos.gateway.models.answers.continuation import Continuation, added, resumable, said_of
 from pharos.gateway.models.answers.streaming import Broken
-from pharos.gateway.models.call import Body, Call
+from pharos.gateway.models.call import Body, Call, Relay, Write, relay_of
 from pharos.gateway.models.dialects.canonical import Failure
 from pharos.gateway.models.dialects.continuing import CONTINUING
 from pharos.mesh.facts import Usage
@@ -71,13 +71,32 @@ class Mended:
                 chunk = broken.out
                 if not chunk:
                     continue
-            self._room -= len(chunk)
-            if self._room >= 0:
-                self._kept.append(chunk)
+            self._keep(chunk)
             return chunk
+
+    @property
+    def relay(self) -> Relay | None:
+        """That of the stream that is heard."""
+        return self._relay if self._broken is None and relay_of(self._stream) is not None else None
+
+    async def _relay(self, write: Write) -> None:
+        relay = relay_of(self._stream)
+        if relay is None or self._broken is not None:
+            return
+
+        def kept(chunk: bytes) -> bool:
+            self._keep(chunk)
+            return write(chunk)
+
+        await relay(kept)
 
     async def aclose(self) -> None:
         await self._stream.aclose()
+
+    def _keep(self, chunk: bytes) -> None:
+        self._room -= len(chunk)
+        if self._room >= 0:
+            self._kept.append(chunk)
 
     async def _go_on(self, broken: Broken) -> bytes | None:
         """Ask for the rest of the answer; returns the end of the stream where there will be none."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from pharos.core.fault import Fault
 from pharos.gateway.models.answers.exchange import Flow, lied
-from pharos.gateway.models.call import Attempt, Call, UpstreamFailed
+from pharos.gateway.models.call import Attempt, Call, UpstreamFailed, Write
 from pharos.gateway.models.dialects.canonical import Failure
 from pharos.gateway.models.upstream.line import Line
 from pharos.mesh.facts import Outcome, Usage
@@ -40,7 +40,7 @@ class AnswerStream:
     instead of told to the client.
     """
 
-    __slots__ = ("_attempt", "_call", "_done", "_first", "_flow", "_line", "_refusal", "breaks")
+    __slots__ = ("_attempt", "_broke", "_call", "_done", "_flow", "_held", "_line", "_refusal", "breaks")
 
     def __init__(self, call: Call, attempt: Attempt, line: Line, flow: Flow, refusal: Refusal) -> None:
         self._call = call
@@ -48,7 +48,10 @@ class AnswerStream:
         self._line = line
         self._flow = flow
         self._refusal = refusal
-        self._first = b""
+        self._held: bytes | None = b""
+        """What is to be read next, before anything else."""
+        self._broke: Failure | None = None
+        """How the provider failed after that."""
         self._done = False
         self.breaks = False
 
@@ -59,21 +62,17 @@ class AnswerStream:
 
     def move(self, call: Call) -> None:
         """Go on in another task, which is that of ``call``."""
-        if self._done:  # all of it came with its first content
-            call.outcome, call.ended = self._call.outcome, self._call.ended
         self._call = call
         self._line.move(call)
 
     async def open(self) -> None:
         """Read up to the first content, or to the end of an answer that has none. Raises ``UpstreamFailed``."""
         try:
-            self._first = await self._begin()
+            self._held = await self._begin()
         except BaseException:
             self._note()
             raise
         self._attempt.first_token_at = time.monotonic()
-        if self._flow.complete and self._flow.failure is None:
-            self._finish()
 
     async def _begin(self) -> bytes:
         flow, line = self._flow, self._line
@@ -96,10 +95,15 @@ class AnswerStream:
         return self
 
     async def __anext__(self) -> bytes:
-        if self._first:
-            first, self._first = self._first, b""
-            return first if self._flow.failure is None else self._fail(self._flow.failure, first)
         flow, line = self._flow, self._line
+        if (held := self._held) is not None:
+            self._held = None
+            if (failure := self._broke or flow.failure) is not None:
+                return self._fail(failure, held)
+            if flow.complete:
+                self._finish()
+            if held:
+                return held
         while not self._done:
             try:
                 chunk = await line.read()
@@ -115,6 +119,25 @@ class AnswerStream:
             if out:
                 return out
         raise StopAsyncIteration
+
+    async def relay(self, write: Write) -> None:
+        """Pass on by ``write`` what comes, in the very moment: see :func:`~pharos.gateway.models.call.relay_of`."""
+        flow = self._flow
+        feed = flow.feed
+
+        def sink(chunk: bytes) -> bool:
+            out = feed(chunk)
+            if flow.complete or flow.failure is not None:
+                self._held = out
+                return False
+            return not out or write(out)
+
+        if self._done or self._held is not None:
+            return
+        try:
+            await self._line.relay(sink)
+        except UpstreamFailed as error:
+            self._held, self._broke = b"", error.failure
 
     async def aclose(self) -> None:
         """End the attempt if it is not over: the client has left."""

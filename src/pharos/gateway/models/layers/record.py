@@ -17,14 +17,13 @@ from typing import cast
 from pharos.core.event import Event
 from pharos.core.fault import INTERNAL, Fault
 from pharos.core.wire import JsonObject
+from pharos.gateway.models.call import Attempt, Body, Call, Next, Relay, Reply, relay_of
 from pharos.gateway.models.conversation import conversation
 from pharos.gateway.models.spending.prices import UNPRICED
 from pharos.gateway.models.spending.settlement import Settlements
+from pharos.mesh import facts
 from pharos.mesh.money import decimal_text
 from pharos.store.ports import Append, Command
-
-from pharos.gateway.models.call import Attempt, Body, Call, Next, Reply
-from pharos.mesh import facts
 
 _log = logging.getLogger(__name__)
 
@@ -128,6 +127,11 @@ class _Recorded:
                 _log.error("call %s could not be recorded: %s", self._call.id, fault.code)
                 return self._call.dialect.write_stream_fault(fault.document)
         return chunk
+
+    @property
+    def relay(self) -> Relay | None:
+        """What is relayed is never the end, so that nothing is to be done here."""
+        return relay_of(self._body)
 
     async def aclose(self) -> None:
         await self._body.aclose()

@@ -14,7 +14,7 @@ from typing import Protocol, cast
 
 import httptools
 
-from pharos.gateway.models.upstream.transport import Headers, TransportError
+from pharos.gateway.models.upstream.transport import Headers, Sink, TransportError
 
 HIGH_WATER = 256 * 1024
 MAX_HEADER_BYTES = 64 * 1024
@@ -68,6 +68,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._socket: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._sink: Sink | None = None
         self._paused = False
         self.reused = False
         self.idle_since = 0.0
@@ -111,6 +112,8 @@ class Connection(asyncio.Protocol):
             self._break("an upgrade nobody asked for")
         except httptools.HttpParserError:
             self._break(self._broken or "not an HTTP/1.1 answer")
+        if self._sink is not None and self._chunks and not self._broken and self._passed_on(self._sink):
+            return
         if self._head_bytes > MAX_HEADER_BYTES and not self._headed:
             self._break("headers over the limit")
         if self._buffered > HIGH_WATER and not self._paused and self._socket is not None:
@@ -211,13 +214,39 @@ class Connection(asyncio.Protocol):
             if self._complete:
                 return b""
             await self._wait()
+        data = self._take()
+        if self._paused and self._socket is not None:
+            self._paused = False
+            self._socket.resume_reading()
+        return data
+
+    async def relay(self, sink: Sink) -> None:
+        """Give what arrives of the body to ``sink`` in the very moment, without the turn of a task for each piece,
+        until it has enough or something else is to be told: then ``read``. Raises what the sink raises."""
+        if not self._chunks and not self._broken and not self._complete:
+            self._sink = sink
+            try:
+                await self._wait()
+            finally:
+                self._sink = None
+
+    def _passed_on(self, sink: Sink) -> bool:
+        """Give what has come to the sink; whether there is nothing else to do."""
+        try:
+            if sink(self._take()) and not self._complete:
+                return True
+        except Exception as error:  # noqa: BLE001 - its place is where the body is read; the loop, which calls, has none
+            waiter = self._waiter
+            if waiter is not None and not waiter.done():
+                waiter.set_exception(error)
+        self._sink = None
+        return False
+
+    def _take(self) -> bytes:
         chunks = self._chunks
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         chunks.clear()
         self._buffered = 0
-        if self._paused and self._socket is not None:
-            self._paused = False
-            self._socket.resume_reading()
         return data
 
     def headers(self) -> Headers:

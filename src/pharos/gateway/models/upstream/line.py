@@ -8,7 +8,7 @@ from pharos.gateway.models.answers.exchange import lied
 from pharos.gateway.models.call import Attempt, Call, UpstreamFailed
 from pharos.gateway.models.dialects.canonical import Failure, FailureClass
 from pharos.gateway.models.spending.bounds import estimated_usage
-from pharos.gateway.models.upstream.transport import Headers, TransportError, UpstreamRequest, UpstreamResponse
+from pharos.gateway.models.upstream.transport import Headers, Sink, TransportError, UpstreamRequest, UpstreamResponse
 from pharos.gateway.models.upstream.watchdog import Expired
 from pharos.mesh.facts import Usage
 
@@ -82,6 +82,34 @@ class Line:
             raise UpstreamFailed(_late(error)) from None
         self._first_by = None
         return chunk
+
+    async def relay(self, sink: Sink) -> None:
+        """Give what arrives to ``sink`` in the very moment, until it has enough or nothing more comes; then ``read``.
+
+        Not before the first bytes have been read. Raises what the sink raises, and :class:`UpstreamFailed` after a
+        silence.
+        """
+        response = self._response
+        if response is None or self._first_by is not None:
+            return
+        clock = time.monotonic
+        last = clock()
+
+        def heard(chunk: bytes) -> bool:
+            nonlocal last
+            last = clock()
+            return sink(chunk)
+
+        while True:
+            left = min(last + self._idle, self._end) - clock()
+            try:
+                with self._call.watchdog.limit(max(left, 0.0), "more bytes"):
+                    await response.relay(heard)
+                return
+            except Expired as error:
+                # Only the last of all pieces counts: meanwhile some may have come.
+                if min(last + self._idle, self._end) <= clock():
+                    raise UpstreamFailed(_late(error)) from None
 
     async def read_all(self, most: int) -> bytes:
         """The whole body; one over ``most`` bytes is a failure."""

@@ -13,7 +13,7 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 
 from pharos.gateway.models.upstream.http1 import Connection
-from pharos.gateway.models.upstream.transport import Headers, TransportError, UpstreamRequest, UpstreamResponse
+from pharos.gateway.models.upstream.transport import Headers, Sink, TransportError, UpstreamRequest, UpstreamResponse
 
 
 @lru_cache(maxsize=1)
@@ -48,6 +48,10 @@ class _Response:
         if self._connection is None:
             return b""
         return await self._connection.read()
+
+    async def relay(self, sink: Sink) -> None:
+        if self._connection is not None:
+            await self._connection.relay(sink)
 
     async def aclose(self) -> None:
         connection, self._connection = self._connection, None

@@ -7,10 +7,14 @@ the provider, whatever phase it is in.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 Headers = Sequence[tuple[str, str]]
+
+
+Sink = Callable[[bytes], bool]
+"""Takes bytes of a body as they arrive; whether it wants more."""
 
 
 class UpstreamRequest(NamedTuple):
@@ -39,6 +43,10 @@ class UpstreamResponse(Protocol):
 
     async def read(self) -> bytes:
         """Whatever has arrived, as soon as something has; empty at the end. Raises :class:`TransportError`."""
+
+    async def relay(self, sink: Sink) -> None:
+        """Give what arrives to ``sink`` in the very moment, until it has enough or nothing more comes: then ``read``
+        tells what is left. What the sink raises is raised here."""
 
     async def aclose(self) -> None:
         """Give the connection back, or close it if the body was not read to its end. Idempotent."""
