@@ -388,6 +388,8 @@ async def test_the_last_record_is_missed_even_if_its_seal_and_its_call_are_gone_
         ),
         ("DELETE FROM events WHERE type = 'audit.sealed'", {"missing"}),
         ("UPDATE events SET sequence = sequence + 1 WHERE type = 'audit.recorded'", {"missing", "altered"}),
+        ("UPDATE events SET sequence = 1000000000000 WHERE type = 'audit.recorded'", {"missing"}),
+        ("UPDATE topics SET sequence = 1000000000000 WHERE name = 'audit/default'", {"missing"}),
         ("UPDATE events SET type = 'audit.viewed' WHERE type = 'audit.recorded'", {"altered", "call-differs"}),
     ],
 )
