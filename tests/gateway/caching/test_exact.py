@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from tests.gateway.town import Town, chat, document, messages
@@ -20,6 +21,11 @@ from tests.gateway.upstream import (
     openai_usage,
     upstream,
 )
+
+from pharos.gateway.models.caching.shelf import Shelves
+from pharos.gateway.models.call import Call, Reply
+from pharos.gateway.models.layers.cache import Cache
+from pharos.gateway.models.layers.coalesce import Coalesce
 
 COST = 10 * 1_000 + 5 * 2_000
 """Billionths that the scripted provider's answer costs."""
@@ -96,6 +102,14 @@ async def test_a_model_without_a_cache_has_none(city: Town, provider: Upstream) 
         assert reply.status == 200
         assert "x-pharos-cache" not in reply.headers
     assert len(provider.requests) == 2
+
+
+async def test_a_call_without_a_cache_passes_as_it_is() -> None:
+    """One look each, and no coroutine of the layers' own: what comes back is what the next one gave."""
+    call = cast("Call", SimpleNamespace(model=SimpleNamespace(cache=None), sharing=None))
+    given: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+    for layer in (Cache(Shelves()), Coalesce()):
+        assert layer(call, lambda _: given) is given
 
 
 async def test_the_header_decides_for_one_call(city: Town, provider: Upstream) -> None:
