@@ -29,7 +29,10 @@ BYTES_PER_TOKEN = 3
 _UNSAID_OUTPUT = 1024
 """Output a call is estimated at where the client names no limit."""
 
-_BOUNDED = frozenset({"text", "input_text", "refusal", "tool_use", "tool_result", "thinking", "redacted_thinking"})
+_BOUNDED = frozenset({
+    "text", "input_text", "output_text", "refusal", "tool_use", "tool_result", "thinking", "redacted_thinking",
+    "reasoning_text", "summary_text",
+})  # fmt: skip
 """Content parts whose tokens are bounded by their bytes (``tool_result`` is looked into)."""
 
 _DOCUMENTS = frozenset({"document", "file", "input_file", "container_upload"})
@@ -37,7 +40,10 @@ _DOCUMENTS = frozenset({"document", "file", "input_file", "container_upload"})
 _NO_TIER = frozenset({"", "auto", "default", "standard", "standard_only", "unspecified", "STANDARD", "UNSPECIFIED"})
 """Words that ask for no tier in particular: the provider decides, and says what it served."""
 
-_SERVER_TOOLS = ("web_search", "web_fetch", "code_execution", "mcp", "tool_search")
+_SERVER_TOOLS = (
+    "web_search", "web_fetch", "code_execution", "mcp", "tool_search", "file_search", "code_interpreter",
+    "image_generation", "computer", "programmatic_tool_calling",
+)  # fmt: skip
 """Prefixes of tool types that the provider runs itself, at prices and with input of its own."""
 
 
@@ -114,7 +120,7 @@ def unpriceable(body: JsonObject) -> str:
     thread = body.get("thread")
     if isinstance(thread, dict) and thread.get("type") != "create":
         return "thread"
-    for name in ("web_search_options", "mcp_servers"):
+    for name in ("web_search_options", "mcp_servers", "prompt"):
         if body.get(name):
             return name
     if body.get("inference_geo") not in (None, "", "global"):

@@ -78,7 +78,8 @@ class Responses:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._cached: OrderedDict[tuple[str, str], Kept] = OrderedDict()
-        self._held = 0
+        self.held = 0
+        """Bytes of the responses held in memory."""
 
     async def keep(
         self, tenant: str, call: str, previous: str, given: Sequence[bytes], response: JsonObject
@@ -185,15 +186,15 @@ class Responses:
     def _remember(self, place: tuple[str, str], kept: Kept) -> None:
         self._forget(place)
         self._cached[place] = kept
-        self._held += kept.size
-        while self._held > MOST_CACHED:
+        self.held += kept.size
+        while self.held > MOST_CACHED:
             _, oldest = self._cached.popitem(last=False)
-            self._held -= oldest.size
+            self.held -= oldest.size
 
     def _forget(self, place: tuple[str, str]) -> None:
         known = self._cached.pop(place, None)
         if known is not None:
-            self._held -= known.size
+            self.held -= known.size
 
 
 def _read(data: bytes, previous: str, digest: str) -> Kept:

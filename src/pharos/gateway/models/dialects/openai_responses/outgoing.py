@@ -21,10 +21,13 @@ LEAST_OUTPUT = 16
 """The lowest output limit the service takes, in tokens."""
 
 _OWN = frozenset({
-    "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "service_tier", "context_management",
+    "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "service_tier",
     "max_tool_calls", "top_logprobs",
 })  # fmt: skip
 """Parameters without a canonical field that this dialect has."""
+
+_ELSEWHERE = frozenset({"verbosity", "reasoning_summary"})
+"""Such parameters that are members of others here."""
 
 _EFFORT_OF_BUDGET = ((4_096, "low"), (16_384, "medium"))
 """A thinking budget below so many tokens is that effort; above all, high."""
@@ -56,7 +59,7 @@ def write_request(request: Request, model: str) -> JsonObject:
     for key, value in request.extra.items():
         if key in _OWN:
             body[key] = value
-        elif key != "verbosity":
+        elif key not in _ELSEWHERE:
             request.dropped.append(request.place(key))
     return body
 
@@ -119,6 +122,8 @@ def _write_reasoning(request: Request, body: JsonObject, model: str) -> None:
         request.converted.append(request.place("thinking"))
     if request.thinking and (request.effort is None or request.thinking_budget is not None):
         wanted["summary"] = "auto"
+    if (summary := request.extra.get("reasoning_summary")) is not None:
+        wanted["summary"] = summary
     if wanted:
         body["reasoning"] = wanted
     if reasons(model):
@@ -139,8 +144,11 @@ def _write_text(request: Request, body: JsonObject) -> None:
                 request.converted.append(request.place("schema"))
         name = legal(request.schema_name or "answer", LONGEST_NAME)
         text["format"] = {"type": "json_schema", "name": name, "schema": schema, "strict": strict}
-    if (verbosity := request.extra.get("verbosity")) is not None:
+    verbosity = request.extra.get("verbosity")
+    if isinstance(verbosity, str):
         text["verbosity"] = verbosity
+    elif verbosity is not None:
+        request.dropped.append(request.place("verbosity"))
     if text:
         body["text"] = text
 

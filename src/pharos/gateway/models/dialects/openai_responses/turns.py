@@ -115,12 +115,13 @@ class _Writer:
                 for block in blocks
                 if isinstance(block, Text | Image | Document) and block.cache is not None
             ]
-        match blocks:
+        parts: list[Json] = [part for block in blocks if (part := self.part(block)) is not None]
+        match parts:
             case []:
                 return ""
-            case [Text(text, cache)] if not (self.breakpoints and cache):
+            case [{"type": "input_text", "text": str(text), **more}] if not more:
                 return text
-        return [part for block in blocks if (part := self.part(block)) is not None]
+        return parts
 
     def part(self, block: Block) -> JsonObject | None:
         part: JsonObject
