@@ -38,6 +38,7 @@ from pharos.gateway.models.state.responses import Responses
 from pharos.gateway.models.state.routes import KeptResponses
 from pharos.gateway.models.state.sweep import Sweep
 from pharos.gateway.models.tasks.count import Estimate
+from pharos.gateway.models.tasks.encoder import Encoder
 from pharos.gateway.models.tasks.routes import google_routes, task_routes
 from pharos.gateway.models.upstream.conditions import Conditions, Observe
 from pharos.gateway.models.upstream.pool import PooledTransport
@@ -81,7 +82,7 @@ def models_plane(
     alerts = Alerts(store, index)
     settlements.spent, settlements.recovered = alerts.spent, alerts.look_at_all
     caller = Authenticate(authenticate, plans)
-    caching = Caching(index, random, observe, embed)
+    caching = Caching(index, random, observe, embed or Encoder(plans, meters, settlements, store, random))
     plans.caches = caching.plan
     # Inside the guards and outside the caches: what is recorded is what leaves, also where it was kept.
     within = [Audit(store.blobs, audited, keepable), *caching.layers]

@@ -1,0 +1,65 @@
+"""The semantic cache's own embedding calls: real ones, paid by whoever asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.gateway.caching.test_semantic import SEMANTIC, TOPICS, WAYS, ask, state
+from tests.gateway.town import Town, town
+from tests.gateway.upstream import Exchange, Upstream, openai_answer, upstream
+
+
+async def vendor(exchange: Exchange) -> None:
+    """Answers chats, and turns texts into vectors by their topic."""
+    if not exchange.request.path.endswith("/embeddings"):
+        await exchange.json(openai_answer())
+        return
+    text = exchange.request.json["input"]
+    vector = [1.0 if topic in text.lower() else 0.1 for topic in TOPICS]
+    data = [{"object": "embedding", "index": 0, "embedding": vector}]
+    usage = {"prompt_tokens": 7, "total_tokens": 7}
+    await exchange.json({"object": "list", "data": data, "model": "vector-1", "usage": usage})
+
+
+async def prepare(city: Town, provider: Upstream) -> None:
+    await city.provider("acme", provider.url)
+    await city.price("small-1")
+    await city.price("vector-1")
+    await city.model("vectors", {"provider": "acme", "model": "vector-1"})
+    await city.model("fast", "acme", cache={"exact": False, "semantic": {**SEMANTIC, "mode": "shadow"}})
+    await city.budget("team-a", "1.00")
+    await city.key("bot", models=["fast"], budgets=["team-a"])
+
+
+async def test_vectors_come_from_the_model_that_is_named_and_are_paid_by_the_caller(tmp_path: Path) -> None:
+    async with town(tmp_path) as city, upstream(vendor) as provider:
+        await prepare(city, provider)
+        for text in WAYS[2:4]:
+            await ask(city, text)
+        called = await city.called(4)
+        embedding = [each for each in called if each["model"] == "default/vectors"]
+        assert len(embedding) == 2
+        for each in embedding:
+            assert each["key"] == "bot" and each["outcome"] == "ok"
+            assert each["attempts"][0]["usage"]["input"] == 7
+            assert float(each["cost"]) > 0
+        # What was settled is what the ledger will show: both kinds of calls.
+        settled = await city.quiet("team-a")
+        assert settled == sum(round(float(each["cost"]) * 1e9) for each in called)
+        assert (await state(city))["looks"] == 2
+        assert (await state(city))["near"] == 1, await state(city)
+
+
+async def test_a_caller_without_money_for_vectors_is_answered_without_the_cache(tmp_path: Path) -> None:
+    async with town(tmp_path) as city, upstream(vendor) as provider:
+        await prepare(city, provider)
+        await city.price("vector-1", inputPerMillion="1000000")
+        await ask(city, "password lost")
+        assert (await state(city))["failures"] == 1
+
+
+async def test_a_key_cannot_ask_the_embeddings_model_itself(tmp_path: Path) -> None:
+    async with town(tmp_path) as city, upstream(vendor) as provider:
+        await prepare(city, provider)
+        reply = await city.ask("bot", {"model": "vectors", "input": "x"}, path="/v1/embeddings")
+        assert reply.status == 404
