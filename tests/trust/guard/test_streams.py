@@ -195,6 +195,16 @@ def test_more_candidates_than_can_be_judged() -> None:
         through(ALL, "a@b.cd " * (MAX_CANDIDATES + 1))
 
 
+def test_a_broken_detector_fails_the_examination() -> None:
+    def broken(text: bytes, start: int, end: int) -> None:
+        raise ZeroDivisionError(text)
+
+    how = scanner([], own=[Detector("broken", "custom", "x", "abc", check=broken)])
+    with pytest.raises(ScanFailed, match=r"broken \(ZeroDivisionError\)") as caught:
+        through(how, "secret abc")
+    assert "secret" not in str(caught.value)
+
+
 def test_a_private_key_without_an_end_is_not_held_for_ever() -> None:
     head = TRUE["private-key"][0][:40]
     with pytest.raises(ScanFailed, match=str(MAX_HELD)):

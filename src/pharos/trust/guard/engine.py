@@ -7,8 +7,11 @@ from typing import Protocol, cast
 
 import re2  # type: ignore[import-untyped]
 
-MEMORY = 64 * 1024 * 1024
-"""Bytes that the automata of one pattern or set may grow to, at most; they are built as texts need them."""
+MEMORY = 8 * 1024 * 1024
+"""Bytes that the automata of one pattern may grow to, at most; they are built as texts need them."""
+
+MUCH = 32 * 1024 * 1024
+"""The same of many patterns together."""
 
 
 class Match(Protocol):
@@ -27,10 +30,10 @@ class Regex(Protocol):
     def fullmatch(self, text: bytes) -> Match | None: ...
 
 
-def compiled(pattern: str) -> Regex:
+def compiled(pattern: str, memory: int = MEMORY) -> Regex:
     """A pattern. Raises ``ValueError``."""
     try:
-        return cast("Regex", re2.compile(pattern.encode(), _options()))
+        return cast("Regex", re2.compile(pattern.encode(), _options(memory)))
     except re2.error as error:
         reason = error.args[0] if error.args else b""
         text = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
@@ -48,7 +51,7 @@ class Sieves:
     __slots__ = ("_set",)
 
     def __init__(self, patterns: Sequence[str]) -> None:
-        self._set = re2.Set.SearchSet(_options())
+        self._set = re2.Set.SearchSet(_options(MUCH))
         # A set that runs out of memory tells nobody, and everything looks clean: so the text's end always matches.
         self._set.Add(r"\z")
         for pattern in patterns:
@@ -66,8 +69,8 @@ class Sieves:
 _NONE: list[int] = []
 
 
-def _options() -> object:
+def _options(memory: int) -> object:
     options = re2.Options()
-    options.max_mem = MEMORY
+    options.max_mem = memory
     options.log_errors = False
     return options

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pharos.trust.guard.kinds import Action, Direction
 
-MAX_CANDIDATES = 20_000
+MAX_CANDIDATES = 5_000
 """Candidates that are judged in one call. Each may cost microseconds; a text of nothing but candidates must not stop
 everybody else's calls."""
 

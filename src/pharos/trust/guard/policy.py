@@ -14,7 +14,7 @@ from pharos.trust.guard.kinds import GUARD, Direction, GuardRule, GuardSpec
 from pharos.trust.guard.scanner import Allowed, Scanner, Use, words
 from pharos.trust.kinds import KeySpec
 
-MAX_POLICIES = 128
+MAX_POLICIES = 32
 """Combinations of guards that are kept compiled."""
 
 REQUEST: frozenset[Direction] = frozenset({"prompt", "toolArguments", "toolResults"})

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pharos.trust.guard.detector import AHEAD, Detector
-from pharos.trust.guard.engine import Regex, Sieves, compiled, literal
+from pharos.trust.guard.engine import MUCH, Regex, Sieves, compiled, literal
 from pharos.trust.guard.findings import ScanFailed
 from pharos.trust.guard.grammar import One, Repeat, beginnings, longest, parse
 from pharos.trust.guard.grammar import Sequence as Row
@@ -70,8 +70,8 @@ class Scanner:
             entries.insert(0, _entry(_PLACEHOLDER, ()))
         self._entries = tuple(entries)
         self._sieves = Sieves([entry.detector.sieve or entry.detector.pattern for entry in entries])
-        self._loose = compiled(_ends(entries, counted=False))
-        self._exact = compiled(_ends(entries, counted=True))
+        self._loose = compiled(_ends(entries, counted=False), MUCH)
+        self._exact = compiled(_ends(entries, counted=True), MUCH)
         self.suspects(b"")
 
     def suspects(self, text: bytes) -> list[Entry]:

@@ -140,7 +140,10 @@ class TextStream:
             if self._vault.value(text[start:end]) is not None:
                 self._hits.append(_Hit(start, end, entry, ()))
             return
-        span = entry.detector.check(text, start, end)
+        try:
+            span = entry.detector.check(text, start, end)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a detector, ``onError`` decides what follows
+            raise ScanFailed(f"the detector {entry.detector.name} is broken ({type(error).__name__})") from None
         if span is None:
             return
         start, end = span

@@ -15,6 +15,7 @@ from pharos.gateway.models.guarding.registry import TEXTS
 from pharos.gateway.models.guarding.streaming import GuardedBody
 from pharos.trust.guard.findings import ScanFailed
 from pharos.trust.guard.policy import KeyGuards
+from pharos.trust.guard.vault import Vault
 
 Enlarge = Callable[[Call, int], Awaitable[None]]
 
@@ -64,6 +65,7 @@ class Guard:
             raw, body = examination.request(call.raw, call.body)
         except ScanFailed as error:
             examination.findings.failed, raw, body = str(error), call.raw, call.body
+            examination.vault = Vault()
         _decide(examination)
         if raw is not call.raw:
             grown = len(raw) - len(call.raw)
