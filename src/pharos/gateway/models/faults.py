@@ -42,7 +42,7 @@ BUDGET_MISSING = FaultCode(
 )  # fmt: skip
 COST_LIMITED = FaultCode(
     "COST_LIMITED", "The call could cost too much", 402, Category.QUOTA,
-    "The model sets a limit on what one call may cost, all of its attempts together, and another attempt could pass it. "
+    "The model sets a limit on what one call may cost, all of its attempts together, and an attempt could pass it. "
     "Set a lower output limit, send less, or have the model's `maxCost` raised.", Retry.AFTER_FIX,
 )  # fmt: skip
 MODEL_UNPRICED = FaultCode(

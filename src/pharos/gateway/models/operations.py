@@ -87,8 +87,8 @@ class TargetState(Wire):
     model: str
     weight: int
     state: Literal["ready", "resting", "ejected", "waiting", "full", "missing"]
-    """``resting``: left alone after failures; ``ejected``: it does markedly worse than the others; ``waiting``: it asked
-    us to; ``missing``: no such provider."""
+    """``resting``: left alone after failures; ``ejected``: it does markedly worse than the others; ``waiting``: it
+    asked us to; ``missing``: no such provider."""
     credential: Literal["ready", "missing", "none"]
     price: str
     """Where its price comes from: ``overlay/NAME``, ``genai-prices`` or ``unpriced``."""
