@@ -85,7 +85,7 @@ async def up(
         assert done, f"neither open nor ended after a minute: {running.said}"
         if opens:
             assert opened.is_set(), running.said
-            found = re.search(r"http://\S+", running.out[0])
+            found = re.search(r"https?://\S+", running.out[0])
             assert found, running.out
             running.url = found[0]
         else:

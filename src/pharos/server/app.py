@@ -30,8 +30,9 @@ class App:
     """The city's front door. ``protocol_fault`` writes the body of a fault under ``/v1/``."""
 
     def __init__(self, routes: Iterable[Route], protocol_fault: WriteFault) -> None:
+        self._routes = tuple(routes)
         paths: dict[str, dict[str, ASGIApp]] = {}
-        for route in routes:
+        for route in self._routes:
             methods = paths.setdefault(route.path, {})
             if route.method in methods:
                 raise ValueError(f"route {route.method} {route.path} is declared twice")
@@ -43,6 +44,10 @@ class App:
         trees = [(path[:-1], methods) for path, methods in paths.items() if path.endswith("/*")]
         self._trees = sorted(trees, key=lambda tree: -len(tree[0]))  # the most specific first
         self._protocol_fault = protocol_fault
+
+    def part(self, has: Callable[[str], bool]) -> App:
+        """An application of those routes alone whose path ``has`` accepts."""
+        return App([route for route in self._routes if has(route.path)], self._protocol_fault)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI 3.0, ``http`` scopes only)."""

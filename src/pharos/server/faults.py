@@ -39,8 +39,13 @@ MANIFEST_UNREADABLE = FaultCode(
     "MANIFEST_UNREADABLE", "Manifest unreadable", 400, Category.VALIDATION,
     "A manifest file given to `pharos up` cannot be read, or is not YAML.", Retry.AFTER_FIX,
 )  # fmt: skip
+TLS_UNUSABLE = FaultCode(
+    "TLS_UNUSABLE", "Certificate or key unusable", 400, Category.VALIDATION,
+    "The files given with --tls-cert and --tls-key are not a PEM certificate chain and its unencrypted private key.",
+    Retry.AFTER_FIX,
+)  # fmt: skip
 
 ALL: tuple[FaultCode, ...] = (
     MALFORMED_HTTP, METHOD_NOT_ALLOWED, REQUEST_TOO_SLOW, UNSUPPORTED_ENCODING, HEAD_TOO_LARGE, SHUTTING_DOWN,
-    ADDRESS_UNAVAILABLE, MANIFEST_UNREADABLE,
+    ADDRESS_UNAVAILABLE, MANIFEST_UNREADABLE, TLS_UNUSABLE,
 )  # fmt: skip

@@ -1,7 +1,8 @@
 """``pharos up``: run a city until it is told to stop.
 
-One process, one event loop (uvloop), one port. The first SIGTERM or SIGINT stops new work and lets what is under way
-end, up to the drain limit; the second cuts it off. Either way the city closes in order and the process exits with 0.
+One process, one event loop (uvloop), one port, or two where administration has its own. The first SIGTERM or SIGINT
+stops new work and lets what is under way end, up to the drain limit; the second cuts it off. Either way the city closes
+in order and the process exits with 0.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 import uvloop
@@ -25,7 +28,9 @@ from pharos.server.city import City, open_city
 from pharos.server.faults import ADDRESS_UNAVAILABLE
 from pharos.server.logs import logging_to
 from pharos.server.protocol import BoundedProtocol, watch
-from pharos.server.terminal import Opened, greeting
+from pharos.server.surfaces import Surface
+from pharos.server.terminal import Opened, greeting, url_of
+from pharos.server.tls import Certificates, TlsFiles
 from pharos.store.faults import STORAGE_FAILED
 
 logger = logging.getLogger(__name__)
@@ -37,12 +42,36 @@ SETTLING = 5.0
 """Seconds that calls which were cut off have to settle what they owe before the store closes."""
 
 
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen; port 0 takes any free one."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """A surface of the city and the sockets it is reached by."""
+
+    surface: Surface
+    host: str
+    sockets: list[socket.socket]
+
+    @property
+    def port(self) -> int:
+        port: int = self.sockets[0].getsockname()[1]
+        return port
+
+
 def up(
     home: Path,
     host: str = "127.0.0.1",
     port: int = 7700,
     files: Sequence[Path] = (),
     *,
+    admin: Address | None = None,
+    tls: TlsFiles | None = None,
     full_sync: bool = False,
     drain_seconds: float = 10.0,
     access_log: bool = False,
@@ -51,25 +80,31 @@ def up(
 ) -> None:
     """Serve the city of ``home`` until SIGTERM or SIGINT.
 
-    ``files`` are manifests to apply at start; port 0 takes any free port; ``announce`` writes what is printed on stdout
-    once the city is open. Raises the fault of a start that fails (a port or home in use, a manifest that is refused).
+    ``files`` are manifests to apply at start; port 0 takes any free port; ``admin`` is where operations are served, and
+    then nowhere else; with ``tls`` all connections are encrypted, and SIGHUP has its files read again. ``announce``
+    writes what is printed on stdout once the city is open. Raises the fault of a start that fails (a port or home in
+    use, a manifest or certificate that is refused).
     """
     home = home.absolute()
     try:
-        with (
-            logging_to(level=log_level),
-            _listening(host, port) as sockets,
-            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-        ):
-            runner.run(_run(home, host, sockets, files, full_sync, drain_seconds, access_log, announce))
+        with contextlib.ExitStack() as opened:
+            opened.enter_context(logging_to(level=log_level))
+            certificates = Certificates(tls) if tls is not None else None
+            sockets = opened.enter_context(_listening(host, port))
+            doors = [_Door(Surface.WHOLE if admin is None else Surface.DATA, host, sockets)]
+            if admin is not None:
+                behind = opened.enter_context(_listening(admin.host, admin.port))
+                doors.append(_Door(Surface.ADMIN, admin.host, behind))
+            runner = opened.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
+            runner.run(_run(home, doors, certificates, files, full_sync, drain_seconds, access_log, announce))
     except OSError as error:
         raise STORAGE_FAILED(f"{error.filename or home}: {error.strerror or error}.") from error
 
 
 async def _run(
     home: Path,
-    host: str,
-    sockets: list[socket.socket],
+    doors: Sequence[_Door],
+    certificates: Certificates | None,
     files: Sequence[Path],
     full_sync: bool,
     drain_seconds: float,
@@ -77,12 +112,19 @@ async def _run(
     announce: Callable[[Opened], str],
 ) -> None:
     orders = _Orders()
-    with orders.obeyed():
-        async with open_city(home, files=files, full_sync=full_sync, loopback=is_loopback(host)) as city:
+    with orders.obeyed(None if certificates is None else certificates.ask):
+        # Operations are where the last door is; browsers of this machine are told apart there.
+        local = is_loopback(doors[-1].host)
+        async with open_city(home, files=files, full_sync=full_sync, loopback=local) as city:
             if orders.stop.is_set():
                 return
+            waiting = len(doors)
 
-            def greet() -> None:
+            def listens() -> None:
+                nonlocal waiting
+                waiting -= 1
+                if waiting:
+                    return
                 gc.collect()
                 gc.freeze()  # What exists now stays: collections need not look at it again.
                 # What a call makes is freed by its last reference. The collector is for rare cycles, so it need not
@@ -91,34 +133,56 @@ async def _run(
                 sys.stdout.write(announce(opened))
                 sys.stdout.flush()
 
-            port = sockets[0].getsockname()[1]
             warnings = [finding.message for finding in await city.doctor.missing()]
-            opened = Opened(city.home, host, port, loopback=is_loopback(host), warnings=warnings)
-            server = _Server(_config(city, access_log), greet)
-            await _serve_until(orders, city, server, sockets, drain_seconds)
+            opened = _opened(city, doors, certificates is not None, warnings)
+            servers = [_Server(_config(city, door, certificates, access_log), listens, door.sockets) for door in doors]
+            await _serve_until(orders, city, servers, certificates, drain_seconds)
+
+
+def _opened(city: City, doors: Sequence[_Door], tls: bool, warnings: Sequence[str]) -> Opened:
+    main = doors[0]
+    return Opened(
+        city.home,
+        main.host,
+        main.port,
+        loopback=all(is_loopback(door.host) for door in doors),
+        warnings=warnings,
+        tls=tls,
+        admin=url_of(doors[1].host, doors[1].port, tls=tls) if len(doors) > 1 else None,
+    )
 
 
 async def _serve_until(
-    orders: _Orders, city: City, server: _Server, sockets: list[socket.socket], drain_seconds: float
+    orders: _Orders,
+    city: City,
+    servers: Sequence[_Server],
+    certificates: Certificates | None,
+    drain_seconds: float,
 ) -> None:
     """Serve until told to stop; then drain, within the limit, and cut off what is left."""
-    serving = asyncio.create_task(server.serve(sockets=sockets))
-    watching = asyncio.create_task(watch(server.server_state.connections))
+    serving = {asyncio.create_task(server.serve(sockets=server.sockets)) for server in servers}
+    beside = {asyncio.create_task(watch(server.server_state.connections)) for server in servers}
+    if certificates is not None:
+        beside.add(asyncio.create_task(certificates.follow()))
     stop = asyncio.create_task(orders.stop.wait())
     now = asyncio.create_task(orders.now.wait())
-    tasks = (serving, watching, stop, now)
+    tasks = (*serving, *beside, stop, now)
     try:
-        await asyncio.wait({serving, watching, stop}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({*serving, *beside, stop}, return_when=asyncio.FIRST_COMPLETED)
         city.draining.set()
-        server.should_exit = True
-        await asyncio.wait({serving, now}, timeout=drain_seconds, return_when=asyncio.FIRST_COMPLETED)
-        calls = set(server.server_state.tasks)
-        if not serving.done():
+        for server in servers:
+            server.should_exit = True
+        ending = asyncio.gather(*serving, return_exceptions=True)
+        ends: set[asyncio.Future[Any]] = {ending, now}
+        await asyncio.wait(ends, timeout=drain_seconds, return_when=asyncio.FIRST_COMPLETED)
+        calls = {call for server in servers for call in server.server_state.tasks}
+        if not ending.done():
             logger.warning("the drain limit is over: %d calls are cut off", len(calls))
-            server.force_exit = True
+            for server in servers:
+                server.force_exit = True
             for call in calls:
                 call.cancel()
-        await asyncio.wait({serving, *calls}, timeout=SETTLING)
+        await asyncio.wait({*serving, *calls}, timeout=SETTLING)
     finally:
         for task in tasks:
             task.cancel()
@@ -139,23 +203,27 @@ class _Orders:
         (self.now if self.stop.is_set() else self.stop).set()
 
     @contextlib.contextmanager
-    def obeyed(self) -> Iterator[None]:
-        """Handle SIGTERM and SIGINT while the context is open."""
+    def obeyed(self, on_hangup: Callable[[], None] | None = None) -> Iterator[None]:
+        """Handle SIGTERM and SIGINT while the context is open, and SIGHUP if there is something to do then."""
+        handlers = {signal.SIGTERM: self._receive, signal.SIGINT: self._receive}
+        if on_hangup is not None:
+            handlers[signal.SIGHUP] = on_hangup
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._receive)
+        for number, handler in handlers.items():
+            loop.add_signal_handler(number, handler)
         try:
             yield
         finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in handlers:
                 loop.remove_signal_handler(number)
 
 
 class _Server(uvicorn.Server):
     """uvicorn's server, which leaves the signals to us and says when it listens."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], sockets: list[socket.socket]) -> None:
         super().__init__(config)
+        self.sockets = sockets
         self._ready = ready
 
     @contextlib.contextmanager
@@ -168,9 +236,9 @@ class _Server(uvicorn.Server):
         self._ready()
 
 
-def _config(city: City, access_log: bool) -> uvicorn.Config:
-    return uvicorn.Config(
-        city.app,
+def _config(city: City, door: _Door, certificates: Certificates | None, access_log: bool) -> uvicorn.Config:
+    config = uvicorn.Config(
+        city.app if door.surface is Surface.WHOLE else city.app.part(door.surface.has),
         http=BoundedProtocol,
         ws="none",
         lifespan="off",
@@ -182,6 +250,10 @@ def _config(city: City, access_log: bool) -> uvicorn.Config:
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE,
     )
+    if certificates is not None:
+        config.load()
+        config.ssl = certificates.context
+    return config
 
 
 @contextlib.contextmanager

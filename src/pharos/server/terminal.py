@@ -22,11 +22,14 @@ class Opened:
     """Whether only this machine can reach it."""
     warnings: Sequence[str] = ()
     """What its resources name and what is not there."""
+    tls: bool = False
+    admin: str | None = None
+    """Where operations are, if they have an address of their own."""
 
     @property
     def url(self) -> str:
         """Where it is reached."""
-        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+        return url_of(self.host, self.port, tls=self.tls)
 
     @property
     def admin_key(self) -> Path:
@@ -34,13 +37,19 @@ class Opened:
         return self.home / "admin.key"
 
 
+def url_of(host: str, port: int, *, tls: bool) -> str:
+    """The address of a server."""
+    return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
 _IN_THE_CLEAR = (
-    "reachable from other machines without TLS: keys and prompts travel in the clear. Put a TLS proxy in front."
+    "reachable from other machines without TLS: keys and prompts travel in the clear. Give --tls-cert and --tls-key, "
+    "or put a TLS proxy in front."
 )
 
 
 def _warnings(opened: Opened) -> list[str]:
-    return [*opened.warnings, *([] if opened.loopback else [_IN_THE_CLEAR])]
+    return [*opened.warnings, *([] if opened.loopback or opened.tls else [_IN_THE_CLEAR])]
 
 
 def greeting(opened: Opened) -> str:
@@ -50,11 +59,23 @@ def greeting(opened: Opened) -> str:
         f"  home       {opened.home}",
         f"  admin key  {opened.admin_key}",
         f"             export PHAROS_KEY=$(cat {shlex.quote(str(opened.admin_key))})",
-        "  faces      /v1 (models)  /api (operations)  /mcp (tools)  /openapi.json  /metrics",
+        *_faces(opened),
         "  stop       Ctrl-C",
         *(f"  warning    {warning}" for warning in _warnings(opened)),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _faces(opened: Opened) -> list[str]:
+    operations = "/api (operations)  /mcp (tools)  /openapi.json  /metrics"
+    if opened.admin is None:
+        return [f"  faces      /v1 (models)  {operations}"]
+    return [
+        "  faces      /v1 (models)",
+        f"  operations {opened.admin}",
+        f"             {operations}",
+        f"             export PHAROS_URL={opened.admin}",
+    ]
 
 
 def announcement(opened: Opened) -> str:
@@ -62,6 +83,7 @@ def announcement(opened: Opened) -> str:
     found = {
         "version": __version__,
         "url": opened.url,
+        **({} if opened.admin is None else {"adminUrl": opened.admin}),
         "home": str(opened.home),
         "adminKey": str(opened.admin_key),
         "warnings": _warnings(opened),

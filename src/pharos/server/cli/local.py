@@ -33,6 +33,19 @@ _FILE = click.Path(path_type=Path)
     help="Port to listen on; 0 takes a free one.",
 )
 @click.option(
+    "--admin-port",
+    type=click.IntRange(0, 65535),
+    envvar="PHAROS_ADMIN_PORT",
+    help="Port for operations (/api, /mcp, /metrics, /openapi.json), which then are on no other; --port has models.",
+)
+@click.option(
+    "--admin-host",
+    envvar="PHAROS_ADMIN_HOST",
+    help="Address that --admin-port listens on.  [default: 127.0.0.1]",
+)
+@click.option("--tls-cert", type=_FILE, help="Certificate chain (PEM) to serve HTTPS with. Read again when it changes.")
+@click.option("--tls-key", type=_FILE, help="Its private key (PEM, not encrypted).")
+@click.option(
     "-f", "--file", "files", type=_FILE, multiple=True, help="Manifest file or directory to apply at start. Repeatable."
 )
 @click.option(
@@ -56,6 +69,10 @@ def up(
     home: Path,
     host: str,
     port: int,
+    admin_port: int | None,
+    admin_host: str | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
     files: tuple[Path, ...],
     full_sync: bool,
     drain: float,
@@ -72,15 +89,25 @@ def up(
     Examples:
       pharos up
       pharos up --home /var/lib/pharos --host 0.0.0.0 -f manifests/
+      pharos up --host 0.0.0.0 --tls-cert chain.pem --tls-key key.pem --admin-port 7701
     """
+    from pharos.server.serve import Address
     from pharos.server.serve import up as serve
     from pharos.server.terminal import announcement, greeting
+    from pharos.server.tls import TlsFiles
+
+    if (tls_cert is None) != (tls_key is None):
+        raise click.UsageError("--tls-cert and --tls-key are given together.")
+    if admin_host is not None and admin_port is None:
+        raise click.UsageError("--admin-host says where --admin-port listens; give that too.")
 
     serve(
         home,
         host,
         port,
         _manifests(files),
+        admin=None if admin_port is None else Address(admin_host or "127.0.0.1", admin_port),
+        tls=TlsFiles(tls_cert, tls_key) if tls_cert and tls_key else None,
         full_sync=full_sync,
         drain_seconds=drain,
         access_log=access_log,
