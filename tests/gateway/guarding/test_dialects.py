@@ -216,3 +216,37 @@ def test_every_text_of_a_responses_request() -> None:
 def test_nobody_is_left_out() -> None:
     """Every dialect that calls come in has its texts described."""
     assert set(TEXTS) >= set(DIALECTS)
+
+
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/v1/messages/count_tokens"])
+async def test_no_other_way_leads_around_a_guard(city: Town, path: str) -> None:
+    """What vectors are asked of is examined as what is answered; so is what only goes out to be counted."""
+    async with upstream(echo) as running:
+        key = await open_town(city, running.url)
+        await guard(city, {"detectors": ["credentials"], "action": "block"})
+        body: dict[str, Any] = {"model": "fast", "input": ["hello", SECRET]}
+        if "messages" in path:
+            body = {"model": "fast", "messages": [{"role": "user", "content": SECRET}]}
+        answer = await city.ask(key, body, path)
+        text = answer.body.decode()
+        # A count is made here and tells nobody anything; whatever goes to a provider is refused.
+        assert "GUARD_BLOCKED" in text or "input_tokens" in text, text
+        assert SECRET not in text
+        assert not running.requests
+
+
+async def test_texts_for_vectors_are_masked(city: Town) -> None:
+    async def vectors(exchange: Exchange) -> None:
+        count = len(exchange.request.json["input"])
+        data = [{"object": "embedding", "index": index, "embedding": [0.5]} for index in range(count)]
+        usage = {"prompt_tokens": 3, "total_tokens": 3}
+        await exchange.json({"object": "list", "data": data, "model": "small-1", "usage": usage})
+
+    async with upstream(vectors) as running:
+        key = await open_town(city, running.url)
+        await guard(city)
+        answer = await city.ask(key, {"model": "fast", "input": [MAIL, f"{CARD} x"]}, "/v1/embeddings")
+        assert answer.status == 200, answer.body
+        assert running.requests[-1].json["input"] == ["[EMAIL_1]", "[CARD_1] x"]
+        [called] = await city.called()
+        assert {finding["place"] for finding in called["guard"]["findings"]} == {"/input"}

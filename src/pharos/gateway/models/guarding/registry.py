@@ -10,6 +10,7 @@ from pharos.gateway.models.dialects.gemini.texts import GenerateTexts
 from pharos.gateway.models.dialects.openai_chat.texts import ChatTexts
 from pharos.gateway.models.dialects.openai_responses.texts import ResponsesTexts
 from pharos.gateway.models.guarding.texts import Texts
+from pharos.gateway.models.guarding.vectors import EmbeddingTexts
 
 TEXTS: Mapping[str, Texts] = MappingProxyType(
     {
@@ -17,5 +18,7 @@ TEXTS: Mapping[str, Texts] = MappingProxyType(
         "openai-responses": ResponsesTexts(),
         "anthropic": MessagesTexts(),
         "gemini": GenerateTexts(),
+        "openai-embeddings": EmbeddingTexts(),
+        "gemini-embeddings": EmbeddingTexts(),
     }
 )
