@@ -24,7 +24,9 @@ import uvicorn
 import uvloop
 
 from pharos.core.fault import Applicability, Fix
+from pharos.core.plane import ASGIApp
 from pharos.server.city import City, open_city
+from pharos.server.encoding import Encoding, Extent
 from pharos.server.faults import ADDRESS_UNAVAILABLE
 from pharos.server.logs import logging_to
 from pharos.server.protocol import BoundedProtocol, watch
@@ -64,6 +66,14 @@ class _Door:
         return port
 
 
+@dataclass(frozen=True, slots=True)
+class _Style:
+    """How every door answers."""
+
+    access_log: bool
+    compress: Extent | None
+
+
 def up(
     home: Path,
     host: str = "127.0.0.1",
@@ -75,15 +85,17 @@ def up(
     full_sync: bool = False,
     drain_seconds: float = 10.0,
     access_log: bool = False,
+    compress: Extent | None = None,
     log_level: str = "info",
     announce: Callable[[Opened], str] = greeting,
 ) -> None:
     """Serve the city of ``home`` until SIGTERM or SIGINT.
 
     ``files`` are manifests to apply at start; port 0 takes any free port; ``admin`` is where operations are served, and
-    then nowhere else; with ``tls`` all connections are encrypted, and SIGHUP has its files read again. ``announce``
-    writes what is printed on stdout once the city is open. Raises the fault of a start that fails (a port or home in
-    use, a manifest or certificate that is refused).
+    then nowhere else; with ``tls`` all connections are encrypted, and SIGHUP has its files read again. ``compress``
+    says which answers are compressed for clients that take them so (``None``: none are). ``announce`` writes what is
+    printed on stdout once the city is open. Raises the fault of a start that fails (a port or home in use, a manifest
+    or certificate that is refused).
     """
     home = home.absolute()
     try:
@@ -96,7 +108,8 @@ def up(
                 behind = opened.enter_context(_listening(admin.host, admin.port))
                 doors.append(_Door(Surface.ADMIN, admin.host, behind))
             runner = opened.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
-            runner.run(_run(home, doors, certificates, files, full_sync, drain_seconds, access_log, announce))
+            style = _Style(access_log, compress)
+            runner.run(_run(home, doors, certificates, files, full_sync, drain_seconds, style, announce))
     except OSError as error:
         raise STORAGE_FAILED(f"{error.filename or home}: {error.strerror or error}.") from error
 
@@ -108,7 +121,7 @@ async def _run(
     files: Sequence[Path],
     full_sync: bool,
     drain_seconds: float,
-    access_log: bool,
+    style: _Style,
     announce: Callable[[Opened], str],
 ) -> None:
     orders = _Orders()
@@ -135,7 +148,7 @@ async def _run(
 
             warnings = [finding.message for finding in await city.doctor.missing()]
             opened = _opened(city, doors, certificates is not None, warnings)
-            servers = [_Server(_config(city, door, certificates, access_log), listens, door.sockets) for door in doors]
+            servers = [_Server(_config(city, door, certificates, style), listens, door.sockets) for door in doors]
             await _serve_until(orders, city, servers, certificates, drain_seconds)
 
 
@@ -236,16 +249,17 @@ class _Server(uvicorn.Server):
         self._ready()
 
 
-def _config(city: City, door: _Door, certificates: Certificates | None, access_log: bool) -> uvicorn.Config:
+def _config(city: City, door: _Door, certificates: Certificates | None, style: _Style) -> uvicorn.Config:
+    app: ASGIApp = city.app if door.surface is Surface.WHOLE else city.app.part(door.surface.has)
     config = uvicorn.Config(
-        city.app if door.surface is Surface.WHOLE else city.app.part(door.surface.has),
+        app if style.compress is None else Encoding(app, style.compress),
         http=BoundedProtocol,
         ws="none",
         lifespan="off",
         interface="asgi3",
         loop="none",
         log_config=None,
-        access_log=access_log,
+        access_log=style.access_log,
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE,

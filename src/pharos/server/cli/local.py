@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -59,6 +60,12 @@ _FILE = click.Path(path_type=Path)
     metavar="SECONDS",
     help="How long streams may go on after SIGTERM.",
 )
+@click.option(
+    "--compress",
+    type=click.Choice(["answers", "streams"]),
+    envvar="PHAROS_COMPRESS",
+    help="Compress (zstd, gzip) whole answers over 1 KiB, or these and streams, for clients that accept it.",
+)
 @click.option("--access-log", is_flag=True, help="Log each request (never its content).")
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
@@ -76,6 +83,7 @@ def up(
     files: tuple[Path, ...],
     full_sync: bool,
     drain: float,
+    compress: Literal["answers", "streams"] | None,
     access_log: bool,
     log_level: str,
 ) -> None:
@@ -111,6 +119,7 @@ def up(
         full_sync=full_sync,
         drain_seconds=drain,
         access_log=access_log,
+        compress=compress,
         log_level=log_level,
         announce=greeting if session.form == "table" else announcement,
     )
