@@ -289,3 +289,36 @@ async def test_h25_h26_a_stream_that_breaks(three: Any, model: str, how: str, pl
     assert [event["type"] for event in found[-2:]] == ["error", "response.failed"]
     failed = found[-1]["response"]
     assert (failed["status"], failed["error"]["code"]) == ("failed", "server_error")
+
+
+_HOSTILE: list[bytes] = [
+    b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b"{}", b'{"model":"southern"}', b'{"model":"southern","input":""}',
+    b'{"model":"southern","input":{}}', b'{"model":"southern","input":[null]}', b'{"model":"southern","input":[[]]}',
+    b'{"model":"southern","input":[{"type":7}]}', b'{"model":"southern","input":[{"role":"user","content":7}]}',
+    b'{"model":"southern","input":"x","tools":[{"type":"function"}]}', b'{"model":"southern","input":"x","tools":7}',
+    b'{"model":"southern","input":"x","text":{"format":{"type":"json_schema","schema":7}}}',
+    b'{"model":"southern","input":"x","previous_response_id":7}', b'{"model":"southern","input":"x","store":"no"}',
+    b'{"model":"southern","input":"x","previous_response_id":"' + b"a/" * 99 + b'"}',
+    b'{"model":"southern","input":"x","input":"y"}', b'{"model":"southern","input":"x","stream":1}',
+    b'{"model":"southern","input":"x","conversation":"conv_1"}', b'{"model":"southern","input":"x","background":true}',
+    b'{"model":"southern","input":' + b"[" * 900 + b"]" * 900 + b"}", b'{"model":"nobody","input":"x"}',
+    b'{"model":"southern","input":"x","max_output_tokens":1e400}', b'{"model":"western","input":[{"type":"novel"}]}',
+    b'{"model":"southern","input":"x","reasoning":{"effort":"much"}}', b'{"model":"southern","input":"\\ud800"}',
+]  # fmt: skip
+
+
+async def test_hostile_bodies_are_refused_in_the_client_s_dialect(three: Any) -> None:
+    town = await three(FULL)
+    headers = {"authorization": f"Bearer {town.secret}", "content-type": "application/json"}
+    for body in _HOSTILE:
+        reply = await town.http.post(f"{town.url}/v1/responses", content=body, headers=headers, timeout=10)
+        assert 400 <= reply.status_code < 500, body
+        error = reply.json()["error"]
+        assert set(error) == {"message", "type", "param", "code"}, body
+        assert reply.json()["pharos"]["code"], body
+    for method, path in (("GET", "x"), ("GET", "x/input_items"), ("DELETE", "x"), ("POST", "x"), ("GET", "x/y/z"),
+                         ("POST", "input_tokens"), ("GET", "%2e%2e"), ("GET", "x" * 300)):  # fmt: skip
+        reply = await town.http.request(method, f"{town.url}/v1/responses/{path}", headers=headers)
+        assert 400 <= reply.status_code < 500, path
+        assert set(reply.json()["error"]) == {"message", "type", "param", "code"}
+    assert (await town.http.get(f"{town.url}/v1/responses/x")).status_code == 401

@@ -14,7 +14,6 @@ from pharos.core.wire import Json, JsonObject
 from pharos.gateway.models.answers.sse import Parser
 from pharos.gateway.models.call import Body, Call, Next, Reply
 from pharos.gateway.models.dialects.arguments import dump
-from pharos.gateway.models.dialects.openai_responses.asking import input_items
 from pharos.gateway.models.dialects.splice import edited, too_deep
 from pharos.gateway.models.state.responses import Responses
 
@@ -100,7 +99,7 @@ def _given(call: Call) -> list[bytes]:
     if isinstance(given, str):
         return [dump({"type": "message", "role": "user", "content": [{"type": "input_text", "text": given}]})]
     try:
-        return [item.encode() for item in input_items(call.raw.decode())]
+        return [dump(item) for item in given] if isinstance(given, list) else []
     except ValueError as error:
         raise too_deep() from error
 

@@ -1,4 +1,4 @@
 """What was said, kept for who may go on with it: the state behind ``previous_response_id``.
 
-No provider keeps a conversation for us; see ``docs/decisions/0010-responses-state.md``.
+No provider keeps a conversation for us; see ``docs/decisions/0014-responses-state.md``.
 """
