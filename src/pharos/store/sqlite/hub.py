@@ -12,7 +12,7 @@ from pharos.store.faults import STORAGE_FAILED
 MAX_BUFFERED = 256
 """Events a follower may be behind before it is served from the tables."""
 
-MAX_RECENT = 2048
+MAX_RECENT = 1024
 MAX_RECENT_SIZE = 4 * 1024 * 1024
 """The newest events that stay in memory for projections: at most so many, of so many stored characters."""
 

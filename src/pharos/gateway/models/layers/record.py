@@ -73,7 +73,10 @@ class Record:
         now = time.monotonic()
         if call.taken is not None:
             if call.attempts:
-                call.taken.settle(sum(facts.tokens_of(attempt.usage) for attempt in call.attempts), now)
+                tokens = 0
+                for attempt in call.attempts:
+                    tokens += facts.tokens_of(attempt.usage)
+                call.taken.settle(tokens, now)
             elif call.cached is not None or call.outcome == "ok":
                 call.taken.settle(0, now)
             else:

@@ -40,6 +40,12 @@ _DOCUMENTS = frozenset({"document", "file", "input_file", "container_upload"})
 _NO_TIER = frozenset({"", "auto", "default", "standard", "standard_only", "unspecified", "STANDARD", "UNSPECIFIED"})
 """Words that ask for no tier in particular: the provider decides, and says what it served."""
 
+_TIERS = frozenset({"speed", "service_tier", "serviceTier"})
+"""Members that name a service tier."""
+
+_COSTLY = frozenset({"tools", "thread", "web_search_options", "mcp_servers", "prompt", "inference_geo", "modalities"})
+"""Members that may ask for what no token count shows."""
+
 _SERVER_TOOLS = (
     "web_search", "web_fetch", "code_execution", "mcp", "tool_search", "file_search", "code_interpreter",
     "image_generation", "computer", "programmatic_tool_calling",
@@ -111,6 +117,8 @@ def unpriceable(body: JsonObject) -> str:
     so has the choice of a region; a conversation that the provider kept is billed again as input, and only its newest
     part is in the request.
     """
+    if _COSTLY.isdisjoint(body):
+        return ""
     tools = body.get("tools")
     if isinstance(tools, list):
         for tool in tools:
@@ -133,6 +141,8 @@ def unpriceable(body: JsonObject) -> str:
 
 def tier_of(body: JsonObject) -> str:
     """The service tier that is asked for: OpenAI's and Google's, or the one that Anthropic calls ``speed``."""
+    if _TIERS.isdisjoint(body):
+        return ""
     for name in ("speed", "service_tier", "serviceTier"):
         tier = body.get(name)
         if isinstance(tier, str) and tier not in _NO_TIER:

@@ -46,6 +46,8 @@ _MODALITIES = (
     ("outputImage", "completion", "image_tokens"),
 )
 
+_MODAL = frozenset({"audio_tokens", "image_tokens"})
+
 EXACT = frozenset({Finish.STOP, Finish.LENGTH, Finish.TOOL, Finish.FILTER})
 """Finishes the dialect has a word of its own for. With the others, ``native_finish_reason`` carries the provider's."""
 
@@ -107,6 +109,8 @@ def _read_usage(value: JsonObject) -> Usage | None:
         return None
     prompt, completion = prompt or 0, completion or 0
     prompt_details, completion_details = value.get("prompt_tokens_details"), value.get("completion_tokens_details")
+    prompt_details = prompt_details if isinstance(prompt_details, dict) else None
+    completion_details = completion_details if isinstance(completion_details, dict) else None
     cached: int | None = None
     written = reasoning = 0
     if prompt_details:
@@ -123,10 +127,10 @@ def _read_usage(value: JsonObject) -> Usage | None:
         whole = prompt
     apart = reasoning > completion or (reasoning > 0 and count(value, "total_tokens") == whole + completion + reasoning)
     usage = Usage(input=prompt, output=completion if apart else completion - reasoning)
-    if prompt_details:
+    if prompt_details and not _MODAL.isdisjoint(prompt_details):
         _take(usage, "input", "inputAudio", count(prompt_details, "audio_tokens"))
         _take(usage, "input", "inputImage", count(prompt_details, "image_tokens"))
-    if completion_details:
+    if completion_details and not _MODAL.isdisjoint(completion_details):
         _take(usage, "output", "outputAudio", count(completion_details, "audio_tokens"))
         _take(usage, "output", "outputImage", count(completion_details, "image_tokens"))
     if cached:
