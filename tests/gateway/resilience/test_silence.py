@@ -245,3 +245,36 @@ async def test_h38_a_busy_stream_has_no_keep_alives(city: Town) -> None:
         reply = await city.ask("bot", *body("openai"))
         assert text_of(reply, "openai") == "x" * 12
         assert COMMENT not in reply.body
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_h38_silence_while_another_target_is_asked_to_go_on(city: Town, client: str) -> None:
+    """The client hears that the call goes on also between two halves of an answer."""
+    go = asyncio.Event()
+
+    async def cut(exchange: Exchange) -> None:
+        await exchange.start()
+        await exchange.chunk(openai_delta("Hel"))
+        exchange.cut()
+
+    async def rest(exchange: Exchange) -> None:
+        await go.wait()
+        await exchange.start()
+        for frame in frames_of("openai-chat", "lo."):
+            await exchange.chunk(frame)
+        await exchange.finish()
+
+    async with upstream(cut) as one, upstream(rest) as two:
+        await city.provider("one", one.url)
+        await city.provider("two", two.url)
+        targets = [
+            {"provider": p, "model": "small-1", "weight": w, "prefill": "message"} for p, w in (("one", 1), ("two", 0))
+        ]
+        await city.model("fast", *targets, onStreamFailure="resume", keepAlive={"afterMs": 300})
+        await city.key("bot")
+        async with city.client("bot", *body(client)) as connection:
+            await connection.head()
+            came = await until(connection, PING if client == "anthropic" else COMMENT)
+            assert b"Hel" in came
+            go.set()
+            assert b"lo." in await until(connection, b"[DONE]" if client == "openai" else b"message_stop")

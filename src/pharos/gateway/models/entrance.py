@@ -264,9 +264,12 @@ class _Client:
         """Tell the client that the call goes on. Frames are sent whole, so this stands between two of them."""
         call = self.call
         frame = call.dialect.keep_alive
-        if not frame:
+        # Since it was decided the answer may have come to its end, or its client may have left.
+        if not frame or call.gone or call.ended or self._answered:
             return
         if not self._head_sent:
+            if frame.isspace():
+                return  # a stream that is one JSON text: an error could not be told in it before it has begun
             await self._begin(200, [*_identity(call, SSE), (b"x-pharos-model", call.model.name.encode())])
         if not self._streaming and not frame.isspace():
             frame = COMMENT
@@ -283,6 +286,7 @@ class _Client:
     async def refuse(self, fault: Fault) -> None:
         """Send a refusal: as an error frame, where the head of a stream has gone out already."""
         call = self.call
+        self._silences.leave(self)
         if self._keeping is not None:
             await asyncio.wait((self._keeping,))
         if self._head_sent:
@@ -297,6 +301,9 @@ class _Client:
     async def answer(self, reply: Reply, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         """Send a whole answer."""
         self._silences.leave(self)
+        if self._head_sent:  # it was kept waiting for a stream: what came instead is all there is
+            await self._send({"type": "http.response.body", "body": body, "more_body": False})
+            return
         headers.append((b"content-length", b"%d" % len(body)))
         await self._send({"type": "http.response.start", "status": reply.status, "headers": headers})
         self._answered = True

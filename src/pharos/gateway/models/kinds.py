@@ -42,17 +42,19 @@ Milliseconds = Annotated[int, Field(ge=1, le=86_400_000)]
 
 
 class SecretSource(Wire):
-    """Where a secret is read from. The catalog never holds the secret itself."""
+    """Where a secret is read from. A spec never holds the secret itself."""
 
     env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
     """Name of an environment variable of the process."""
     file: Annotated[str, Field(min_length=1)] | None = None
     """Path of a file whose trimmed content is the secret; read again when it changes."""
+    secret: Annotated[str, Ref("Secret")] | None = None
+    """A secret the city keeps sealed, see ``secrets.set``."""
 
     @model_validator(mode="after")
     def _exactly_one(self) -> SecretSource:
-        if (self.env is None) == (self.file is None):
-            raise ValueError("give exactly one of env and file")
+        if sum(place is not None for place in (self.env, self.file, self.secret)) != 1:
+            raise ValueError("give exactly one of env, file and secret")
         return self
 
 
@@ -151,6 +153,7 @@ class ModelSpec(Spec):
     it. ``resume``: another target goes on from the text so far. ``restart``: another target answers anew, and the
     frame that begins its answer bears a mark. Where that cannot be done, it is ``error``."""
     keep_alive: KeepAlive = Field(default_factory=KeepAlive)
+    """What a client hears while a stream is silent."""
     hedge: Hedge | None = None
     """When another target is asked as well. Absent: never."""
     outliers: Outliers | None = None
