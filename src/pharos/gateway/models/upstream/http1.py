@@ -214,11 +214,11 @@ class Connection(asyncio.Protocol):
             if self._complete:
                 return b""
             await self._wait()
-        data = self._take()
-        if self._paused and self._socket is not None:
-            self._paused = False
-            self._socket.resume_reading()
-        return data
+        return self._take()
+
+    def rest(self) -> bytes | None:
+        """What is left of the body, if all of it has arrived."""
+        return self._take() if self._complete and not self._broken else None
 
     async def relay(self, sink: Sink) -> None:
         """Give what arrives of the body to ``sink`` in the very moment, without the turn of a task for each piece,
@@ -247,6 +247,9 @@ class Connection(asyncio.Protocol):
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         chunks.clear()
         self._buffered = 0
+        if self._paused and self._socket is not None:
+            self._paused = False
+            self._socket.resume_reading()
         return data
 
     def headers(self) -> Headers:

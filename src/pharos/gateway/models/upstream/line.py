@@ -113,6 +113,11 @@ class Line:
 
     async def read_all(self, most: int) -> bytes:
         """The whole body; one over ``most`` bytes is a failure."""
+        whole = self._response.rest() if self._response is not None else None
+        if whole is not None:
+            if len(whole) > most:
+                raise UpstreamFailed(lied(f"the answer is larger than {most} bytes", self.status))
+            return whole
         first = await self.read()
         if not first:
             return b""

@@ -49,6 +49,9 @@ class _Response:
             return b""
         return await self._connection.read()
 
+    def rest(self) -> bytes | None:
+        return self._connection.rest() if self._connection is not None else None
+
     async def relay(self, sink: Sink) -> None:
         if self._connection is not None:
             await self._connection.relay(sink)

@@ -44,6 +44,9 @@ class UpstreamResponse(Protocol):
     async def read(self) -> bytes:
         """Whatever has arrived, as soon as something has; empty at the end. Raises :class:`TransportError`."""
 
+    def rest(self) -> bytes | None:
+        """What is left of the body, if all of it has arrived: a small answer comes in one piece with its head."""
+
     async def relay(self, sink: Sink) -> None:
         """Give what arrives to ``sink`` in the very moment, until it has enough or nothing more comes: then ``read``
         tells what is left. What the sink raises is raised here."""
