@@ -17,8 +17,11 @@ from pharos.store.ports import Store
 from pharos.store.sqlite.engine import open_store
 from pharos.trust.authenticator import Authenticator, Identity
 from pharos.trust.clock import SteadyClock
+from pharos.trust.keyring import Keyring
 from pharos.trust.plane import trust_plane
+from pharos.trust.secret_plane import secret_plane
 from pharos.trust.secrets import load_pepper
+from pharos.trust.vault import Vault
 
 
 class Hands:
@@ -45,6 +48,7 @@ class City:
     directory: Directory
     authenticator: Authenticator
     hands: Hands
+    vault: Vault
 
     async def apply(self, *documents: JsonObject, as_: Principal = SYSTEM) -> JsonObject:
         return await self.invoker.invoke("catalog.apply", {"documents": list(documents)}, as_)
@@ -76,7 +80,7 @@ def user(name: str, *permissions: str) -> Principal:
 
 
 @asynccontextmanager
-async def city(home: Path, hands: Hands | None = None) -> AsyncIterator[City]:
+async def city(home: Path, hands: Hands | None = None, *, grace: float = 300) -> AsyncIterator[City]:
     hands = hands or Hands()
     clock = hands.clock()
     store = open_store(home)
@@ -86,10 +90,14 @@ async def city(home: Path, hands: Hands | None = None) -> AsyncIterator[City]:
     pepper = load_pepper(home)
     directory.add(control_plane(directory, store, index, invoker))
     directory.add(trust_plane(index, directory, invoker.decide, pepper, clock))
+    vault = Vault(index, Keyring(home))
+    secrets = secret_plane(index, vault, invoker.observe, grace=grace)
+    directory.add(secrets)
     await index.load(store)
     authenticator = Authenticator(index, pepper, clock)
     try:
-        yield City(home, store, index, invoker, directory, authenticator, hands)
+        async with secrets.services[0]():
+            yield City(home, store, index, invoker, directory, authenticator, hands, vault)
     finally:
         await invoker.close()
         await store.close()

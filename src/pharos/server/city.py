@@ -45,8 +45,11 @@ from pharos.store.sqlite.engine import open_store
 from pharos.trust.authenticator import Authenticator
 from pharos.trust.bootstrap import ensure_admin
 from pharos.trust.clock import SteadyClock
+from pharos.trust.keyring import Keyring
 from pharos.trust.plane import trust_plane
+from pharos.trust.secret_plane import secret_plane
 from pharos.trust.secrets import load_pepper
+from pharos.trust.vault import Vault
 
 PLANES = "pharos.planes"
 """Entry point group of the planes of third parties; each entry is a :data:`Factory`."""
@@ -104,6 +107,7 @@ async def open_city(
         ground = Ground(home, store, directory, index, invoker)
         pepper, clock = load_pepper(home), SteadyClock()
         authenticator = Authenticator(index, pepper, clock)
+        vault = Vault(index, Keyring(home))
 
         def authenticate(secret: str) -> Principal:
             return authenticator.authenticate(secret).principal
@@ -112,6 +116,7 @@ async def open_city(
         planes = [
             control_plane(directory, store, index, invoker),
             trust_plane(index, directory, invoker.decide, pepper, clock),
+            secret_plane(index, vault, invoker.observe),
             models_plane(
                 store,
                 index,
@@ -119,6 +124,7 @@ async def open_city(
                 invoker.resolve,
                 invoker.observe,
                 audited=sealer.grew,
+                reveal=vault.reveal,
             ),
             *(entry.load()(ground) for entry in entry_points(group=PLANES)),
         ]
@@ -128,7 +134,7 @@ async def open_city(
         identify = partial(known_caller, authenticate=authenticate)
         series = [series for plane in planes for series in plane.series]
         planes.append(insight_plane(store, runner, views, identify, quotes.fresh, index, sealer, series=series))
-        doctor = Doctor(home, store, index, runner)
+        doctor = Doctor(home, store, index, runner, vault)
         planes.append(system_plane(doctor, started_at))
         for plane in planes:
             directory.add(plane)

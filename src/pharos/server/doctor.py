@@ -28,6 +28,8 @@ from pharos.gateway.models.kinds import SecretSource
 from pharos.gateway.models.upstream.conditions import CREDENTIAL_READY
 from pharos.mesh.runner import ProjectionRunner
 from pharos.store.ports import Remember, Store
+from pharos.trust.secret_upkeep import READABLE
+from pharos.trust.vault import Vault
 
 DEADLINE = 5.0
 """Seconds a check may take."""
@@ -62,11 +64,12 @@ Check = Callable[[], Awaitable[Sequence[Finding]]]
 class Doctor:
     """Examines a city."""
 
-    def __init__(self, home: Path, store: Store, index: Index, runner: ProjectionRunner) -> None:
+    def __init__(self, home: Path, store: Store, index: Index, runner: ProjectionRunner, vault: Vault) -> None:
         self._home = home
         self._store = store
         self._index = index
         self._runner = runner
+        self._vault = vault
 
     async def examine(self) -> AsyncIterator[Finding]:
         """Run every check, one after the other."""
@@ -134,7 +137,19 @@ class Doctor:
         sources = [
             (str(found.id), source) for found in self._index.everything() for source in secret_sources(found.spec)
         ]
-        return await asyncio.to_thread(missing)
+        return [*await asyncio.to_thread(missing), *self._broken()]
+
+    def _broken(self) -> Sequence[Finding]:
+        """Secrets the city keeps and cannot open."""
+        return [
+            Finding(
+                "secrets",
+                "error",
+                f"{id} cannot be used: {problem}.",
+                _by_hand("set-secret", f"Set it with `pharos secrets set {id.name}`, or restore HOME/master.keys"),
+            )
+            for id, problem in self._vault.broken()
+        ]
 
     async def _references(self) -> Sequence[Finding]:
         users: dict[ResourceId, list[ResourceId]] = {}
@@ -150,7 +165,7 @@ class Doctor:
             Finding("conditions", "warning", f"{found.id} is not well: {condition.message or condition.reason}")
             for found in self._index.everything()
             for condition in found.status.conditions
-            if condition.status == "False" and condition.type != CREDENTIAL_READY
+            if condition.status == "False" and condition.type not in (CREDENTIAL_READY, READABLE)
         ]
 
     async def _reservations(self) -> Sequence[Finding]:
@@ -234,6 +249,8 @@ def secret_sources(value: object) -> Iterator[SecretSource]:
 
 
 def _lacking(source: SecretSource) -> str | None:
+    if source.secret is not None:
+        return None  # a reference: that it is there, and that it opens, are checks of their own
     if source.env is not None:
         return None if os.environ.get(source.env) else f"the environment variable {source.env}"
     path = Path(source.file or "")

@@ -23,6 +23,11 @@ PEPPER_DAMAGED = FaultCode(
     "HOME/pepper is not what this city wrote. Restore it from a backup; without it no issued secret can be verified. "
     "If it is lost, remove the file, start again and issue every key anew.",
 )  # fmt: skip
+MASTER_KEYS_DAMAGED = FaultCode(
+    "MASTER_KEYS_DAMAGED", "Master keys damaged", 500, Category.INTEGRITY,
+    "HOME/master.keys is not what this city wrote, so nothing new is sealed. Restore it from a backup and start again. "
+    "If it is lost, move it away, start again and set every secret anew.",
+)  # fmt: skip
 APPROVAL_DECIDED = FaultCode(
     "APPROVAL_DECIDED", "Already decided", 409, Category.PRECONDITION,
     "The approval was approved or denied before; `facts` says by whom and when. An approval is used once.",

@@ -42,6 +42,7 @@ from pharos.gateway.models.tasks.encoder import Encoder
 from pharos.gateway.models.tasks.routes import google_routes, task_routes
 from pharos.gateway.models.upstream.conditions import Conditions, Observe
 from pharos.gateway.models.upstream.pool import PooledTransport
+from pharos.gateway.models.upstream.provider import Reveal, nothing_kept
 from pharos.gateway.models.upstream.transport import Transport
 from pharos.store.ports import Store
 from pharos.trust.authenticator import Identity
@@ -61,11 +62,13 @@ def models_plane(
     transport: Callable[[ProviderSpec], Transport] | None = None,
     embed: Embed | None = None,
     audited: Callable[[str], None] = lambda _: None,
+    reveal: Reveal = nothing_kept,
 ) -> Plane:
     """Build the plane.
 
     ``authenticate`` is ``Authenticator.authenticate``, ``resolve`` and ``observe`` are the invoker's. ``random`` and
     ``transport`` are for tests. ``audited`` is told the namespace of each audit record that was committed.
+    ``reveal`` is ``Vault.reveal``.
     """
     prices = PriceList()
 
@@ -76,7 +79,7 @@ def models_plane(
             return False
         return True
 
-    plans = Plans(index, DIALECTS, transport or _pooled, prices, opens_city)
+    plans = Plans(index, DIALECTS, transport or _pooled, prices, opens_city, reveal)
     meters = Meters()
     settlements = Settlements(store)
     alerts = Alerts(store, index)

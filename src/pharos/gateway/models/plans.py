@@ -35,7 +35,7 @@ from pharos.gateway.models.spending.overlay import NEVER, Dated, Overlay
 from pharos.gateway.models.spending.price import PRICE
 from pharos.gateway.models.spending.prices import PriceList
 from pharos.gateway.models.spending.rates import Rates
-from pharos.gateway.models.upstream.provider import Upstream
+from pharos.gateway.models.upstream.provider import Reveal, Upstream, nothing_kept
 from pharos.gateway.models.upstream.transport import Transport
 from pharos.insight.audit.kinds import AUDIT_POLICY, rules_for
 from pharos.mesh.auditing import AuditRule
@@ -216,9 +216,11 @@ class Plans:
         transport: Callable[[ProviderSpec], Transport],
         prices: PriceList,
         opens_city: Callable[[str], bool] = lambda _: False,
+        reveal: Reveal = nothing_kept,
     ) -> None:
         self._index = index
         self._opens_city = opens_city
+        self._reveal = reveal
         self._dialects = dialects
         self._transport = transport
         self._prices = prices
@@ -291,7 +293,7 @@ class Plans:
             return known[2]
         dialect = self._dialects[resource.spec.dialect]
         # The connections of the one before are not closed here: calls that use them go on to their end.
-        upstream = Upstream(resource, dialect, self._transport(resource.spec), self._opens_city)
+        upstream = Upstream(resource, dialect, self._transport(resource.spec), self._opens_city, self._reveal)
         upstream.turned = lambda: self.turned()
         upstream.signatures = self._signatures
         self._upstreams[id] = (resource.spec, resource.metadata.uid, upstream)

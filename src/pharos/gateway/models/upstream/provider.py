@@ -9,19 +9,22 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pharos.core.resource import Resource
+from pharos.core.resource import Ref, Resource, ResourceId
 from pharos.gateway.models.answers.signatures import Signatures
 from pharos.gateway.models.dialects.dialect import Dialect, Placing
 from pharos.gateway.models.kinds import ProviderSpec, SecretSource
 from pharos.gateway.models.routing.pulse import Pulse
 from pharos.gateway.models.upstream.breaker import Breaker
 from pharos.gateway.models.upstream.transport import Headers, Transport
+from pharos.trust.envelope import SealBroken
 
 MAX_SECRET = 8_192
 
 REREAD_SECONDS = 5.0
 """How old the content of a secret's file may be."""
 
+
+_SECRETS = Ref("Secret")
 
 _SECRET = frozenset({"authorization", "x-api-key", "x-goog-api-key"})
 """Headers that are left out towards a provider that asks for no credential."""
@@ -31,17 +34,33 @@ class SecretUnusable(Exception):
     """The secret is absent or cannot be sent. The text names the place it should be in, never its value."""
 
 
+Reveal = Callable[[ResourceId], str]
+"""What a sealed secret is (``Vault.reveal``). Raises ``SealBroken``."""
+
+
+def nothing_kept(id: ResourceId) -> str:
+    """For a city without a vault."""
+    raise SealBroken("this city keeps no secrets")
+
+
 class Secret:
     """A credential of ours, read where the spec says. An environment variable is read anew for every use."""
 
-    def __init__(self, source: SecretSource) -> None:
+    def __init__(self, source: SecretSource, namespace: str, reveal: Reveal) -> None:
         self._source = source
+        self._kept = _SECRETS.resolve(source.secret, namespace) if source.secret is not None else None
+        self._reveal = reveal
         self._value = ""
         self._read_at = float("-inf")
 
     async def value(self) -> str:
         """The secret. Raises :class:`SecretUnusable`."""
         source = self._source
+        if self._kept is not None:
+            try:
+                return self._reveal(self._kept)
+            except SealBroken as error:
+                raise SecretUnusable(f"{self._kept} cannot be used: {error}") from None
         if source.env is not None:
             found = os.environ.get(source.env)
             if found is None:
@@ -85,6 +104,7 @@ class Upstream:
         dialect: Dialect,
         transport: Transport,
         opens_city: Callable[[str], bool] = lambda _: False,
+        reveal: Reveal = nothing_kept,
     ) -> None:
         spec = resource.spec
         self.id = resource.id
@@ -100,7 +120,8 @@ class Upstream:
         self.drains = spec.on_disconnect == "drain"
         self.active = 0
         self._pulses: dict[str, Pulse] = {}
-        self._secret = Secret(spec.api_key) if spec.api_key is not None else None
+        key = spec.api_key
+        self._secret = Secret(key, resource.metadata.namespace, reveal) if key is not None else None
         self._credentials: tuple[str, Headers] | None = None
         self._opens_city = opens_city
         self.signatures = Signatures()
