@@ -181,6 +181,25 @@ async def test_h25_an_answer_that_broke_is_not_kept(town: Town, model: str) -> N
             await town.openai().responses.retrieve(ids[0])
 
 
+async def test_h49_guards_see_the_whole_conversation_and_the_client_its_own_words(town: Town, stream: bool) -> None:
+    """What is kept is what the client said and was told; a guard sees all of it again with every call."""
+    await town.apply("""
+apiVersion: pharos/v1
+kind: Guard
+metadata: {{namespace: {namespace}, name: privacy}}
+spec: {{onError: closed, rules: [{{detectors: [pii], action: mask}}]}}
+""")
+    ask = asking(town, stream)
+    previous: dict[str, Any] = {}
+    for model in ("western", "southern", "northern"):
+        answer = await ask(model, f"I am ada.{model}@example.org", **previous)
+        assert f"ada.{model}@example.org" in answer.output_text
+        assert "@example.org" not in said(town, model)
+        kept = await town.openai().responses.retrieve(answer.id)
+        assert kept.output_text == answer.output_text
+        previous = {"previous_response_id": answer.id}
+
+
 async def test_money_is_held_for_the_whole_conversation(town: Town) -> None:
     """What was said before is sent and billed again, so a budget must see it."""
     await town.apply("""

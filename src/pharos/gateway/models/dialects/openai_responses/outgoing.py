@@ -37,7 +37,7 @@ def write_request(request: Request, model: str) -> JsonObject:
     """The body. What the dialect cannot express is added to the request's reports."""
     body: JsonObject = {"model": model, "input": write_turns(request, model), "store": False}
     if not body["input"]:
-        raise refusal("/messages", "needs at least one message that is not empty")
+        raise refusal(request.place("messages"), "needs at least one message that is not empty")
     if request.max_output is not None:
         body["max_output_tokens"] = max(request.max_output, LEAST_OUTPUT)
         if request.max_output < LEAST_OUTPUT:
