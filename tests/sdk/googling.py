@@ -67,13 +67,21 @@ async def with_east(town: Town, script: str) -> AsyncIterator[Simulator]:
         town.urls["east"] = url
         await town.apply(MANIFEST)
         town.secret = await town.issue("four")
-        yield east
+        town.googles = []  # type: ignore[attr-defined]
+        try:
+            yield east
+        finally:
+            for client in town.googles:  # type: ignore[attr-defined]
+                await client.aio.aclose()
+                client.close()
 
 
-def google(town: Town, secret: str | None = None) -> genai.Client:
+def google(town: Any, secret: str | None = None) -> genai.Client:
     """The official client. What a user changes: the base URL, and the key."""
     options = types.HttpOptions(base_url=town.url, retry_options=types.HttpRetryOptions(attempts=1))
-    return genai.Client(api_key=secret or town.secret, http_options=options)
+    client = genai.Client(api_key=secret or town.secret, http_options=options)
+    town.googles.append(client)
+    return client
 
 
 class GeminiClient:

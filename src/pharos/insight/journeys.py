@@ -175,6 +175,8 @@ class JourneysProjection:
         """Give every call its journey, in the order of the log."""
         batch = _Batch()
         for recorded in events:
+            if _is_aside(recorded):
+                continue
             try:
                 step, marks = _read(recorded)
             except Malformed as problem:
@@ -187,6 +189,13 @@ class JourneysProjection:
                 view.execute(_FORGET, {"before": marks.seen - HORIZON})
             _stitch(view, batch, step, marks)
         batch.write(view)
+
+
+def _is_aside(recorded: Recorded) -> bool:
+    """Whether a call is no step of a conversation: a count of tokens, or vectors that were asked for in no session."""
+    data = recorded.event.data
+    method, conversation = data.get("method"), data.get("conversation")
+    return method is not None and (method == "count" or not (isinstance(conversation, dict) and conversation.get("id")))
 
 
 class _Marks(NamedTuple):

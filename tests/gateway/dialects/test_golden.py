@@ -10,15 +10,16 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.gateway.dialects.gemini_wire import GEMINI, Official, gemini_events
 from tests.gateway.dialects.responses_wire import RESPONSES, response
-from tests.gateway.dialects.wire import CHAT, MESSAGES, completion, events, frames, message
+from tests.gateway.dialects.wire import CHAT, MESSAGES, completion, frames, message
 
 from pharos.gateway.models.dialects.canonical import Started
 from pharos.gateway.models.dialects.registry import DIALECTS
 
 FILES = sorted((Path(__file__).parent / "golden").glob("*.json"))
-SPOKEN = {CHAT.name: CHAT, MESSAGES.name: MESSAGES, RESPONSES.name: RESPONSES}
-OFFICIAL = {CHAT.name: completion, MESSAGES.name: message, RESPONSES.name: response}
+SPOKEN = {CHAT.name: CHAT, MESSAGES.name: MESSAGES, RESPONSES.name: RESPONSES, GEMINI.name: GEMINI}
+OFFICIAL = {CHAT.name: completion, MESSAGES.name: message, RESPONSES.name: response, GEMINI.name: Official}
 DERIVED = ("sent", "dropped", "converted", "received", "received_stream")
 
 
@@ -32,7 +33,7 @@ def derived(case: dict[str, Any]) -> dict[str, Any]:
     stream = "".join(frame + "\n\n" for frame in case["stream"]).encode()
     said = [
         replace(event, echo=request.echo) if isinstance(event, Started) else event
-        for event in events(provider.reader(request.renamed), stream)
+        for event in gemini_events(provider.reader(request.renamed), stream)
     ]
     received = b"".join(writer.write(event) for event in said)
     return {

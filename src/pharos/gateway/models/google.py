@@ -108,7 +108,8 @@ class GoogleListing:
             principal = identity.principal
             authorise(identity)
             models = self._plans.names(identity.key)
-            name = scope["path"].removeprefix(PREFIXES[0]).strip("/")
+            path: str = scope["path"]
+            name = path.removeprefix(PREFIXES[0]).removeprefix(PREFIXES[1]).strip("/")
             if not name:
                 body = _page(models, scope)
             elif name in models:

@@ -1,6 +1,7 @@
 """``GET /v1/models`` and ``GET /v1/models/{id}``: the models a key may use, in the shape its client knows.
 
-Anthropic's clients send ``anthropic-version`` with every request; without it the shape is OpenAI's.
+Anthropic's clients send ``anthropic-version`` with every request, Google's have a header of their own for the key;
+without either the shape is OpenAI's.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from urllib.parse import parse_qs
 import orjson
 
 from pharos.core.fault import INVALID, Fault, Problem
-from pharos.core.plane import Receive, Scope, Send, correlation_of, fields_of
+from pharos.core.plane import ASGIApp, Receive, Scope, Send, correlation_of, fields_of
 from pharos.core.principal import Principal
 from pharos.core.resource import Resource
 from pharos.core.wire import Json, JsonObject
@@ -44,7 +45,16 @@ class Identify(Protocol):
 class Listing:
     """An ASGI application for the model lists of all dialects."""
 
-    def __init__(self, openai: Dialect, anthropic: Dialect, identify: Identify, plans: Plans, resolve: Resolve) -> None:
+    def __init__(
+        self,
+        openai: Dialect,
+        anthropic: Dialect,
+        identify: Identify,
+        plans: Plans,
+        resolve: Resolve,
+        google: ASGIApp,
+    ) -> None:
+        self._google = google
         self._openai = openai
         self._anthropic = anthropic
         self._identify = identify
@@ -54,6 +64,9 @@ class Listing:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         fields = fields_of(scope)
+        if b"x-goog-api-key" in fields:
+            await self._google(scope, receive, send)
+            return
         anthropic = b"anthropic-version" in fields
         principal: Principal | None = None
         try:

@@ -19,6 +19,7 @@ from pharos.gateway.models.entrance import MAX_BODY, Entrance, Resolve
 from pharos.gateway.models.faults import ALL
 from pharos.gateway.models.guarding.keeping import keepable
 from pharos.gateway.models.importing.operation import ImportOperations
+from pharos.gateway.models.google import GoogleListing, Refuse
 from pharos.gateway.models.kinds import KINDS, ProviderSpec
 from pharos.gateway.models.layers.audit import Audit
 from pharos.gateway.models.layers.authenticate import Authenticate
@@ -90,13 +91,15 @@ def models_plane(
     # Inside the guards and outside the caches: what is recorded is what leaves, also where it was kept.
     within = [Audit(store.blobs, audited, keepable), *caching.layers]
     stack = model_stack(caller, plans, meters, settlements, store, random, within)
-    counting = model_stack(caller, plans, meters, settlements, store, random, [Estimate()])
+    counting = model_stack(caller, plans, meters, settlements, store, random, [within[0], Estimate()])
     conditions = Conditions(index, plans, observe)
     openai, anthropic = DIALECTS["openai-chat"], DIALECTS["anthropic"]
     responses, kept = DIALECTS["openai-responses"], Responses(store)
     stateful = model_stack(caller, plans, meters, settlements, store, random, within, state=[Recall(kept)])
     keeping = KeptResponses(responses, caller.identify, kept, resolve, max_body=max_body)
-    listing = Listing(openai, anthropic, caller.identify, plans, resolve)
+    refuse = Refuse(resolve)
+    google = GoogleListing(caller.identify, plans, refuse)
+    listing = Listing(openai, anthropic, caller.identify, plans, resolve, google)
 
     @asynccontextmanager
     async def upkeep() -> AsyncIterator[None]:
@@ -146,7 +149,7 @@ def models_plane(
             Route("DELETE", "/v1/responses/*", keeping, "Delete a response of the key's with its content."),
             Route("POST", "/v1/responses/*", keeping, "Estimate input tokens (`input_tokens`)."),
             *task_routes(stack, counting, settlements, resolve, max_body),
-            *google_routes(stack, counting, settlements, resolve, max_body, caller.identify, plans),
+            *google_routes(stack, counting, settlements, resolve, max_body, google, refuse),
             Route("GET", "/v1/models", listing, "List the models the key may use, in the client's dialect."),
             Route("GET", "/v1/models/*", listing, "Look up one model, in the client's dialect."),
         ),

@@ -93,7 +93,7 @@ class Simulator:
             case "POST", "/v1/messages":
                 await self._call(_ANTHROPIC, method, path, headers, body, out)
             case "POST", "/v1/messages/count_tokens":
-                await self._count_tokens(headers, body, out)
+                await self._compute(_ANTHROPIC, path, headers, body, out, self._count_messages)
             case "POST", "/v1/embeddings":
                 await self._compute(_OPENAI, path, headers, body, out, self._embed_openai)
             case "POST", _ if path.startswith(_GOOGLE):
@@ -198,17 +198,6 @@ class Simulator:
         more = [(HEADER, f"{self.script.name}/refused"), *protocol.headers(number)]
         await self._reply(out, refused.status, protocol.error(words, number), more)
 
-    async def _count_tokens(self, headers: Mapping[str, str], raw: bytes, out: Connection) -> None:
-        try:
-            body = _object(raw)
-            if body is None:
-                raise Refused(400, "expected a JSON object")
-            asked = _ANTHROPIC.read({"max_tokens": 1, **body}, headers, refuse_unknown=False)
-        except Refused as refused:
-            await self._refuse(_ANTHROPIC, refused, 0, out)
-            return
-        await self._reply(out, 200, {"input_tokens": estimated_input(asked)})
-
     # What is no answer: nothing of the script plays here but its keys and models.
 
     async def _google(self, scope: Scope, path: str, headers: Mapping[str, str], raw: bytes, out: Connection) -> None:
@@ -258,6 +247,10 @@ class Simulator:
         self.received.changed()
         if self._watch is not None:
             self._watch(record)
+
+    def _count_messages(self, body: JsonObject, headers: Mapping[str, str]) -> tuple[str, JsonObject]:
+        asked = _ANTHROPIC.read({"max_tokens": 1, **body}, headers, refuse_unknown=False)
+        return asked.model, {"input_tokens": estimated_input(asked)}
 
     def _embed_openai(self, body: JsonObject, headers: Mapping[str, str]) -> tuple[str, JsonObject]:
         answer = embeddings.openai(body, refuse_unknown=self.script.refuse_unknown)

@@ -11,4 +11,6 @@ from pharos.gateway.models.dialects.gemini import Gemini
 from pharos.gateway.models.dialects.openai_chat import OpenAIChat
 from pharos.gateway.models.dialects.openai_responses import OpenAIResponses
 
-DIALECTS: Mapping[str, Dialect] = MappingProxyType({d.name: d for d in (OpenAIChat(), OpenAIResponses(), Anthropic(), Gemini())})
+DIALECTS: Mapping[str, Dialect] = MappingProxyType(
+    {d.name: d for d in (OpenAIChat(), OpenAIResponses(), Anthropic(), Gemini())}
+)

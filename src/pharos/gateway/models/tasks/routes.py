@@ -11,8 +11,6 @@ from pharos.gateway.models.dialects.dialect import Dialect
 from pharos.gateway.models.dialects.gemini import STREAM_METHOD, WHOLE_METHOD, Gemini
 from pharos.gateway.models.entrance import TASK, Entrance, Resolve
 from pharos.gateway.models.google import PREFIXES, GoogleCalls, GoogleListing, Refuse
-from pharos.gateway.models.listing import Identify
-from pharos.gateway.models.plans import Plans
 from pharos.gateway.models.spending.settlement import Settlements
 from pharos.gateway.models.tasks.count import CountingGenerate, CountingMessages, CountTask
 from pharos.gateway.models.tasks.embed import EmbedTask
@@ -48,8 +46,8 @@ def google_routes(
     settlements: Settlements,
     resolve: Resolve,
     max_body: int,
-    identify: Identify,
-    plans: Plans,
+    listing: GoogleListing,
+    refuse: Refuse,
 ) -> tuple[Route, ...]:
     """``counting`` is the way of calls that count tokens."""
 
@@ -64,9 +62,7 @@ def google_routes(
         "batchEmbedContents": generate,
         "countTokens": entrance(counting),
     }
-    refuse = Refuse(resolve)
     calls = GoogleCalls(entrances, entrance(as_array(stack)), _ASKED, refuse)
-    listing = GoogleListing(identify, plans, refuse)
     return (
         *(
             Route("POST", f"{prefix}/*", calls, "Call a model, embed texts or count tokens in the Gemini dialect.")

@@ -32,7 +32,8 @@ def write_request(request: Request, model: str, max_output: int) -> JsonObject:
     marks = Marks(request, arrangement.system, [block for _, blocks in arrangement.messages for block in blocks])
     system, messages = write_turns(request, arrangement, marks)
     if not messages:
-        raise refusal(request.place("messages"), "needs at least one message of the user or the assistant that is not empty")
+        why = "needs at least one message of the user or the assistant that is not empty"
+        raise refusal(request.place("messages"), why)
     if system:
         body["system"] = system
     body["messages"] = messages

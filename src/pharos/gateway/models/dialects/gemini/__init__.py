@@ -3,8 +3,8 @@
 Source: the Gemini API reference (generating content, function calling, thinking and thought signatures, structured
 outputs, errors) and the types of its official SDK, ``google-genai`` version 3.
 
-The URL names the model and the method, so a client's call is spoken in a dialect that knows its URL (``Gemini(model, stream=…)``);
-everything else, and everything towards a provider, is the same for all calls.
+The URL names the model and the method, so a client's call is spoken in a dialect that knows its URL
+(``Gemini(model, stream=…)``); everything else, and everything towards a provider, is the same for all calls.
 """
 
 from __future__ import annotations

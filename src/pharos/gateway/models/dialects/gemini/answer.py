@@ -8,7 +8,7 @@ from pharos.core.ids import uuid7
 from pharos.core.wire import Json, JsonObject
 from pharos.gateway.models.dialects.arguments import to_object, to_text
 from pharos.gateway.models.dialects.canonical import Answer, Finish, Text, Thinking, ToolCall
-from pharos.gateway.models.dialects.gemini.proofs import REDACTED, sealed
+from pharos.gateway.models.dialects.gemini.proofs import REDACTED, SKIP, sealed
 from pharos.gateway.models.dialects.gemini.spread import Spread
 from pharos.gateway.models.dialects.gemini.words import EXACT, FINISH_WORDS, NAME, finish, usage_of, write_usage
 from pharos.gateway.models.dialects.naming import origin_of
@@ -87,6 +87,7 @@ def first(body: JsonObject) -> tuple[JsonObject, Json]:
 def write_answer(answer: Answer, model: str) -> JsonObject:
     """A response with one candidate."""
     parts: list[Json] = []
+    called = False
     for block in answer.blocks:
         match block:
             case Text(text):
@@ -95,7 +96,8 @@ def write_answer(answer: Answer, model: str) -> JsonObject:
             case Thinking():
                 parts += thought(block)
             case ToolCall():
-                parts.append(call_part(block.id, block.name, block.arguments, block.signature))
+                parts.append(call_part(block.id, block.name, block.arguments, first=not called))
+                called = True
     candidate: JsonObject = {
         "content": {"parts": parts, "role": "model"},
         **stop(answer.finish, answer.finish_raw),
@@ -119,11 +121,12 @@ def proof_part(origin: str, signature: str, redacted: str) -> JsonObject:
     return {"text": "", "thought": True, "thoughtSignature": proof}
 
 
-def call_part(identity: str, name: str, arguments: str, signature: str = "") -> JsonObject:
-    """A function call."""
+def call_part(identity: str, name: str, arguments: str, *, first: bool) -> JsonObject:
+    """A function call of a provider that does not sign them. The first of an answer says so: otherwise the conversation
+    could not move to a model that asks for signatures."""
     part: JsonObject = {"functionCall": {"id": identity, "name": name, "args": to_object(arguments)}}
-    if signature:
-        part["thoughtSignature"] = signature
+    if first:
+        part["thoughtSignature"] = SKIP
     return part
 
 

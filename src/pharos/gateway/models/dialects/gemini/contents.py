@@ -20,7 +20,7 @@ from pharos.gateway.models.dialects.canonical import (
     Turn,
 )
 from pharos.gateway.models.dialects.gemini.pairing import Calls
-from pharos.gateway.models.dialects.gemini.proofs import REDACTED, standard, unsealed
+from pharos.gateway.models.dialects.gemini.proofs import REDACTED, SKIP, standard, unsealed
 from pharos.gateway.models.dialects.gemini.words import NAME
 from pharos.gateway.models.dialects.naming import origin_of
 from pharos.gateway.models.dialects.parts import is_web_url, unknown
@@ -134,6 +134,7 @@ class _Reader:
                 continue
             call = self.reading.object(part, "functionCall", here)
             if call is not None:
+                proof = "" if proof == SKIP else proof
                 if proof:
                     self.request.dropped.append(f"{here}/thoughtSignature")
                 blocks.append(self.call(call, proof, f"{here}/functionCall"))

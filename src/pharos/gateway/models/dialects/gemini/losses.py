@@ -7,7 +7,7 @@ from pharos.gateway.models.dialects.gemini.incoming import REFUSED
 
 _NO_FIELD = "The provider's dialect has no such parameter."
 _SCHEMA = "A schema outside the strict subset is sent with `strict: false`."
-_PREFILL = "A last content of the model is not continued. Text files become text."
+_PREFILL = "Text files become text, images of a result follow it; a last content of the model is not continued."
 _LIMITS = "Limits become text of the description, objects are closed."
 
 _DROPPED: tuple[tuple[str, str], ...] = (
@@ -68,14 +68,7 @@ _TO_CHAT = (
     ),
     Loss("/generationConfig/responseSchema", "openai-chat", "converted", _SCHEMA),
     Loss("/generationConfig/responseJsonSchema", "openai-chat", "converted", _SCHEMA),
-    Loss(
-        "/contents/*/parts/*/functionResponse/parts/*",
-        "openai-chat",
-        "converted",
-        "Images and files of a result follow it in a message of the user.",
-    ),
-    Loss("/contents/*/parts/*/functionCall", "openai-chat", "converted", _PREFILL),
-    Loss("/contents/*/parts/*", "openai-chat", "converted", _PREFILL),
+    Loss("/contents/*/parts/**", "openai-chat", "converted", _PREFILL),
 )
 
 _TO_RESPONSES = (
@@ -103,8 +96,8 @@ _TO_RESPONSES = (
     ),
     Loss("/generationConfig/responseSchema", "openai-responses", "converted", _SCHEMA),
     Loss("/generationConfig/responseJsonSchema", "openai-responses", "converted", _SCHEMA),
-    Loss("/contents/*/parts/*/functionCall", "openai-responses", "converted", _PREFILL),
-    Loss("/contents/*/parts/*", "openai-responses", "converted", _PREFILL),
+    Loss("/contents", "openai-responses", "refused", "Nothing but empty parts."),
+    Loss("/contents/*/parts/**", "openai-responses", "converted", _PREFILL),
 )
 
 _TO_ANTHROPIC = (
@@ -157,7 +150,7 @@ _TO_ANTHROPIC = (
         "What the provider's structured outputs cannot hold the answer to.",
     ),
     Loss("/contents", "anthropic", "refused", "Nothing but empty parts."),
-    Loss("/contents/*/parts/*", "anthropic", "refused", "Parts of a kind this gateway does not know, odd files."),
+    Loss("/contents/*/parts/**", "anthropic", "refused", "Files that are neither PDF nor text."),
 )
 
 

@@ -1,8 +1,8 @@
 """Calls and their results, which have no id in older forms of the dialect.
 
-A call without an id gets one from its place in the conversation, so it is the same in every later turn. A result without
-an id answers the first unanswered call of its function, in the order of the calls: a name alone does not tell two calls
-of one function apart, their order does.
+A call without an id gets one from its place in the conversation, so it is the same in every later turn. A result
+without an id answers the first unanswered call of its function, in the order of the calls: a name alone does not tell
+two calls of one function apart, their order does.
 """
 
 from __future__ import annotations

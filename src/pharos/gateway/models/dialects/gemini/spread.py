@@ -7,6 +7,7 @@ arguments (a JSON path of the kinds ``$.a.b[0]``) and a value; a string goes on 
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from pharos.core.wire import Json, JsonObject
 
@@ -44,7 +45,7 @@ class Spread:
             raise ValueError("a piece of a function call has no place in its arguments")
         value: Json = next((piece[name] for name in _VALUES if name in piece), None)
         holder: Json = self.arguments
-        for step, following in zip(steps, steps[1:], strict=False):
+        for step, following in pairwise(steps):
             inner = _get(holder, step)
             if not isinstance(inner, dict | list):
                 inner = [] if isinstance(following, int) else {}

@@ -31,6 +31,7 @@ class GenerateWriter:
         self._origin = ""
         self._block = BlockStarted(0, "text")
         self._arguments: list[str] = []
+        self._called = False
         self._proof = Signed(0)
         self._head = self._tail = b""
 
@@ -82,7 +83,8 @@ class GenerateWriter:
     def _end(self) -> bytes:
         block = self._block
         if block.kind == "tool":
-            return self._chunk(call_part(block.id, block.name, "".join(self._arguments), block.signature))
+            first, self._called = not self._called, True
+            return self._chunk(call_part(block.id, block.name, "".join(self._arguments), first=first))
         if block.kind == "thinking":
             return self._chunk(proof_part(self._origin, self._proof.signature, self._proof.redacted))
         return b""
