@@ -171,6 +171,30 @@ class Guarded(TypedDict):
     more: NotRequired[int]
 
 
+class CompressedText(TypedDict):
+    """A text of a request that became smaller. ``place`` is a JSON pointer into the request; sizes are bytes of UTF-8;
+    ``refs`` name what was left out, for ``compression.expand``."""
+
+    place: str
+    method: str
+    before: int
+    after: int
+    refs: list[str]
+
+
+class Compressed(TypedDict):
+    """What was left out of a request, or in ``shadow`` would have been. ``savedTokens`` is an estimate. ``left`` counts
+    the texts that stayed as they are, by why; ``more``, how many that became smaller are not listed."""
+
+    mode: Literal["shadow", "apply"]
+    seenBytes: int
+    savedBytes: int
+    savedTokens: int
+    texts: list[CompressedText]
+    left: dict[str, int]
+    more: NotRequired[int]
+
+
 class ModelCalled(TypedDict):
     """Data of ``model.called``. No prompt, no answer and no secret is ever part of it."""
 
@@ -198,6 +222,8 @@ class ModelCalled(TypedDict):
     """Only where no provider was asked."""
     guard: NotRequired[Guarded]
     """Only where guards found something."""
+    compressed: NotRequired[Compressed]
+    """Only where the model's requests are compressed."""
     audit: NotRequired[str]
     """Digest of the call's audit record, which was committed with this event."""
     user: NotRequired[str]

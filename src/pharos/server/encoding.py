@@ -1,7 +1,7 @@
 """Answers in fewer bytes, for clients that take them so: gzip and zstd as content codings (RFC 9110, section 8.4).
 
 It stands around the whole application and is only there where ``pharos up --compress`` asks for it, so that a city
-without it pays nothing (``docs/decisions/0014-compression-is-asked-for.md``). A piece of a stream leaves when it comes:
+without it pays nothing (``docs/decisions/0015-compression-is-asked-for.md``). A piece of a stream leaves when it comes:
 the coder is flushed behind each one, so that no event waits for the next.
 """
 

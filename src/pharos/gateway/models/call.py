@@ -24,7 +24,7 @@ from pharos.gateway.models.spending.limits import Taken
 from pharos.gateway.models.spending.money import Purse
 from pharos.gateway.models.spending.rates import Rates
 from pharos.gateway.models.upstream.watchdog import Watchdog
-from pharos.mesh.facts import STANDARD_TIER, CacheUse, Method, Outcome, Usage
+from pharos.mesh.facts import STANDARD_TIER, CacheUse, Compressed, Method, Outcome, Usage
 from pharos.store.ports import Command
 from pharos.trust.authenticator import Identity
 
@@ -171,6 +171,10 @@ class Call:
     # guard
     guard: Examination | None = None
     """What guards do to it; ``None``: no guard sees it."""
+
+    # compress
+    compressed: Compressed | None = None
+    """What was left out of it; ``None``: nobody looked."""
 
     # cache
     cached: CacheUse | None = None

@@ -17,6 +17,7 @@ from pharos.core.principal import Principal
 from pharos.core.resource import Kind, Ref, Resource, Spec
 from pharos.core.wire import Wire
 from pharos.gateway.models.caching.spec import CacheSpec
+from pharos.gateway.models.compression.spec import CompressionSpec
 from pharos.gateway.models.resilience.spec import Hedge, KeepAlive, OnFailure, OnStreamFailure, Outliers
 from pharos.gateway.models.routing.spec import (
     Balancing,
@@ -143,6 +144,8 @@ class ModelSpec(Spec):
     """The whole call, all attempts and pauses included."""
     cache: CacheSpec | None = None
     """Which answers are given again. Absent: none."""
+    compression: CompressionSpec | None = None
+    """What is left out of requests. Absent: nothing."""
     max_cost: Money | None = None
     """The most that one call may cost in USD, all of its attempts together: an attempt that could cost more than what
     those before it left is not made."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from pharos.control.index import Index
@@ -14,12 +14,14 @@ from pharos.core.operation import operations_of
 from pharos.core.plane import Plane, Route
 from pharos.gateway.models.caching.room import Caching
 from pharos.gateway.models.caching.semantic import Embed
+from pharos.gateway.models.call import Layer
+from pharos.gateway.models.compression.room import Compression
 from pharos.gateway.models.dialects.registry import DIALECTS
 from pharos.gateway.models.entrance import MAX_BODY, Entrance, Resolve
 from pharos.gateway.models.faults import ALL
+from pharos.gateway.models.google import GoogleListing, Refuse
 from pharos.gateway.models.guarding.keeping import keepable
 from pharos.gateway.models.importing.operation import ImportOperations
-from pharos.gateway.models.google import GoogleListing, Refuse
 from pharos.gateway.models.kinds import KINDS, ProviderSpec
 from pharos.gateway.models.layers.audit import Audit
 from pharos.gateway.models.layers.authenticate import Authenticate
@@ -89,7 +91,8 @@ def models_plane(
     caching = Caching(index, random, observe, embed or Encoder(plans, meters, settlements, store, random))
     plans.caches = caching.plan
     # Inside the guards and outside the caches: what is recorded is what leaves, also where it was kept.
-    within = [Audit(store.blobs, audited, keepable), *caching.layers]
+    compression = Compression(index)
+    within: Sequence[Layer] = (Audit(store.blobs, audited, keepable), compression.layer, *caching.layers)
     stack = model_stack(caller, plans, meters, settlements, store, random, within)
     counting = model_stack(caller, plans, meters, settlements, store, random, [within[0], Estimate()])
     conditions = Conditions(index, plans, observe)
@@ -123,6 +126,7 @@ def models_plane(
             *operations_of(RoutingOperations(index, plans, DIALECTS)),
             *operations_of(ImportOperations(DIALECTS)),
             *operations_of(caching.operations),
+            *operations_of(compression.operations),
             *operations_of(SpendingOperations(store, index)),
         ),
         faults=ALL,
@@ -156,13 +160,14 @@ def models_plane(
         services=(
             upkeep,
             caching.upkeep,
+            compression.upkeep,
             settlements.service,
             alerts.service,
             Retention(store).service,
             conditions.service,
             Sweep(store).service,
         ),
-        series=caching.series,
+        series=(*caching.series, *compression.series),
     )
 
 

@@ -18,6 +18,7 @@ from pharos.core.event import Event
 from pharos.core.fault import INTERNAL, Fault
 from pharos.core.wire import JsonObject
 from pharos.gateway.models.call import Attempt, Body, Call, Next, Relay, Reply, relay_of
+from pharos.gateway.models.compression.report import told
 from pharos.gateway.models.conversation import conversation
 from pharos.gateway.models.spending.prices import UNPRICED
 from pharos.gateway.models.spending.settlement import Settlements
@@ -172,6 +173,8 @@ def _event(call: Call, cost: int, now: float) -> Event:
         data["cache"] = call.cached
     if call.guard is not None and call.guard.findings.any:
         data["guard"], data["route"] = call.guard.facts(), {**call.route, "guard": call.guard.findings.summary()}
+    if call.compressed is not None:
+        data["compressed"], data["route"] = call.compressed, {**data["route"], "compressed": told(call.compressed)}
     if call.task is not None:
         data["method"] = call.task.method
     if call.user:
