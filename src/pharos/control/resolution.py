@@ -110,9 +110,10 @@ class Resolver:
         operation = self._directory.operations.get(fix.call.operation)
         if operation is None:
             return None
-        if operation.permission is None or principal.may(operation.permission):
+        lacking = _lacking(operation, fix.call.arguments, principal)
+        if lacking is None:
             return fix
-        asked = self._request(operation, fix.call.arguments, operation.permission)
+        asked = self._request(operation, fix.call.arguments, lacking)
         permitted = Permitted.NEEDS_APPROVAL if asked is not None else Permitted.NO
         return fix.model_copy(update={"permitted": permitted, "request": asked})
 
@@ -158,6 +159,13 @@ class Resolver:
         return Call(
             operation=REQUEST, arguments={"operation": operation.name, "arguments": arguments, "reason": reason}
         )
+
+
+def _lacking(operation: AnyOperation, arguments: JsonObject, principal: Principal) -> str | None:
+    """The permission for want of which a call would be refused."""
+    if operation.permission is not None and not principal.may(operation.permission):
+        return operation.permission
+    return None if operation.lacking is None else operation.lacking(principal, arguments)
 
 
 def _bare(fault: Fault, correlation: str) -> Fault:

@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any, Generic, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from pharos.core.call import Call
@@ -24,7 +25,7 @@ from pharos.core.fault import FaultCode
 from pharos.core.ids import uuid7
 from pharos.core.principal import Principal
 from pharos.core.resource import AnyResource, ResourceId, Status
-from pharos.core.wire import Wire
+from pharos.core.wire import JsonObject, Wire
 
 
 class Effect(StrEnum):
@@ -149,6 +150,7 @@ class Signature:
     typical_ms: float
     faults: tuple[FaultCode, ...]
     public: bool
+    lacking: Lacking | None = None
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,9 @@ class Operation(Generic[I, O]):
     public: bool
     streaming: bool
     handler: Callable[[Invocation, I], Awaitable[O] | Awaitable[Decision[O]] | AsyncIterator[O]]
+    lacking: Callable[[Principal, JsonObject], str | None] | None = None
+    """What the caller would lack beyond ``permission`` for a call with these arguments, where that depends on them: the
+    same that would refuse the call. Asked before a fix is offered as one that the caller may run."""
 
     @property
     def noun(self) -> str:
@@ -188,6 +193,9 @@ class Operation(Generic[I, O]):
 
 
 AnyOperation = Operation[Any, Any]
+
+Lacking = Callable[[Any, Principal, JsonObject], str | None]
+"""See :attr:`Operation.lacking`; the first argument is the owner of the handler."""
 
 _MARK = "__pharos_operation__"
 
@@ -218,10 +226,11 @@ def write(
     cost: CostClass = CostClass.FREE,
     typical_ms: float = 10,
     faults: tuple[FaultCode, ...] = (),
+    lacking: Lacking | None = None,
 ) -> Callable[[F], F]:
     """Mark ``async def handler(self, invocation, input) -> Decision[Output]`` as a write."""
     effect = Effect.DESTROY if destroys else Effect.WRITE
-    return _mark(Signature(name, permission, effect, reversibility, inverse, cost, typical_ms, faults, False))
+    return _mark(Signature(name, permission, effect, reversibility, inverse, cost, typical_ms, faults, False, lacking))
 
 
 def _mark(signature: Signature) -> Callable[[F], F]:
@@ -270,6 +279,7 @@ def _bind(signature: Signature, function: Callable[..., Any], bound: Callable[..
         public=signature.public,
         streaming=streaming,
         handler=cast("Any", bound),
+        lacking=None if signature.lacking is None else partial(signature.lacking, cast("Any", bound).__self__),
     )
 
 

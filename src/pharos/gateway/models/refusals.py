@@ -16,6 +16,7 @@ from pharos.gateway.models import faults
 from pharos.gateway.models.dialects.canonical import Failure, FailureClass
 from pharos.gateway.models.plans import ModelPlan, Target
 from pharos.gateway.models.spending.money import BudgetPlan, window_end, window_name
+from pharos.gateway.models.upstream.provider import SEAL_BROKEN
 from pharos.mesh.money import NANOS, decimal_text
 from pharos.store.ports import Count, Store
 
@@ -61,7 +62,8 @@ def upstream_fault(failure: Failure, target: Target, causes: Sequence[Cause] = (
     """What the client gets when the last attempt failed like this."""
     code = code_of(failure)
     provider = str(target.upstream.id)
-    said = "" if failure.cls in OURS else failure.message[:MAX_MESSAGE]
+    ours = failure.cls in OURS and failure.code != SEAL_BROKEN
+    said = "" if ours else failure.message[:MAX_MESSAGE]
     where = Cause(message=said or code.title, resource=provider, observed=failure.status or None)
     uncertain = failure.cls in (FailureClass.TIMEOUT, FailureClass.PROTOCOL)
     fault = code(

@@ -16,7 +16,7 @@ from pharos.gateway.models.dialects.canonical import Failure, FailureClass
 from pharos.gateway.models.refusals import code_of, upstream_fault
 from pharos.gateway.models.resilience.policy import POLICIES
 from pharos.gateway.models.upstream.line import REUSED, Line
-from pharos.gateway.models.upstream.provider import SecretUnusable
+from pharos.gateway.models.upstream.provider import SEAL_BROKEN, SecretBroken, SecretUnusable
 from pharos.gateway.models.upstream.transport import UpstreamRequest
 
 MAX_ANSWER = 64 * 1024 * 1024
@@ -78,7 +78,8 @@ async def _request(call: Call, attempt: Attempt, exchange: Exchange) -> Upstream
     try:
         credentials = await upstream.credentials()
     except SecretUnusable as error:
-        raise UpstreamFailed(Failure(FailureClass.AUTHENTICATION, str(error))) from None
+        code = SEAL_BROKEN if isinstance(error, SecretBroken) else ""
+        raise UpstreamFailed(Failure(FailureClass.AUTHENTICATION, str(error), code=code)) from None
     body = exchange.request()
     headers = [("content-type", "application/json")]
     forwarded = exchange.headers()

@@ -13,6 +13,7 @@ from pharos.control.index import Index
 from pharos.core.event import START
 from pharos.core.fault import INVALID, NOT_FOUND, Problem
 from pharos.core.operation import Decision, Invocation, Put, Written, read, write
+from pharos.core.principal import Principal
 from pharos.core.resource import Name, Resource, ResourceId
 from pharos.core.wire import JsonObject, Page, Wire
 from pharos.gateway.models.faults import LIMIT_NOT_RAISED
@@ -23,6 +24,7 @@ from pharos.mesh import facts
 from pharos.mesh.money import decimal_text
 from pharos.store.ports import Store
 from pharos.trust.hierarchy import TEAM, Level, Limits, TeamSpec
+from pharos.trust.kinds import KEY
 
 MOST = 500
 
@@ -121,7 +123,15 @@ class SpendingOperations:
         self._store = store
         self._index = index
 
-    @write("limits.raise", permission="limits.raise", faults=(LIMIT_NOT_RAISED, NOT_FOUND))
+    def _lacking(self, principal: Principal, arguments: JsonObject) -> str | None:
+        """What the guard of keys would refuse the raise for."""
+        if arguments.get("kind") != KEY.name:
+            return None
+        key = self._index.get(KEY, str(arguments.get("name")), str(arguments.get("namespace", "default")))
+        refused = KEY.guard(principal, key, key)
+        return None if refused is None else refused.document.required_permission
+
+    @write("limits.raise", permission="limits.raise", faults=(LIMIT_NOT_RAISED, NOT_FOUND), lacking=_lacking)
     async def raise_limits(self, invocation: Invocation, input: RaiseLimits) -> Decision[LimitsRaised]:
         """Raise limits of a key, a team or an organisation.
 

@@ -43,6 +43,15 @@ def nothing_kept(id: ResourceId) -> str:
     raise SealBroken("this city keeps no secrets")
 
 
+SEAL_BROKEN = "seal_broken"
+"""Code of the failure of a call whose secret the city keeps and cannot open: whoever calls is told, so that it is seen
+(what stands in variables and files of the machine is not theirs to know)."""
+
+
+class SecretBroken(SecretUnusable):
+    """A secret that the city keeps does not open, or was never set."""
+
+
 class Secret:
     """A credential of ours, read where the spec says. An environment variable is read anew for every use."""
 
@@ -60,7 +69,7 @@ class Secret:
             try:
                 return self._reveal(self._kept)
             except SealBroken as error:
-                raise SecretUnusable(f"{self._kept} cannot be used: {error}") from None
+                raise SecretBroken(f"{self._kept} cannot be used: {error}") from None
         if source.env is not None:
             found = os.environ.get(source.env)
             if found is None:
