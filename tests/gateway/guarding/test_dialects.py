@@ -186,7 +186,10 @@ def test_every_text_of_a_responses_request() -> None:
             {"role": "user", "content": "d"},
             {
                 "role": "user",
-                "content": [{"type": "input_text", "text": "e"}, {"type": "input_image", "image_url": "data:no"}],
+                "content": [
+                    {"type": "input_text", "text": "e"},
+                    {"type": "input_image", "image_url": "data:image/png;base64,no"},
+                ],
             },
             {"type": "function_call", "call_id": "no", "name": "no", "arguments": "{}"},
             {"type": "function_call_output", "call_id": "no", "output": "f"},

@@ -184,7 +184,7 @@ async def test_every_text_of_a_chat_request(city: Town) -> None:
     async with upstream(answering(openai_answer())) as running:
         key = await open_town(city, running.url)
         await guard(city)
-        image = "data:image/png;base64," + "bob@example.com"
+        image = "data:image/png;base64,Ym9iQGV4YW1wbGUuY29t"
         body = {
             "model": "fast",
             "user": MAIL,
@@ -216,7 +216,7 @@ async def test_every_text_of_a_chat_request(city: Town) -> None:
         }
         assert (await city.ask(key, body)).status == 200
         raw = running.requests[-1].body.decode()
-        assert raw.count(MAIL) == 1
+        assert MAIL not in raw
         assert image in raw
         assert raw.count("[EMAIL_1]") == 10
         arguments = json.loads(sent(running)["messages"][2]["tool_calls"][0]["function"]["arguments"])

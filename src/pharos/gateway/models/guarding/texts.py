@@ -7,6 +7,7 @@ names, types, base64) are left out, so that a member that is added to a protocol
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from typing import Literal, NamedTuple, Protocol
 
@@ -14,6 +15,11 @@ from pharos.core.wire import Json, JsonObject
 from pharos.trust.guard.kinds import Direction
 
 Path = tuple[str | int, ...]
+
+_BASE64 = re.compile(
+    r"data:[a-z]{1,16}/[a-z0-9.+-]{1,96}(?:;[a-z]{1,16}=[a-z0-9.+-]{1,32})?;base64,[A-Za-z0-9+/_=-]*+", re.I
+)
+"""An image or a file within the request. All of it must be that: a text that begins like one is a text."""
 
 Form = Literal["text", "json", "value"]
 """A string of text; a string that is a JSON text (arguments); any JSON value, with all strings and keys in it."""
@@ -96,10 +102,19 @@ class Spots:
     def any(self, value: Json, path: Path, direction: Direction) -> None:
         """A member of which nothing is known."""
         if isinstance(value, str):
-            if value and not value.startswith("data:"):
+            if value and not (value.startswith("data:") and _BASE64.fullmatch(value)):
                 self.found.append(Spot(path, direction))
         elif isinstance(value, dict | list) and value:
             self.found.append(Spot(path, direction, "value"))
+
+    def odd(self, value: Json, path: Path, direction: Direction) -> None:
+        """What stands where a text or a list of objects belongs and is neither: a provider may be less strict."""
+        if isinstance(value, list):
+            for index, item in enumerate(value):
+                if not isinstance(item, dict):
+                    self.any(item, (*path, index), direction)
+        elif isinstance(value, dict):
+            self.any(value, path, direction)
 
     def rest(self, holder: JsonObject, path: Path, direction: Direction, known: Collection[str]) -> None:
         """All members but those that are ``known``."""

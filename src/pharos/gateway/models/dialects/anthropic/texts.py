@@ -27,6 +27,8 @@ class MessagesTexts:
         for index, tool in objects(body.get("tools")):
             spots.rest(tool, ("tools", index), "prompt", _TOOL)
             spots.mark(tool)
+        for key in ("tools", "messages"):
+            spots.odd(body.get(key), (key,), "prompt")
         self._content(spots, body, (), "system", "prompt")
         spots.rest(body, (), "prompt", _TOP)
         for index, message in objects(body.get("messages")):
@@ -46,6 +48,7 @@ class MessagesTexts:
 
     def _content(self, spots: Spots, holder: JsonObject, path: Path, key: str, direction: Direction) -> None:
         spots.text(holder, path, key, direction)
+        spots.odd(holder.get(key), (*path, key), direction)
         for index, block in objects(holder.get(key)):
             self._block(spots, block, (*path, key, index), direction)
 
@@ -58,10 +61,7 @@ class MessagesTexts:
             direction = "toolResults"
         for key, value in block.items():
             if key == "content":
-                if isinstance(value, dict):
-                    spots.any(value, (*path, key), direction)
-                else:
-                    self._content(spots, block, path, key, direction)
+                self._content(spots, block, path, key, direction)
             elif key == "source":
                 self._source(spots, value, (*path, key), direction)
             elif key not in _BLOCK and key not in _PROOFS and not (key == "input" and kind.endswith("tool_use")):

@@ -31,6 +31,8 @@ class GenerateTexts:
         spots = Spots()
         for index, tool in objects(body.get("tools")):
             _tool(spots, tool, ("tools", index))
+        for key in ("tools", "contents"):
+            spots.odd(body.get(key), (key,), "prompt")
         for key in ("systemInstruction", "system_instruction"):
             value = body.get(key)
             if isinstance(value, dict):
@@ -114,6 +116,7 @@ def _part_of(candidate: JsonObject, path: Path) -> JsonObject | None:
 
 def _tool(spots: Spots, tool: JsonObject, path: Path) -> None:
     for key in ("functionDeclarations", "function_declarations"):
+        spots.odd(tool.get(key), (*path, key), "prompt")
         for index, declaration in objects(tool.get(key)):
             spots.rest(declaration, (*path, key, index), "prompt", _DECLARATION)
 
@@ -126,6 +129,8 @@ def _candidate(spots: Spots, candidate: JsonObject, path: Path) -> None:
 
 
 def _parts(spots: Spots, content: JsonObject, path: Path, direction: Direction) -> None:
+    spots.odd(content.get("parts"), (*path, "parts"), direction)
+    spots.rest(content, path, direction, ("role", "parts"))
     for index, part in objects(content.get("parts")):
         here = (*path, "parts", index)
         for key in ("functionCall", "function_call"):

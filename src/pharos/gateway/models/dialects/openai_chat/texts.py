@@ -20,7 +20,9 @@ _PART = frozenset({"type", "input_audio", "file", "image_url", "cache_control"})
 _TOOL = frozenset(
     {"type", "name", "strict", "function", "custom", "cache_control", "server_url", "authorization", "headers"}
 )
+_ATTACHED = frozenset({"detail", "file_id", "file_data"})
 _DETAIL = frozenset({"id", "type", "format", "index", "data", "signature"})
+_CALL = frozenset({"id", "type", "index", "function", "custom"})
 _SAID = ("content", "refusal", "reasoning_content", "reasoning")
 
 
@@ -34,6 +36,8 @@ class ChatTexts:
         for index, function in objects(body.get("functions")):
             spots.rest(function, ("functions", index), "prompt", _TOOL)
         spots.rest(body, (), "prompt", _TOP)
+        for key in ("tools", "functions", "messages"):
+            spots.odd(body.get(key), (key,), "prompt")
         for index, message in objects(body.get("messages")):
             self._message(spots, message, ("messages", index))
         return spots
@@ -65,15 +69,19 @@ class ChatTexts:
     def _message(spots: Spots, message: JsonObject, path: Path) -> None:
         direction: Direction = "toolResults" if message.get("role") in ("tool", "function") else "prompt"
         spots.text(message, path, "content", direction)
+        spots.odd(message.get("content"), (*path, "content"), direction)
         for index, part in objects(message.get("content")):
             here = (*path, "content", index)
             spots.rest(part, here, direction, _PART)
-            for key, member in (("image_url", "url"), ("file", "filename")):
+            for key in ("image_url", "file"):
                 inner = part.get(key)
                 if isinstance(inner, dict):
-                    spots.any(inner.get(member), (*here, key, member), direction)
+                    spots.rest(inner, (*here, key), direction, _ATTACHED)
+                else:
+                    spots.any(inner, (*here, key), direction)
             spots.mark(part)
         spots.found += _calls(message, path)
+        _beside_calls(spots, message, path)
         for key, value in message.items():
             if key == "reasoning_details":
                 for index, detail in objects(value):
@@ -165,6 +173,22 @@ def _calls(message: JsonObject, path: Path) -> list[Spot]:
     if isinstance(old, dict) and isinstance(old.get("arguments"), str):
         spots.append(Spot((*path, "function_call", "arguments"), "toolArguments", "json"))
     return spots
+
+
+def _beside_calls(spots: Spots, message: JsonObject, path: Path) -> None:
+    """What a message's tool calls have besides arguments of the form they should have."""
+    spots.odd(message.get("tool_calls"), (*path, "tool_calls"), "toolArguments")
+    holders = [(call, (*path, "tool_calls", index)) for index, call in objects(message.get("tool_calls"))]
+    for call, here in [*holders, (message, path)]:
+        if call is not message:
+            spots.rest(call, here, "toolArguments", _CALL)
+        for key, said in (("function", "arguments"), ("custom", "input"), ("function_call", "arguments")):
+            inner = call.get(key)
+            if isinstance(inner, dict):
+                known = ("name", said) if isinstance(inner.get(said), str) else ("name",)
+                spots.rest(inner, (*here, key), "toolArguments", known)
+            elif inner is not None and (call is message) == (key == "function_call"):
+                spots.any(inner, (*here, key), "toolArguments")
 
 
 def _delta(delta: JsonObject, path: Path) -> list[Spot]:

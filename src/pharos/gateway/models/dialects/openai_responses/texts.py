@@ -35,9 +35,11 @@ class ResponsesTexts:
         spots = Spots()
         for index, tool in objects(body.get("tools")):
             spots.rest(tool, ("tools", index), "prompt", _TOOL)
-        spots.text(body, (), "instructions", "prompt")
+        spots.odd(body.get("tools"), ("tools",), "prompt")
+        spots.any(body.get("instructions"), ("instructions",), "prompt")
         spots.rest(body, (), "prompt", _TOP)
         spots.text(body, (), "input", "prompt")
+        spots.odd(body.get("input"), ("input",), "prompt")
         for index, item in objects(body.get("input")):
             _item(spots, item, ("input", index), "prompt", "toolResults")
         return spots
