@@ -1,4 +1,4 @@
-"""The simulator: a scripted provider that speaks the OpenAI and Anthropic wire protocols over real HTTP.
+"""The simulator: a scripted provider that speaks the wire protocols of OpenAI, Anthropic and Google over real HTTP.
 
 It is the beginning of the simulation environment: what a client, an agent or the gateway sends meets answers and
 failures that are known in advance. It is no model, and everything it says is marked as its own.
