@@ -63,3 +63,12 @@ async def test_a_key_cannot_ask_the_embeddings_model_itself(tmp_path: Path) -> N
         await prepare(city, provider)
         reply = await city.ask("bot", {"model": "vectors", "input": "x"}, path="/v1/embeddings")
         assert reply.status == 404
+
+
+async def test_a_key_cannot_ask_the_embeddings_model_itself_after_it_was_asked_for_it(tmp_path: Path) -> None:
+    async with town(tmp_path) as city, upstream(vendor) as provider:
+        await prepare(city, provider)
+        await ask(city, WAYS[0])
+        assert len(provider.requests) == 2
+        reply = await city.ask("bot", {"model": "default/vectors", "input": "x"}, path="/v1/embeddings")
+        assert reply.status == 404

@@ -74,7 +74,9 @@ class Encoder:
             task=self._task,
         )
         key = self._plans.key(caller.key)
-        call.identity, call.key, call.authenticated = caller, replace(key, models=key.models | {model}), True
+        # What this call may use is not remembered for the key's own.
+        call.identity, call.key = caller, replace(key, models=key.models | {model}, asked={})
+        call.authenticated = True
         self._settlements.begin(id)
         try:
             reply = await self._way(call)
