@@ -400,7 +400,7 @@ def test_h54_ours_are_said_in_googles_words() -> None:
 # Anything at all.
 
 SLOW = settings(
-    max_examples=int(os.environ.get("PHAROS_FUZZ", "120")),
+    max_examples=int(os.environ.get("PHAROS_FUZZ", "40")),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 _KEYS = st.sampled_from(

@@ -18,7 +18,7 @@ from pharos.gateway.models.dialects.dialect import Dialect
 from pharos.gateway.models.dialects.registry import DIALECTS
 
 SLOW = settings(
-    max_examples=int(os.environ.get("PHAROS_FUZZ", "60")),
+    max_examples=int(os.environ.get("PHAROS_FUZZ", "25")),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 MODELS = ("gemini-3.5-flash", "gemini-2.5-pro", "gemini-2.0-flash")
