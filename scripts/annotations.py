@@ -12,7 +12,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import AwareDatetime, JsonValue
+from pydantic import AwareDatetime, JsonValue, SecretStr
 from pydantic.fields import FieldInfo
 
 from pharos.client.description import Parameter, Shape
@@ -71,6 +71,8 @@ def source(annotation: Any, imports: Imports) -> str:
     if origin in _MAPPINGS:
         inner = ", ".join(source(argument, imports) for argument in arguments)
         return f"{imports.need('collections.abc', 'Mapping')}[{inner}]"
+    if annotation is SecretStr:
+        return "str"  # text on the wire; the city strikes it out wherever it is shown or kept
     if annotation in _PLAIN:
         return str(annotation.__name__)
     if annotation is Decimal:
@@ -157,6 +159,8 @@ def _shape(annotation: Any) -> Shape:
         return "number"
     if annotation in (datetime, AwareDatetime):
         return "time"
+    if annotation is SecretStr:
+        return "secret"
     if annotation in (str, bytes, *_IMPORTED):
         return "string"
     if isinstance(annotation, type) and issubclass(annotation, Enum):

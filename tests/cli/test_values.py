@@ -96,7 +96,11 @@ def test_a_command_line_means_its_call(call: dict[str, Any]) -> None:
     assert {"force": False, **found} == {"force": False, **call}
 
 
-@pytest.mark.parametrize("operation", descriptions().values(), ids=lambda operation: operation.name)
+# What has a secret among its words cannot: nobody writes that out again.
+WRITABLE = [item for item in descriptions().values() if all(part.shape != "secret" for part in item.parameters)]
+
+
+@pytest.mark.parametrize("operation", WRITABLE, ids=lambda operation: operation.name)
 def test_every_operation_can_be_written_as_a_command(operation: Description) -> None:
     @settings(max_examples=20)
     @given(_calls(operation))

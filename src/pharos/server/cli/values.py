@@ -32,7 +32,11 @@ def option_name(parameter: Parameter) -> str:
 
 def is_positional(parameter: Parameter) -> bool:
     """Whether the parameter is given by its place."""
-    return parameter.required and not parameter.many and parameter.shape in {"string", "time", "integer", "number"}
+    return (
+        parameter.required
+        and not parameter.many
+        and parameter.shape in {"string", "time", "integer", "number", "secret"}
+    )
 
 
 class JsonType(click.ParamType[Any]):
@@ -86,6 +90,22 @@ class TimeType(click.ParamType[str]):
 
 _AGO = re.compile(r"(\d{1,6})([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+
+class SecretType(click.ParamType[str]):
+    """A secret: from a file (``@FILE``) or standard input (``-``), where no other user of the machine can see it."""
+
+    name = "secret"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        if text not in ("-", "@-") and not text.startswith("@"):
+            self.fail("a command line can be seen by others: give @FILE, or - for standard input", param, ctx)
+        try:
+            found = sys.stdin.read() if text in ("-", "@-") else Path(text[1:]).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            self.fail(f"{text[1:]}: {getattr(error, 'strerror', None) or 'not text'}", param, ctx)
+        return found.strip()
 
 
 class ReferenceType(click.ParamType[str]):
@@ -160,6 +180,8 @@ def _click_type(parameter: Parameter, noun: str) -> click.ParamType[Any]:
             return PairType()
         case "json":
             return JsonType()
+        case "secret":
+            return SecretType()
 
 
 def _named_kind(name: str, noun: str) -> str:
@@ -174,6 +196,8 @@ def _named_kind(name: str, noun: str) -> str:
 
 def _place(parameter: Parameter, noun: str) -> str:
     """How help names a value that is given by its place: an ``id`` among ``operations`` is an OPERATION."""
+    if parameter.shape == "secret":
+        return "@FILE"
     name = noun.removesuffix("s") if parameter.name == "id" else option_name(parameter)
     return name.upper().replace("-", "_")
 

@@ -11,6 +11,7 @@ from pharos.client.generated.awaited.audit import AsyncAudit
 from pharos.client.generated.awaited.budgets import AsyncBudgets
 from pharos.client.generated.awaited.cache import AsyncCache
 from pharos.client.generated.awaited.catalog import AsyncCatalog
+from pharos.client.generated.awaited.compression import AsyncCompression
 from pharos.client.generated.awaited.faults import AsyncFaults
 from pharos.client.generated.awaited.journeys import AsyncJourneys
 from pharos.client.generated.awaited.keys import AsyncKeys
@@ -19,6 +20,7 @@ from pharos.client.generated.awaited.ledger import AsyncLedger
 from pharos.client.generated.awaited.limits import AsyncLimits
 from pharos.client.generated.awaited.models import AsyncModels
 from pharos.client.generated.awaited.operations import AsyncOperations
+from pharos.client.generated.awaited.secrets import AsyncSecrets
 from pharos.client.generated.awaited.system import AsyncSystem
 from pharos.client.generated.awaited.views import AsyncViews
 
@@ -33,6 +35,7 @@ class AsyncNamespaces:
         self.budgets = AsyncBudgets(caller)
         self.cache = AsyncCache(caller)
         self.catalog = AsyncCatalog(caller)
+        self.compression = AsyncCompression(caller)
         self.faults = AsyncFaults(caller)
         self.journeys = AsyncJourneys(caller)
         self.keys = AsyncKeys(caller)
@@ -41,5 +44,6 @@ class AsyncNamespaces:
         self.limits = AsyncLimits(caller)
         self.models = AsyncModels(caller)
         self.operations = AsyncOperations(caller)
+        self.secrets = AsyncSecrets(caller)
         self.system = AsyncSystem(caller)
         self.views = AsyncViews(caller)

@@ -11,6 +11,7 @@ from pharos.client.generated.blocking.audit import Audit
 from pharos.client.generated.blocking.budgets import Budgets
 from pharos.client.generated.blocking.cache import Cache
 from pharos.client.generated.blocking.catalog import Catalog
+from pharos.client.generated.blocking.compression import Compression
 from pharos.client.generated.blocking.faults import Faults
 from pharos.client.generated.blocking.journeys import Journeys
 from pharos.client.generated.blocking.keys import Keys
@@ -19,6 +20,7 @@ from pharos.client.generated.blocking.ledger import Ledger
 from pharos.client.generated.blocking.limits import Limits
 from pharos.client.generated.blocking.models import Models
 from pharos.client.generated.blocking.operations import Operations
+from pharos.client.generated.blocking.secrets import Secrets
 from pharos.client.generated.blocking.system import System
 from pharos.client.generated.blocking.views import Views
 
@@ -33,6 +35,7 @@ class Namespaces:
         self.budgets = Budgets(caller)
         self.cache = Cache(caller)
         self.catalog = Catalog(caller)
+        self.compression = Compression(caller)
         self.faults = Faults(caller)
         self.journeys = Journeys(caller)
         self.keys = Keys(caller)
@@ -41,5 +44,6 @@ class Namespaces:
         self.limits = Limits(caller)
         self.models = Models(caller)
         self.operations = Operations(caller)
+        self.secrets = Secrets(caller)
         self.system = System(caller)
         self.views = Views(caller)
