@@ -41,15 +41,22 @@ def compressed(text: str, seen: Seen, methods: Collection[Method], least: int, f
     size = len(text.encode())
     made: Smaller | None = None
     if "repeats" in methods and seen.whole(text):
-        mark, piece = stand_in(text, f"the same text as above, from {quoted(text.lstrip()[:80])} on")
-        made = Smaller(mark, "repeats", (piece,))
+        made = _same(text)
     elif (value := parsed(text) if "json" in methods or "tables" in methods else None) is not None:
         made = _json(text, value, methods)
+        # The same JSON may have stood above with other white space, and be without any by now.
+        if made is not None and "repeats" in methods and seen.whole(made.text):
+            made = _same(text)
     if made is None or size - len(made.text.encode()) < least:
         made = _lines(text, seen, methods) or made
     if made is None or size - len(made.text.encode()) < least:
         return "nothingToSave"
     return made if all(free(piece) for piece in made.pieces) else "ambiguous"
+
+
+def _same(text: str) -> Smaller:
+    mark, piece = stand_in(text, f"the same text as above, from {quoted(text.lstrip()[:80])} on")
+    return Smaller(mark, "repeats", (piece,))
 
 
 def _json(text: str, value: Sequence[object], methods: Collection[Method]) -> Smaller | None:
