@@ -201,3 +201,24 @@ async def test_what_a_guard_masks_reaches_no_provider_however_it_is_said(city: T
             assert MAIL.encode() not in request.body, request.body
         for recorded in await city.store.log.read_all("", 1000):
             assert MAIL not in json.dumps(recorded.event.data), recorded.event.type
+
+
+SENSELESS: list[tuple[str, bytes]] = [
+    (
+        "/v1/messages",
+        b'{"model":"fast","max_tokens":1,"messages":[{"role":"user","content":"x"}],"system":[{"type":{}}]}',
+    ),
+    ("/v1/responses/input_tokens", b'{"input":%b1%b}' % (b"[" * 300, b"]" * 300)),
+]
+
+
+@pytest.mark.parametrize("number", range(len(SENSELESS)))
+async def test_a_request_that_makes_no_sense_is_refused_and_breaks_nothing(city: Town, number: int) -> None:
+    path, body = SENSELESS[number]
+    async with upstream(broken) as running:
+        await city.provider("p", running.url, dialect="anthropic", baseUrl=running.url)
+        await city.model("fast", {"provider": "p", "model": "m"})
+        await city.key("k")
+        answer = await city.ask("k", body, path)
+        assert answer.status == 400, answer.body
+        assert answer.fault["code"] in ("INVALID", "UPSTREAM_REFUSED")

@@ -101,7 +101,9 @@ def _attached(parts: list[Json]) -> int:
         if type(part) is not dict:
             continue
         kind = part.get("type")
-        if kind in _BOUNDED:
+        if not isinstance(kind, str):  # nothing any dialect knows, and maybe nothing that can be looked up
+            count += 1
+        elif kind in _BOUNDED:
             inner = part.get("content")
             if type(inner) is list:
                 count += _attached(inner)

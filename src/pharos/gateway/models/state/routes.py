@@ -93,7 +93,12 @@ class KeptResponses:
             body = None
         if not isinstance(body, dict):
             raise _invalid("", "must be a JSON object")
-        size = sum(len(orjson.dumps(body[key])) for key in ("input", "instructions", "tools", "text") if body.get(key))
+        try:
+            size = sum(
+                len(orjson.dumps(body[key])) for key in ("input", "instructions", "tools", "text") if body.get(key)
+            )
+        except orjson.JSONEncodeError:
+            raise _invalid("", "is nested too deeply") from None
         previous = body.get("previous_response_id")
         if isinstance(previous, str) and previous:
             size += sum(map(len, await self._responses.conversation(tenant, previous)))
