@@ -11,6 +11,9 @@ from pharos.mesh.facts import Compressed, CompressedText
 MAX_TOLD = 50
 """Texts that a call's event lists, and references of one."""
 
+MAX_REFS = 8
+"""References that the line has room for."""
+
 MAX_PLACE = 256
 
 
@@ -43,5 +46,7 @@ def told(facts: Compressed) -> str:
     """The same in one line, in the form of a structured field's dictionary (RFC 9651)."""
     texts = len(facts["texts"]) + facts.get("more", 0)
     said = f"mode={facts['mode']}, saved={facts['savedBytes']}, tokens={facts['savedTokens']}, texts={texts}"
+    if refs := [ref for text in facts["texts"] for ref in text["refs"]] if facts["mode"] == "apply" else []:
+        said += f', refs="{" ".join(refs[:MAX_REFS])}"'
     left = " ".join(f"{why}={count}" for why, count in facts["left"].items())
     return f'{said}, left="{left}"' if left else said
