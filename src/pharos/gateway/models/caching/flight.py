@@ -233,11 +233,16 @@ class Flight:
 
     def _can_pay(self, seat: Seat) -> bool:
         """Whether what a call holds covers all of the flight: one attempt at the model's own targets, as its own
-        would be. What came after a failed one was held by the leader alone."""
-        attempts = self.carrier.attempts
-        if seat.call.purse is None or not attempts:
+        would be. What came after a failed one, or the rule of a dearer target, was held by the leader alone."""
+        purse, carrier = seat.call.purse, self.carrier
+        attempts = carrier.attempts
+        if purse is None or not attempts:
             return True
-        return len(attempts) == 1 and attempts[0].target in seat.call.model.targets
+        if len(attempts) > 1 or attempts[0].target not in seat.call.model.targets:
+            return False
+        if carrier.purse is not None:
+            return purse.held >= carrier.purse.held
+        return not seat.call.model.spec.rules
 
     def _promote(self, heir: Seat) -> None:
         former, carrier = self.leader.call, self.carrier
@@ -329,14 +334,14 @@ class Seat:
                 return await self._cut_off()
             chunk = flight.unread(self)
             if flight.over:
+                said = self._closed
                 self._close_books()
+                if not chunk:
+                    if not said:  # its last bytes have left as if more would come: the answer's end is to be said
+                        self.call.ended = False
+                    raise StopAsyncIteration
             if chunk:
                 return chunk
-            if flight.over:
-                self.call.ended = (
-                    False  # its last bytes have left as if more would come: the answer's end is to be said
-                )
-                raise StopAsyncIteration
             await self._wait()
 
     async def aclose(self) -> None:

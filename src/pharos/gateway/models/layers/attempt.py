@@ -27,6 +27,7 @@ from pharos.gateway.models.refusals import THEIRS, budget_exceeded, unavailable,
 from pharos.gateway.models.resilience.hedging import hedged
 from pharos.gateway.models.resilience.refusal import too_dear
 from pharos.gateway.models.resilience.spec import Hedge
+from pharos.gateway.models.spending.money import Purse
 from pharos.gateway.models.upstream.line import REUSED
 from pharos.store.faults import COUNTER_EXHAUSTED
 from pharos.store.ports import Store
@@ -174,7 +175,15 @@ class AttemptLayer:
 
     async def _afford(self, call: Call, target: Target) -> Fault | None:
         """Hold what this attempt can cost on top of what the attempts before it did cost, and can still."""
-        purse, most = call.purse, call.model.resilience.most
+        while True:
+            purse = call.purse
+            refused = await self._hold(call, target, purse)
+            # Of a shared request somebody else may pay by now: then the money is held by the wrong one.
+            if refused is not None or call.purse is purse:
+                return refused
+
+    async def _hold(self, call: Call, target: Target, purse: Purse | None) -> Fault | None:
+        most = call.model.resilience.most
         now = datetime.now(UTC)
         ceiling = _ceiling(call, target, now)
         spent = sum([attempt.cost if not attempt.open else attempt.most for attempt in call.attempts])
