@@ -45,6 +45,7 @@ from pharos.store.sqlite.engine import open_store
 from pharos.trust.authenticator import Authenticator
 from pharos.trust.bootstrap import ensure_admin
 from pharos.trust.clock import SteadyClock
+from pharos.trust.issuers.plane import issuer_plane
 from pharos.trust.keyring import Keyring
 from pharos.trust.plane import trust_plane
 from pharos.trust.secret_plane import secret_plane
@@ -117,6 +118,7 @@ async def open_city(
             control_plane(directory, store, index, invoker),
             trust_plane(index, directory, invoker.decide, pepper, clock),
             secret_plane(index, vault, invoker.observe),
+            issuer_plane(index, authenticator, invoker.observe, clock),
             models_plane(
                 store,
                 index,

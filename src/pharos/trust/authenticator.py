@@ -8,7 +8,7 @@ when a revocation returns, the secret is dead.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -33,6 +33,8 @@ class Identity:
     principal: Principal
     key: Resource[KeySpec]
     credential: str
+    user: str = ""
+    """The end user, where the credential names one: then no caller can say another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class Authenticator:
         for key in index.all(KEY):
             self._follow(key.id, key)
         index.subscribe(self._follow)
+        self.foreign: Callable[[str], Identity] = _stranger
+        """Who presents a credential that is no secret of this city. Raises ``UNAUTHENTICATED``."""
 
     def authenticate(self, secret: str) -> Identity:
         """The caller who presents ``secret``. Raises ``UNAUTHENTICATED``, and tells a stranger nothing more.
@@ -64,7 +68,7 @@ class Authenticator:
         """
         credential = credential_of(secret)
         if credential is None:
-            raise UNAUTHENTICATED()
+            return self.foreign(secret)
         entry = self._entries.get(credential)
         digest = self._pepper.digest(secret)
         if not same(digest, entry.digest if entry is not None else _NO_DIGEST) or entry is None:
@@ -97,6 +101,10 @@ class Authenticator:
             return
         self._entries.update(entries)
         self._credentials[id] = tuple(entries)
+
+
+def _stranger(_: str) -> Identity:
+    raise UNAUTHENTICATED()
 
 
 def _entries(key: Resource[KeySpec]) -> Iterator[tuple[str, _Entry]]:

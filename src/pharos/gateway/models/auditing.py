@@ -147,7 +147,7 @@ class Trail:
             "namespace": key.namespace,
             "team": call.key.team,
             "labels": dict(call.key.labels),
-            "user": call.ask.user[:MAX_NAME],
+            "user": (call.identity.user or call.ask.user)[:MAX_NAME],
             "dialect": call.dialect.name,
             "model": call.ask.model[:MAX_NAME],
             "served": served,

@@ -56,7 +56,8 @@ class Admit:
             raise level_missing(key.missing)
         levels, budgets = key.levels, key.budgets
         if key.named:
-            call.user = end_user(call.header(USER_HEADER), call.ask.user)
+            vouched = call.identity.user
+            call.user = holder(vouched) if vouched else end_user(call.header(USER_HEADER), call.ask.user)
             levels, budgets = key.of_caller(call.user, holder(call.session))
         if levels:
             taken = self._meters.take(levels, call.bounds.estimate, time.monotonic())

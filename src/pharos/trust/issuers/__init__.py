@@ -1,0 +1,1 @@
+"""Callers that others vouch for: tokens of identity providers, by their public keys."""

@@ -1,0 +1,210 @@
+"""The keys of issuers, kept at hand: fetched, read and read again beside the calls, never within one.
+
+An issuer that cannot be reached does not lock its users out: the keys it had last are good for :data:`OLDEST`. That
+something is wrong shows in the condition ``KeysReady`` of the ``Issuer`` from the first failure on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx2
+import orjson
+
+from pharos.control.index import Index
+from pharos.core.fault import Fault
+from pharos.core.operation import SetStatus
+from pharos.core.resource import AnyResource, Condition, Resource, ResourceId
+from pharos.trust.issuers.keys import PublicKey, UnusableKeys, parsed_keys
+from pharos.trust.issuers.kinds import ISSUER, IssuerSpec, KeySource
+
+_log = logging.getLogger(__name__)
+
+KEYS_READY = "KeysReady"
+PERIOD = 300.0
+"""Seconds between two looks at a source."""
+FILE_PERIOD = 5.0
+SOON = 10.0
+"""Least seconds between two looks that unknown keys or failures lead to: no stranger makes the city ask on and on."""
+OLDEST = 24 * 3600.0
+"""Seconds for which keys are used that cannot be fetched again."""
+SECONDS = 10.0
+"""That one fetch may take."""
+LARGEST = 256 * 1024
+
+Observe = Callable[[SetStatus], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Set:
+    source: KeySource
+    text: bytes = b""
+    keys: tuple[PublicKey, ...] = ()
+    read_at: float = float("-inf")
+    """When these keys came."""
+    tried_at: float = float("-inf")
+    problem: str = ""
+
+
+class KeySets:
+    """The keys of all issuers. ``changed`` is called when those of some issuer are others than before."""
+
+    def __init__(self, index: Index, observe: Observe) -> None:
+        self._index = index
+        self._observe = observe
+        self._sets: dict[ResourceId, _Set] = {}
+        self._wanted: set[ResourceId] = set()
+        self._wake = asyncio.Event()
+        self.changed: Callable[[], None] = lambda: None
+        index.subscribe(self._follow)
+
+    def keys(self, id: ResourceId) -> tuple[PublicKey, ...]:
+        """The keys of an issuer as they are known now."""
+        known = self._sets.get(id)
+        if known is None or time.monotonic() - known.read_at > OLDEST:
+            return ()
+        return known.keys
+
+    def missed(self, id: ResourceId) -> None:
+        """A token named a key that is not here: look for it, soon."""
+        self._wanted.add(id)
+        self._wake.set()
+
+    @asynccontextmanager
+    async def service(self) -> AsyncIterator[None]:
+        """Keep the keys, until left. Those that are at hand are there when this has been entered."""
+        for issuer in self._index.all(ISSUER):
+            if issuer.spec.keys.url is None:
+                await self._look(issuer, time.monotonic())
+        task = asyncio.create_task(self._run(), name="pharos-issuer-keys")
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            wanted, self._wanted = self._wanted, set()
+            now = time.monotonic()
+            issuers = {issuer.id: issuer for issuer in self._index.all(ISSUER)}
+            due = [
+                issuer
+                for id, issuer in issuers.items()
+                if self._due(issuer, now) <= now or (id in wanted and self._may_again(id, now))
+            ]
+            await asyncio.gather(*(self._look(issuer, now) for issuer in due))
+            # What was wanted too soon is wanted still.
+            late = {id for id in wanted & issuers.keys() if issuers[id] not in due}
+            self._wanted |= late
+            now = time.monotonic()
+            waits = [self._due(issuer, now) - now for issuer in self._index.all(ISSUER)] + [SOON] * bool(late)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.05, min(waits, default=PERIOD))):
+                    await self._wake.wait()
+
+    def _due(self, issuer: Resource[IssuerSpec], now: float) -> float:
+        known = self._sets.get(issuer.id)
+        if known is None or known.source != issuer.spec.keys:
+            return now
+        if issuer.spec.keys.inline is not None:
+            return float("inf")
+        period = FILE_PERIOD if issuer.spec.keys.file is not None else SOON if known.problem else PERIOD
+        return known.tried_at + period
+
+    def _may_again(self, id: ResourceId, now: float) -> bool:
+        known = self._sets.get(id)
+        return known is not None and now - known.tried_at >= SOON
+
+    async def _look(self, issuer: Resource[IssuerSpec], now: float) -> None:
+        source = issuer.spec.keys
+        known = self._sets.get(issuer.id)
+        if known is None or known.source != source:
+            known = _Set(source)
+        try:
+            text = await _read(source)
+            keys = known.keys if text == known.text else parsed_keys(text)
+        except UnusableKeys as error:
+            fresh = replace(known, tried_at=now, problem=str(error))
+        else:
+            fresh = _Set(source, text, keys, now, now)
+        present = self._index.get(ISSUER, issuer.id.name, issuer.id.namespace)
+        if present is None or present.spec.keys != source:
+            return  # Changed meanwhile: these are not its keys any more.
+        self._sets[issuer.id] = fresh
+        if fresh.keys is not known.keys:
+            self.changed()
+        await self._tell(present, fresh.problem)
+
+    async def _tell(self, issuer: Resource[IssuerSpec], problem: str) -> None:
+        status = "False" if problem else "True"
+        before = next((c for c in issuer.status.conditions if c.type == KEYS_READY), None)
+        if before is not None and (before.status, before.message) == (status, problem):
+            return
+        condition = Condition(
+            type=KEYS_READY,
+            status="False" if problem else "True",
+            reason="Unusable" if problem else "Read",
+            message=problem,
+            last_transition_time=datetime.now(UTC),
+        )
+        others = [c for c in issuer.status.conditions if c.type != KEYS_READY]
+        after = issuer.status.model_copy(update={"conditions": [*others, condition]})
+        try:
+            await self._observe(SetStatus(issuer.id, after, expected=issuer.status))
+        except Fault as fault:  # removed or changed meanwhile
+            _log.info("the status of %s was not written: %s", issuer.id, fault.code)
+
+    def _follow(self, id: ResourceId, resource: AnyResource | None) -> None:
+        if id.kind != ISSUER.name:
+            return
+        known = self._sets.get(id)
+        if known is not None and (resource is None or resource.spec.keys != known.source):
+            del self._sets[id]  # At once: keys of another source open nothing.
+        self._wake.set()
+
+
+async def _read(source: KeySource) -> bytes:
+    """The text where the source says. Raises :class:`UnusableKeys`."""
+    if source.inline is not None:
+        return orjson.dumps(source.inline)
+    if source.file is not None:
+        try:
+            return await asyncio.to_thread(_head, Path(source.file))
+        except OSError as error:
+            raise UnusableKeys(f"the file {source.file} cannot be read ({error.strerror})") from None
+    return await _fetched(source.url or "")
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(LARGEST)
+
+
+async def _fetched(url: str) -> bytes:
+    """Raises :class:`UnusableKeys`. Redirects are not followed: where the keys are was decided by who declared it."""
+    try:
+        async with (
+            asyncio.timeout(SECONDS),
+            httpx2.AsyncClient(timeout=SECONDS) as http,
+            http.stream("GET", url, headers={"accept": "application/json"}) as answer,
+        ):
+            if answer.status_code != 200:
+                raise UnusableKeys(f"{url} answers with status {answer.status_code}")
+            body = b""
+            async for piece in answer.aiter_bytes():
+                body += piece
+                if len(body) > LARGEST:
+                    raise UnusableKeys(f"{url} answers with more than {LARGEST} bytes")
+            return body
+    except (httpx2.HTTPError, OSError, TimeoutError) as error:
+        raise UnusableKeys(f"{url} cannot be fetched ({type(error).__name__})") from None

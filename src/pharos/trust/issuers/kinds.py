@@ -1,0 +1,130 @@
+"""What trust declares about those who vouch for callers: kind ``Issuer``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, StringConstraints, model_validator
+
+from pharos.control.index import Index
+from pharos.core.fault import FORBIDDEN, Fault
+from pharos.core.principal import Principal
+from pharos.core.resource import Kind, Ref, Resource, Spec
+from pharos.core.wire import JsonObject, Wire
+from pharos.trust.guards import GRANT, rights_exceeded
+from pharos.trust.issuers.keys import UnusableKeys, public_keys
+from pharos.trust.kinds import KEY
+
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
+"""Signatures by a private key (RFC 7518, RFC 8037, RFC 9864). ``none`` and shared secrets (HS…) are not among them."""
+
+ClaimName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+
+
+class KeySource(Wire):
+    """Where an issuer's public keys (a JSON Web Key Set, RFC 7517) are."""
+
+    url: Annotated[str, StringConstraints(max_length=2048)] | None = None
+    """An https URL, such as ``https://login.example/.well-known/jwks.json``: fetched beside the calls, and kept."""
+    file: Annotated[str, StringConstraints(min_length=1)] | None = None
+    """Path of a file of this machine; read again when it changes."""
+    inline: JsonObject | None = None
+    """The set itself: ``{keys: [...]}``, public keys alone."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> KeySource:
+        if sum(place is not None for place in (self.url, self.file, self.inline)) != 1:
+            raise ValueError("give exactly one of url, file and inline")
+        return self
+
+
+class Grant(Wire):
+    """Which key the bearer of a token acts as."""
+
+    key: Annotated[str, Ref("Key")]
+    """Models, budgets, limits and permissions are this key's."""
+    claims: Annotated[dict[ClaimName, str], Field(max_length=16)] = Field(default_factory=dict)
+    """Claims the token must have: of this value, or a list with it in it. None: every token of the issuer."""
+
+
+class IssuerSpec(Spec):
+    """Someone whose signed tokens (JWT, RFC 7519) are accepted where a key's secret would be."""
+
+    issuer: Annotated[str, StringConstraints(min_length=1, max_length=2048)]
+    """What the claim ``iss`` must be, to the letter."""
+    audience: Annotated[list[Annotated[str, StringConstraints(min_length=1, max_length=2048)]], Field(min_length=1)]
+    """Names of this city; the claim ``aud`` must have one of them."""
+    keys: KeySource
+    algorithms: Annotated[list[Algorithm], Field(min_length=1)]
+    """Signatures that are accepted, and no others."""
+    grants: Annotated[list[Grant], Field(min_length=1, max_length=64)]
+    """Which key a token stands for: the first whose claims it has."""
+    user_claim: ClaimName | None = "sub"
+    """The claim that names the end user, whose limits and budgets then apply whatever the body of a call says."""
+    leeway_seconds: Annotated[int, Field(ge=0, le=300)] = 30
+    """How far the issuer's clock may be off."""
+    longest_seconds: Annotated[int, Field(ge=60, le=30 * 86_400)] = 86_400
+    """Tokens that are good for longer than this from now are refused: nobody here can take them back."""
+
+
+def _check(spec: IssuerSpec) -> Sequence[tuple[str, str]]:
+    problems = []
+    if spec.keys.url is not None:
+        try:
+            url = urlsplit(spec.keys.url)
+            good = url.scheme == "https" and bool(url.hostname) and url.username is None and url.port != 0
+        except ValueError:
+            good = False
+        if not good or not spec.keys.url.isascii() or not spec.keys.url.isprintable():
+            problems.append(("/keys/url", "must be an https URL without credentials"))
+    if spec.keys.inline is not None:
+        try:
+            public_keys(spec.keys.inline)
+        except UnusableKeys as error:
+            problems.append(("/keys/inline", str(error)))
+    return problems
+
+
+def issuer_kind(index: Index) -> Kind[IssuerSpec]:
+    """The kind with its guard: who declares an issuer gives away every key that it grants."""
+
+    def guard(
+        principal: Principal, before: Resource[IssuerSpec] | None, after: Resource[IssuerSpec] | None
+    ) -> Fault | None:
+        issuer = after or before
+        if issuer is not None and not principal.may(GRANT):
+            return FORBIDDEN(
+                f"Issuers are declared with the permission {GRANT}.",
+                rule="trust/grant",
+                subject=str(issuer.id),
+                required_permission=GRANT,
+            )
+        for position, grant in enumerate(after.spec.grants if after is not None else ()):
+            id = Ref("Key").resolve(grant.key, after.metadata.namespace if after is not None else "")
+            key = index.get(KEY, id.name, id.namespace)
+            if key is None and not principal.may("*"):
+                # It could be declared later, by someone with more rights, for something else.
+                return FORBIDDEN(
+                    f"{id} does not exist; only who may do everything grants a key that is yet to come.",
+                    rule="trust/no-escalation",
+                    subject=str(id),
+                    pointer=f"/spec/grants/{position}/key",
+                    required_permission="*",
+                )
+            if key is not None and (refused := rights_exceeded(principal, key)) is not None:
+                return refused
+        return None
+
+    return Kind(
+        name="Issuer",
+        spec=IssuerSpec,
+        summary="Someone whose signed tokens (JWT) open the city: which signatures count, and which key each acts as.",
+        check=_check,
+        guard=guard,
+    )
+
+
+ISSUER: Kind[IssuerSpec] = Kind(name="Issuer", spec=IssuerSpec, summary="See issuer_kind.")
+"""For look-ups in the index, which go by the name."""
