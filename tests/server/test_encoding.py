@@ -7,14 +7,19 @@ import gzip
 import json
 import random
 import zlib
+from pathlib import Path
 
+import openai
 import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.gateway.town import town
+from tests.gateway.upstream import Exchange, openai_delta, upstream
 from tests.server.serving import Raw, serving
 
 from pharos.core.plane import WRITE, ASGIApp, Receive, Scope, Send
+from pharos.server.app import App
 from pharos.server.encoding import Encoding, Extent, coding
 from pharos.server.replies import send_bytes
 
@@ -159,6 +164,37 @@ async def test_each_event_of_a_stream_leaves_at_once(name: str, write: bool) -> 
         assert await chunk(raw) == b""
 
 
+@pytest.mark.parametrize("name", ["gzip", "zstd"])
+async def test_what_is_sent_at_the_same_time_to_a_slow_client_stays_readable(name: str) -> None:
+    noise = random.Random(2)
+    pieces = [b"data: %d %b\n\n" % (number, noise.randbytes(30_000).hex().encode()) for number in range(120)]
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        head = [(b"content-type", b"text/event-stream")]
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+
+        async def some(numbers: range) -> None:
+            for number in numbers:
+                await send({"type": "http.response.body", "body": pieces[number], "more_body": True})
+                scope[WRITE](b": and on\n\n")
+
+        await asyncio.gather(*(some(range(start, 120, 4)) for start in range(4)))
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    decoder = zlib.decompressobj(31) if name == "gzip" else zstandard.ZstdDecompressor().decompressobj()
+    async with serving(Encoding(app, "streams")) as served, await served.connect() as raw:
+        await raw.write(b"GET / HTTP/1.1\r\nHost: x\r\nAccept-Encoding: %b\r\n\r\n" % name.encode())
+        await raw.head()
+        said = b""
+        while piece := await chunk(raw):
+            said += decoder.decompress(piece)
+            await asyncio.sleep(0)  # Another turn for those who send.
+    assert decoder.eof
+    assert sorted(line for line in said.split(b"\n") if line.startswith(b"data")) == sorted(
+        piece.strip() for piece in pieces
+    )
+
+
 async def test_streams_are_left_alone_unless_they_are_asked_for() -> None:
     fields, body = await ask(streaming([], write=False), "gzip")
     assert "content-encoding" not in fields
@@ -178,3 +214,40 @@ async def test_a_stream_that_is_cut_does_not_end_properly() -> None:
         assert decoder.decompress(await chunk(raw)) == b"data: 0\n\n"
         assert await raw.rest() == b""
         assert not decoder.eof
+
+
+async def test_a_model_s_stream_reaches_an_official_client_event_by_event(tmp_path: Path) -> None:
+    gates = [asyncio.Event() for _ in range(3)]
+
+    async def script(exchange: Exchange) -> None:
+        await exchange.start()
+        await exchange.chunk(openai_delta("0", role="assistant"))
+        for number, gate in enumerate(gates, 1):
+            await gate.wait()
+            await exchange.chunk(openai_delta(str(number)))
+        await exchange.chunk(openai_delta(finish="stop") + b"data: [DONE]\n\n")
+        await exchange.finish()
+
+    async with town(tmp_path) as city, upstream(script) as provider:
+        await city.provider("p", provider.url)
+        await city.model("fast", "p")
+        key = await city.key("k")
+        app = Encoding(App(city.plane.routes, lambda document: {}), "streams")
+        async with (
+            serving(app) as served,
+            openai.AsyncOpenAI(base_url=f"{served.url}/v1", api_key=key, max_retries=0) as client,
+        ):
+            answer = await client.chat.completions.with_raw_response.create(
+                model="fast",
+                messages=[{"role": "user", "content": "Count."}],
+                stream=True,
+            )
+            assert answer.headers["content-encoding"] == "gzip"  # which it asks for by itself
+            said = []
+            async with asyncio.timeout(20):
+                async for chunk in answer.parse():
+                    if chunk.choices and (text := chunk.choices[0].delta.content):
+                        said.append(text)
+                        if len(said) <= len(gates):
+                            gates[len(said) - 1].set()  # The next event is made only once this one is here.
+            assert "".join(said) == "0123"

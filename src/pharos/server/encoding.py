@@ -151,10 +151,15 @@ class _Answer:
                 held, body = await self._whole(held, body)
                 message = {**message, "body": body}
             await self._send(held)
-        elif self._coder is not None:
-            coder = self._coder
-            if body or not more:
-                message = {**message, "body": coder.feed(body) if more else coder.end(body)}
+        elif self._coder is not None and self.write is not None:
+            # Several may send at the same time, such as a stream and its keep-alive. What is encoded first must leave
+            # first: so it is waited for the client with nothing in hand, then encoded and written in one moment.
+            await self._send({"type": "http.response.body", "body": b"", "more_body": True})
+            if more:
+                if body:
+                    self.write(self._coder.feed(body))
+                return
+            message = {**message, "body": self._coder.end(body)}
         await self._send(message)
 
     def write_now(self, piece: bytes) -> bool:
@@ -176,7 +181,7 @@ class _Answer:
         elif b"content-length" in fields:
             self._held = head
         else:
-            if self._streams:
+            if self._streams and self.write is not None:
                 self._coder = _STREAMED[self._coding]()
                 headers.append((b"content-encoding", self._coding.encode()))
             await self._send(head)

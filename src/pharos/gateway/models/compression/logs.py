@@ -7,9 +7,12 @@ fences). A line that speaks of trouble is never part of a run.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+import re2  # type: ignore[import-untyped]
 
 LEAST_RUN = 6
 LEAST_LEFT_OUT = 3
@@ -25,61 +28,64 @@ RARE = 20
 SAMPLE = 512
 """Values by which the middle half of a column is found."""
 
-_VARIABLE = re.compile(
-    r"(?P<time>\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?)?"
-    r"|\b\d\d:\d\d:\d\d(?:[.,]\d{1,9})?)"
-    r"|(?P<id>0[xX][0-9a-fA-F]+|\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b|\b[0-9a-f]{16,}\b)"
-    r"|(?P<number>\d+(?:\.\d+)?)"
+# One after the other, each over many lines at once; what one has found the next one does not see.
+_TIME = re.compile(
+    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?)?"
+    r"|\b\d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
 )
-_TROUBLE = re.compile(
-    r"error|exception|fail|fatal|panic|traceback|warn|critical|severe|alert|emerg|denied|refus|reject|timeout|timed out"
-    r"|abort|kill|crash|corrupt|invalid|unable|cannot|can't|could not|unexpected|unhandled|missing|not found|lost|leak"
-    r"|overflow|deadlock|segfault|stack|\b(?:err|crit|oom)\b",
-    re.I,
+_ID = re.compile(r"0[xX][0-9a-fA-F]+|\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b|\b[0-9a-f]{16,}\b")
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+
+_VARIABLE = b"0123456789abcdefABCDEFxXTZ-+:., "
+"""Everything that may stand in a variable. Lines that differ in anything else are not alike, which is found at once."""
+
+_TROUBLE = re2.compile(
+    r"(?i)error|exception|fail|fatal|panic|traceback|warn|critical|severe|alert|emerg|denied|refus|reject|timeout"
+    r"|timed out|abort|kill|crash|corrupt|invalid|unable|cannot|can't|could not|unexpected|unhandled|missing"
+    r"|not found|lost|leak|overflow|deadlock|segfault|stack|\b(?:err|crit|oom)\b"
 )
-_BLANK = {"time": "\0t", "id": "\0i", "number": "\0n"}
 
 
 def foldable(lines: Sequence[str]) -> list[tuple[int, int]]:
     """Spans ``[start, stop)`` of lines that may be left out, in order. Behind each and before each a line like them
     stays."""
-    spans: list[tuple[int, int]] = []
+    rough = [line.encode().translate(None, _VARIABLE) for line in lines]
+    return [span for start, stop in _runs(rough) for span in _among(lines, start, stop)]
+
+
+def _runs(shapes: Sequence[bytes | str | None]) -> Iterator[tuple[int, int]]:
+    """Where so many of the same follow each other; ``None`` is like nothing."""
     start = 0
-    shape = _shape(lines[0]) if lines else None
-    for index in range(1, len(lines) + 1):
-        following = _shape(lines[index]) if index < len(lines) else None
-        if following is not None and following == shape:
+    for index in range(1, len(shapes) + 1):
+        if index < len(shapes) and shapes[index] == shapes[start]:
             continue
-        if shape is not None and index - start >= LEAST_RUN:
-            spans += _inside(lines, start, index)
-        start, shape = index, following
-    return spans
+        if index - start >= LEAST_RUN and shapes[start] is not None:
+            yield start, index
+        start = index
 
 
-def _shape(line: str) -> str | None:
-    """What a line has in common with those that differ from it only in variables; ``None``: it is left alone."""
-    if not line.strip() or len(line) > LONGEST or _TROUBLE.search(line) is not None:
-        return None
-    return _VARIABLE.sub(lambda found: _BLANK[str(found.lastgroup)], line)
+def _among(lines: Sequence[str], start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """The spans among lines that are roughly alike."""
+    named = _ID.sub("\0i", _TIME.sub("\0t", "\n".join(lines[start:stop])))
+    numbers = named.split("\n")
+    shapes: list[str | None] = [*_NUMBER.sub("\0n", named).split("\n")]
+    for index, line in enumerate(lines[start:stop]):
+        if not line.strip() or len(line) > LONGEST or _TROUBLE.search(line) is not None:
+            shapes[index] = None
+    for begin, end in _runs(shapes):
+        yield from _inside(numbers[begin:end], start + begin)
 
 
-def _inside(lines: Sequence[str], start: int, stop: int) -> list[tuple[int, int]]:
+def _inside(run: Sequence[str], start: int) -> Iterator[tuple[int, int]]:
     """The spans of one run that tell nothing new."""
-    kept = {0, stop - start - 1, *_outliers(lines[start:stop])}
-    spans: list[tuple[int, int]] = []
-    begin: int | None = None
-    for index in range(stop - start):
-        if index in kept:
-            if begin is not None and index - begin >= LEAST_LEFT_OUT:
-                spans.append((start + begin, start + index))
-            begin = None
-        elif begin is None:
-            begin = index
-    return spans
+    kept = sorted({0, len(run) - 1, *_outliers(run)})
+    for before, after in itertools.pairwise(kept):
+        if after - before > LEAST_LEFT_OUT:
+            yield start + before + 1, start + after
 
 
 def _outliers(run: Sequence[str]) -> set[int]:
-    rows = [[float(found["number"]) for found in _VARIABLE.finditer(line) if found["number"]] for line in run]
+    rows = [[float(number) for number in _NUMBER.findall(line)] for line in run]
     outliers: set[int] = set()
     for column in zip(*rows, strict=True):
         counts = Counter(column)

@@ -25,7 +25,7 @@ CONTROL = b"x-pharos-compress"
 REPORT = b"x-pharos-compressed"
 """Answer header: what was saved of the request, or would have been."""
 
-ASIDE = 128 * 1024
+ASIDE = 16 * 1024
 """Bytes of a request from which on it is looked at beside the event loop."""
 
 _WORDS: Mapping[str, str] = MappingProxyType({"": "", "on": "on", "off": "off"})
