@@ -228,6 +228,8 @@ class Exchange:
         if connection.access_log:
             _access.info("%s %s %d", self.scope["method"], quote(self.scope["path"]), status)
         self.started = True
+        if status == 401:
+            connection.unauthenticated()
         self._head = b"%b%b%b\r\n" % (STATUS_LINES[status], connection.own_headers(), lines)
         # The head waits for what follows it, but no longer than the loop needs for what is due now.
         connection.loop.call_soon(self.flush)

@@ -26,6 +26,11 @@ HEAD_TOO_LARGE = FaultCode(
     "HEAD_TOO_LARGE", "Request head too large", 431, Category.CAPACITY,
     "The request line and headers are larger, or more in number, than `facts` allows. The connection is closed.",
 )  # fmt: skip
+ADDRESS_LIMITED = FaultCode(
+    "ADDRESS_LIMITED", "Too much from one address", 429, Category.QUOTA,
+    "The caller's address has more connections, requests or refused credentials than one address may have. Nothing was "
+    "looked at. Whoever runs the city sets the bounds with the options --address-… of `pharos up`.", Retry.AFTER_TIME,
+)  # fmt: skip
 SHUTTING_DOWN = FaultCode(
     "SHUTTING_DOWN", "Shutting down", 503, Category.TRANSIENT,
     "The city was told to stop before this call could end. Try again when it is back.", Retry.AFTER_TIME,
@@ -47,5 +52,5 @@ TLS_UNUSABLE = FaultCode(
 
 ALL: tuple[FaultCode, ...] = (
     MALFORMED_HTTP, METHOD_NOT_ALLOWED, REQUEST_TOO_SLOW, UNSUPPORTED_ENCODING, HEAD_TOO_LARGE, SHUTTING_DOWN,
-    ADDRESS_UNAVAILABLE, MANIFEST_UNREADABLE, TLS_UNUSABLE,
+    ADDRESS_UNAVAILABLE, MANIFEST_UNREADABLE, TLS_UNUSABLE, ADDRESS_LIMITED,
 )  # fmt: skip

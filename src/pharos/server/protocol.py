@@ -26,6 +26,7 @@ from pharos.core.fault import HTTP_PROBLEM, OVERLOADED, Fault
 from pharos.core.plane import ON_DISCONNECT, WHOLE_BODY, WRITE, ASGIApp, Receive, Scope, Send
 from pharos.server.exchange import STATUS_LINES, Exchange
 from pharos.server.faults import HEAD_TOO_LARGE, MALFORMED_HTTP, REQUEST_TOO_SLOW
+from pharos.server.gate import Gate, Visitor
 from pharos.server.replies import send_problem
 
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
@@ -57,6 +58,8 @@ class BoundedProtocol(asyncio.Protocol):
     """
 
     limits = Limits()
+    gate: Gate | None = None
+    """What one address may ask for; ``None``: anything."""
 
     def __init__(
         self,
@@ -89,6 +92,7 @@ class BoundedProtocol(asyncio.Protocol):
         self._idle_since: float | None = None
         self._loose = 0
         """Bytes that arrived since the parser last made progress: ended a head, a piece of a body, or a message."""
+        self._visitor: Visitor | None = None
         self._leaving: set[Callable[[], None]] = set()
         """Whom to tell that the peer has left."""
         self._unread = 0
@@ -122,9 +126,25 @@ class BoundedProtocol(asyncio.Protocol):
         }
         if len(self._state.connections) > self.limits.connections:
             self.refuse(OVERLOADED("Too many connections are open.", retry_after=1))
+        elif self.gate is not None:
+            self._pass(self.gate)
+
+    def _pass(self, gate: Gate) -> None:
+        peer = self._scope["client"]
+        address = str(peer[0]) if isinstance(peer, tuple) else ""
+        self._visitor, refused = gate.enter(address, self.loop.time())
+        if refused is not None:
+            self.refuse(refused)
+
+    def unauthenticated(self) -> None:
+        """An answer refuses the peer's credential."""
+        if self._visitor is not None:
+            self._visitor.failed(self.loop.time())
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._state.connections.discard(self)
+        if self._visitor is not None and self.gate is not None:
+            self.gate.leave(self._visitor)
         if self.exchange is not None:
             self.exchange.leave()
         for exchange, _ in self._next:
@@ -214,6 +234,8 @@ class BoundedProtocol(asyncio.Protocol):
         app = self._app
         if too_large or len(self._headers) > self.limits.headers:
             app = functools.partial(_refuse_head, self.limits)
+        elif self._visitor is not None and (fault := self._visitor.refusal(self._body_since)) is not None:
+            app = functools.partial(_refuse, fault)
         path, raw_path, query = _split(self._url)
         version = parser.get_http_version()
         scope: Scope = {
@@ -390,6 +412,11 @@ def _joined(headers: list[tuple[bytes, bytes]]) -> bytes:
 
 def _too_large(limits: Limits) -> Fault:
     return HEAD_TOO_LARGE(facts={"limitBytes": limits.head_bytes, "limitHeaders": limits.headers})
+
+
+async def _refuse(fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+    # The connection ends with it: a body that comes after is not read.
+    await send_problem(send, fault.document, [(b"connection", b"close")])
 
 
 async def _refuse_head(limits: Limits, scope: Scope, receive: Receive, send: Send) -> None:

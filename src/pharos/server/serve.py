@@ -28,6 +28,7 @@ from pharos.core.plane import ASGIApp
 from pharos.server.city import City, open_city
 from pharos.server.encoding import Encoding, Extent
 from pharos.server.faults import ADDRESS_UNAVAILABLE
+from pharos.server.gate import Bounds, Gate
 from pharos.server.logs import logging_to
 from pharos.server.protocol import BoundedProtocol, watch
 from pharos.server.surfaces import Surface
@@ -72,6 +73,8 @@ class _Style:
 
     access_log: bool
     compress: Extent | None
+    gate: Gate | None
+    """One for all doors: an address is the same behind each."""
 
 
 def up(
@@ -82,6 +85,7 @@ def up(
     *,
     admin: Address | None = None,
     tls: TlsFiles | None = None,
+    bounds: Bounds | None = None,
     full_sync: bool = False,
     drain_seconds: float = 10.0,
     access_log: bool = False,
@@ -92,10 +96,10 @@ def up(
     """Serve the city of ``home`` until SIGTERM or SIGINT.
 
     ``files`` are manifests to apply at start; port 0 takes any free port; ``admin`` is where operations are served, and
-    then nowhere else; with ``tls`` all connections are encrypted, and SIGHUP has its files read again. ``compress``
-    says which answers are compressed for clients that take them so (``None``: none are). ``announce`` writes what is
-    printed on stdout once the city is open. Raises the fault of a start that fails (a port or home in use, a manifest
-    or certificate that is refused).
+    then nowhere else; with ``tls`` all connections are encrypted, and SIGHUP has its files read again. ``bounds`` are
+    those of one address (``None``: there are none). ``compress`` says which answers are compressed for clients that
+    take them so (``None``: none are). ``announce`` writes what is printed on stdout once the city is open. Raises the
+    fault of a start that fails (a port or home in use, a manifest or certificate that is refused).
     """
     home = home.absolute()
     try:
@@ -108,7 +112,7 @@ def up(
                 behind = opened.enter_context(_listening(admin.host, admin.port))
                 doors.append(_Door(Surface.ADMIN, admin.host, behind))
             runner = opened.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
-            style = _Style(access_log, compress)
+            style = _Style(access_log, compress, None if bounds is None else Gate(bounds))
             runner.run(_run(home, doors, certificates, files, full_sync, drain_seconds, style, announce))
     except OSError as error:
         raise STORAGE_FAILED(f"{error.filename or home}: {error.strerror or error}.") from error
@@ -253,7 +257,7 @@ def _config(city: City, door: _Door, certificates: Certificates | None, style: _
     app: ASGIApp = city.app if door.surface is Surface.WHOLE else city.app.part(door.surface.has)
     config = uvicorn.Config(
         app if style.compress is None else Encoding(app, style.compress),
-        http=BoundedProtocol,
+        http=type("GatedProtocol", (BoundedProtocol,), {"gate": style.gate}),
         ws="none",
         lifespan="off",
         interface="asgi3",

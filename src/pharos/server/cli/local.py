@@ -47,6 +47,27 @@ _FILE = click.Path(path_type=Path)
 @click.option("--tls-cert", type=_FILE, help="Certificate chain (PEM) to serve HTTPS with. Read again when it changes.")
 @click.option("--tls-key", type=_FILE, help="Its private key (PEM, not encrypted).")
 @click.option(
+    "--address-connections",
+    type=click.IntRange(0),
+    default=4_000,
+    show_default=True,
+    help="Most connections of one address (IPv6: /64); 0: no bound. Behind a proxy all callers have its address.",
+)
+@click.option(
+    "--address-requests",
+    type=click.IntRange(0),
+    default=10_000,
+    show_default=True,
+    help="Most requests of one address in a second, asked before anyone knows who it is; 0: no bound.",
+)
+@click.option(
+    "--address-failures",
+    type=click.IntRange(0),
+    default=600,
+    show_default=True,
+    help="Most refused credentials of one address in a minute, then it waits for the next one; 0: no bound.",
+)
+@click.option(
     "-f", "--file", "files", type=_FILE, multiple=True, help="Manifest file or directory to apply at start. Repeatable."
 )
 @click.option(
@@ -80,6 +101,9 @@ def up(
     admin_host: str | None,
     tls_cert: Path | None,
     tls_key: Path | None,
+    address_connections: int,
+    address_requests: int,
+    address_failures: int,
     files: tuple[Path, ...],
     full_sync: bool,
     drain: float,
@@ -99,6 +123,7 @@ def up(
       pharos up --home /var/lib/pharos --host 0.0.0.0 -f manifests/
       pharos up --host 0.0.0.0 --tls-cert chain.pem --tls-key key.pem --admin-port 7701
     """
+    from pharos.server.gate import Bounds
     from pharos.server.serve import Address
     from pharos.server.serve import up as serve
     from pharos.server.terminal import announcement, greeting
@@ -116,6 +141,7 @@ def up(
         _manifests(files),
         admin=None if admin_port is None else Address(admin_host or "127.0.0.1", admin_port),
         tls=TlsFiles(tls_cert, tls_key) if tls_cert and tls_key else None,
+        bounds=Bounds(address_connections, address_requests, address_failures),
         full_sync=full_sync,
         drain_seconds=drain,
         access_log=access_log,
