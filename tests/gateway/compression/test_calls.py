@@ -6,12 +6,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.gateway.compression.test_requests import CHAT, GEMINI, LOG, MESSAGES, RESPONSES, WORDY
 from tests.gateway.town import Town, chat, document
 from tests.gateway.upstream import Exchange, Upstream, anthropic_answer, openai_answer, upstream
+from tests.insight.audited import audited
 
 from pharos.core.fault import Fault
 from pharos.core.principal import Principal, PrincipalKind
@@ -175,3 +177,22 @@ async def test_a_large_request_does_not_hold_up_the_others(city: Town) -> None:
         assert [answer.status for answer in answers] == [200] * 4
         assert len({request.body for request in provider.requests}) == 2
         assert len(provider.requests[0].body) < len(json.dumps(body)) / 4
+
+
+async def test_the_audit_keeps_what_was_said(tmp_path: Path) -> None:
+    async with audited(tmp_path) as city:
+        await city.policy()
+        await city.town.model("fast", "acme", compression={})
+        answer = await city.town.ask("bot", asked(CHAT))
+        assert "mode=apply" in answer.headers["x-pharos-compressed"]
+        [record] = await city.town.called()
+        assert (await city.call("audit.get", call=record["call"]))["prompt"] == asked(CHAT)
+
+
+async def test_a_call_with_the_same_words_is_answered_from_the_cache(city: Town) -> None:
+    async with compressing(city) as (key, provider):
+        await city.model("fast", "p", compression={}, cache={})
+        first, again = [await city.ask(key, asked(CHAT)) for _ in range(2)]
+        assert [answer.headers["x-pharos-cache"] for answer in (first, again)] == ["miss", "hit"]
+        assert first.headers["x-pharos-compressed"] == again.headers["x-pharos-compressed"]
+        assert len(provider.requests) == 1
