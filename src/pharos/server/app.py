@@ -18,6 +18,8 @@ from pharos.core.plane import ASGIApp, Message, Receive, Route, Scope, Send, cor
 from pharos.core.wire import JsonObject
 from pharos.server.faults import METHOD_NOT_ALLOWED, SHUTTING_DOWN
 from pharos.server.replies import Disconnected, fault_headers, send_bytes, send_problem, with_correlation
+from pharos.server.signed import admitted, is_signed
+from pharos.trust.signers.signatures import Signatures
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +31,10 @@ WriteFault = Callable[[FaultDocument], JsonObject]
 class App:
     """The city's front door. ``protocol_fault`` writes the body of a fault under ``/v1/``."""
 
-    def __init__(self, routes: Iterable[Route], protocol_fault: WriteFault) -> None:
+    def __init__(
+        self, routes: Iterable[Route], protocol_fault: WriteFault, signatures: Signatures | None = None
+    ) -> None:
+        self._signatures = signatures
         self._routes = tuple(routes)
         paths: dict[str, dict[str, ASGIApp]] = {}
         for route in self._routes:
@@ -47,13 +52,15 @@ class App:
 
     def part(self, has: Callable[[str], bool]) -> App:
         """An application of those routes alone whose path ``has`` accepts."""
-        return App([route for route in self._routes if has(route.path)], self._protocol_fault)
+        return App([route for route in self._routes if has(route.path)], self._protocol_fault, self._signatures)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI 3.0, ``http`` scopes only)."""
         if scope["type"] != "http":
             raise NotImplementedError(f"no {scope['type']} connections here")
         started = False
+        ticket = ""
+        signatures = self._signatures
 
         def answer(message: Message) -> Awaitable[None]:
             # Not a coroutine of its own: this runs for each chunk of each streamed answer.
@@ -65,6 +72,9 @@ class App:
             return send(message)
 
         try:
+            if signatures is not None and signatures.any and is_signed(scope):
+                correlation_of(scope)  # named once, for what goes on and for the answer
+                scope, receive, ticket = await admitted(scope, receive, signatures)
             methods = self._paths.get(scope["path"])
             if methods is None:
                 methods = self._tree(scope["path"])
@@ -91,6 +101,9 @@ class App:
             logger.exception("defect", extra={"correlation": correlation_of(scope)})
             if not started:
                 await self._refuse(scope, answer, INTERNAL())
+        finally:
+            if ticket and signatures is not None:
+                signatures.end(ticket)
 
     def _tree(self, path: str) -> Methods:
         for prefix, methods in self._trees:

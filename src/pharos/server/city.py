@@ -50,6 +50,8 @@ from pharos.trust.keyring import Keyring
 from pharos.trust.plane import trust_plane
 from pharos.trust.secret_plane import secret_plane
 from pharos.trust.secrets import load_pepper
+from pharos.trust.signers.plane import signer_plane
+from pharos.trust.signers.signatures import Signatures
 from pharos.trust.vault import Vault
 
 PLANES = "pharos.planes"
@@ -119,6 +121,7 @@ async def open_city(
             trust_plane(index, directory, invoker.decide, pepper, clock),
             secret_plane(index, vault, invoker.observe),
             issuer_plane(index, authenticator, invoker.observe, clock),
+            signer_plane(index),
             models_plane(
                 store,
                 index,
@@ -141,8 +144,9 @@ async def open_city(
         for plane in planes:
             directory.add(plane)
 
+        signatures = Signatures(index, vault, authenticator, clock)
         draining = asyncio.Event()
-        app, face_service = _front_door(directory, invoker, authenticate, draining, loopback)
+        app, face_service = _front_door(directory, invoker, authenticate, draining, loopback, signatures)
         await index.load(store)
         await ensure_admin(home, index, invoker.invoke, authenticator)
         if documents:
@@ -153,7 +157,12 @@ async def open_city(
 
 
 def _front_door(
-    directory: Directory, invoker: Invoker, authenticate: Authenticate, draining: asyncio.Event, loopback: bool
+    directory: Directory,
+    invoker: Invoker,
+    authenticate: Authenticate,
+    draining: asyncio.Event,
+    loopback: bool,
+    signatures: Signatures,
 ) -> tuple[App, Service]:
     """Every route of the city, and the service its faces need."""
     operations = directory.operations
@@ -169,7 +178,7 @@ def _front_door(
         *pages(operations, protocols, codes, draining, __version__),
         *(Route(method, f"{PREFIX}*", http, "An operation") for method in ("GET", "POST")),
     ]
-    return App(routes, DIALECTS["openai-chat"].write_fault), mcp.service
+    return App(routes, DIALECTS["openai-chat"].write_fault, signatures), mcp.service
 
 
 async def _read(file: Path) -> list[Document]:

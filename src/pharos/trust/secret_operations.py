@@ -10,12 +10,15 @@ from typing import Literal
 from pydantic import Field, SecretStr, ValidationError
 
 from pharos.control.index import Index
-from pharos.core.fault import INVALID, Problem
+from pharos.core.fault import INVALID, Fault, Problem
 from pharos.core.operation import Decision, Invocation, Put, Reversibility, SetStatus, Written, read, write
+from pharos.core.principal import Principal
 from pharos.core.resource import Metadata, Name, Resource, ResourceId
 from pharos.core.wire import Page, Wire
 from pharos.trust.envelope import SealBroken
 from pharos.trust.faults import MASTER_KEYS_DAMAGED
+from pharos.trust.granting import may_grant
+from pharos.trust.signers.kinds import SIGNER
 from pharos.trust.vault import SECRET, SecretSpec, SecretStatus, Vault, secret_status
 
 ENTRUST = "providers.entrust"
@@ -111,6 +114,8 @@ class SecretOperations:
         value = _checked(input.value.get_secret_value())
         id = ResourceId(SECRET.name, input.namespace, input.name)
         secret = self._index.get(SECRET, input.name, input.namespace)
+        if (refused := self._guarded(invocation.principal, id)) is not None:
+            raise refused
         ring = self._vault.ring
         if not invocation.dry_run:
             async with self._turn:
@@ -182,6 +187,15 @@ class SecretOperations:
         changes, broken = self._rewrapped(sealed)
         output = Rotated(operation=invocation.operation_id, key=ring.active, rewrapped=len(changes), broken=broken)
         return Decision(output, changes=tuple(changes))
+
+    def _guarded(self, principal: Principal, id: ResourceId) -> Fault | None:
+        """Who knows the secret of a signer acts as its key: it is set by who could declare the signer."""
+        for referrer in self._index.referrers(id):
+            signer = self._index.find(referrer) if referrer.kind == SIGNER.name else None
+            refused = None if signer is None else may_grant(self._index, principal, signer, [("", signer.spec.key)])
+            if refused is not None:
+                return refused
+        return None
 
     def _rewrapped(
         self, sealed: Sequence[tuple[Resource[SecretSpec], SecretStatus | None]]

@@ -9,13 +9,12 @@ from urllib.parse import urlsplit
 from pydantic import Field, StringConstraints, model_validator
 
 from pharos.control.index import Index
-from pharos.core.fault import FORBIDDEN, Fault
+from pharos.core.fault import Fault
 from pharos.core.principal import Principal
 from pharos.core.resource import Kind, Ref, Resource, Spec
 from pharos.core.wire import JsonObject, Wire
-from pharos.trust.guards import GRANT, rights_exceeded
+from pharos.trust.granting import may_grant
 from pharos.trust.issuers.keys import UnusableKeys, public_keys
-from pharos.trust.kinds import KEY
 
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
 """Signatures by a private key (RFC 7518, RFC 8037, RFC 9864). ``none`` and shared secrets (HS…) are not among them."""
@@ -93,29 +92,9 @@ def issuer_kind(index: Index) -> Kind[IssuerSpec]:
     def guard(
         principal: Principal, before: Resource[IssuerSpec] | None, after: Resource[IssuerSpec] | None
     ) -> Fault | None:
-        issuer = after or before
-        if issuer is not None and not principal.may(GRANT):
-            return FORBIDDEN(
-                f"Issuers are declared with the permission {GRANT}.",
-                rule="trust/grant",
-                subject=str(issuer.id),
-                required_permission=GRANT,
-            )
-        for position, grant in enumerate(after.spec.grants if after is not None else ()):
-            id = Ref("Key").resolve(grant.key, after.metadata.namespace if after is not None else "")
-            key = index.get(KEY, id.name, id.namespace)
-            if key is None and not principal.may("*"):
-                # It could be declared later, by someone with more rights, for something else.
-                return FORBIDDEN(
-                    f"{id} does not exist; only who may do everything grants a key that is yet to come.",
-                    rule="trust/no-escalation",
-                    subject=str(id),
-                    pointer=f"/spec/grants/{position}/key",
-                    required_permission="*",
-                )
-            if key is not None and (refused := rights_exceeded(principal, key)) is not None:
-                return refused
-        return None
+        grants = after.spec.grants if after is not None else []
+        granted = [(f"/spec/grants/{position}/key", grant.key) for position, grant in enumerate(grants)]
+        return may_grant(index, principal, after or before, granted)
 
     return Kind(
         name="Issuer",
