@@ -202,7 +202,7 @@ class Doctor:
         return [
             Finding(
                 "permissions",
-                "error" if path.suffix in ("", ".key") else "warning",
+                "error" if path.suffix in ("", ".key", ".keys") else "warning",
                 f"Every user of this machine can read {path.name}.",
                 _by_hand("chmod", f"chmod 600 {path.name}"),
             )
