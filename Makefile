@@ -11,6 +11,8 @@ BIN := $(VENV)/bin
 UV ?= uv
 PYTEST_WORKERS ?= auto
 PYTEST_ARGS ?=
+SPEC ?=
+FUZZ_ARGS ?=
 
 # The first interpreter that is new enough; `make PYTHON=/path/to/python` overrides the search.
 ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
@@ -18,7 +20,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 	"$$p" -c '$(ENOUGH)' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint format types floors unit docs lock build bench clean
+.PHONY: help setup demo test check lint format types floors unit docs lock build bench fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -74,6 +76,10 @@ docs: setup ## write the generated code and pages again: typed client, docs/refe
 bench: setup ## benchmarks against named peers (minutes; installs the peers into .bench)
 	$(BIN)/python benchmarks/log.py
 	$(BIN)/python benchmarks/gateway.py
+
+fuzz: setup ## drive a city by OpenAI's published API description: make fuzz SPEC=openapi.json (not in this repository)
+	@test -n "$(SPEC)" || { echo "make: name the description: make fuzz SPEC=path/to/openapi.json" >&2; exit 2; }
+	$(BIN)/python scripts/fuzz_openai.py --spec "$(SPEC)" $(FUZZ_ARGS)
 
 build: setup ## wheel and source distribution into dist/
 	$(BIN)/hatchling build

@@ -11,14 +11,12 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import string
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +29,11 @@ from mcp.client.streamable_http import streamable_http_client
 import pharos
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # it is run by its path
+
+from scripts.children import PHAROS, free_port, running  # noqa: E402
+
 DEMO = ROOT / "examples" / "demo"
-PHAROS = [sys.executable, "-m", "pharos"]
 
 WEATHER = {
     "name": "get_weather",
@@ -45,39 +46,6 @@ QUESTION = "What is the weather in Alexandria? Use the tool."
 def say(text: str) -> None:
     """A step of the demo."""
     print(f"\n\033[1m── {text}\033[0m" if sys.stdout.isatty() else f"\n── {text}", flush=True)
-
-
-def free_port() -> int:
-    """A port on loopback that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def running(command: list[str], url: str, log: Path, env: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A child process that answers at ``url``; ended politely at the end of the block."""
-    with log.open("wb") as output:
-        child = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **env})
-    try:
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                httpx2.get(url, timeout=2).raise_for_status()
-                break
-            except httpx2.HTTPError:
-                if child.poll() is not None or time.monotonic() > deadline:
-                    raise SystemExit(f"{' '.join(command)} did not start:\n{log.read_text()}") from None
-                time.sleep(0.05)
-        yield child
-    finally:
-        if child.poll() is None:
-            child.send_signal(signal.SIGTERM)
-        try:
-            child.wait(15)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
 
 
 def streamed_call(url: str, secret: str) -> None:

@@ -305,8 +305,9 @@ async def test_h55_a_provider_without_embeddings(four: Any) -> None:
     town = await four("{}")
     with pytest.raises(openai.APIStatusError) as failed:
         await town.openai().embeddings.create(model="southern", input="x")
-    assert failed.value.response.json()["pharos"]["code"] == "UPSTREAM_MODEL"
-    assert failed.value.status_code == 502
+    fault = failed.value.response.json()["pharos"]
+    assert (failed.value.status_code, fault["code"]) == (400, "CAPABILITY_MISSING")
+    assert "the dialect anthropic has no embeddings" in fault["detail"]
 
 
 @pytest.mark.parametrize(

@@ -53,8 +53,15 @@ THEIRS = frozenset({FailureClass.INVALID, FailureClass.CONTEXT, FailureClass.FIL
 """Failures about the client's request: the provider's words are exactly what the client needs."""
 
 
+INCAPABLE = "incapable"
+"""Code of a failure that is none of the provider's: what was asked for does not exist in its dialect. Nothing was
+sent, so that it has no status."""
+
+
 def code_of(failure: Failure) -> FaultCode:
     """The fault code of a failure."""
+    if failure.code == INCAPABLE and not failure.status:
+        return faults.CAPABILITY_MISSING
     return _CODES[failure.cls]
 
 
@@ -62,7 +69,7 @@ def upstream_fault(failure: Failure, target: Target, causes: Sequence[Cause] = (
     """What the client gets when the last attempt failed like this."""
     code = code_of(failure)
     provider = str(target.upstream.id)
-    ours = failure.cls in OURS and failure.code != SEAL_BROKEN
+    ours = failure.cls in OURS and failure.code != SEAL_BROKEN and code is not faults.CAPABILITY_MISSING
     said = "" if ours else failure.message[:MAX_MESSAGE]
     where = Cause(message=said or code.title, resource=provider, observed=failure.status or None)
     uncertain = failure.cls in (FailureClass.TIMEOUT, FailureClass.PROTOCOL)

@@ -11,6 +11,7 @@ from pharos.gateway.models.answers.exchange import Flow, Whole, parse_object
 from pharos.gateway.models.call import Call, UpstreamFailed
 from pharos.gateway.models.dialects.canonical import Failure, FailureClass
 from pharos.gateway.models.plans import Target
+from pharos.gateway.models.refusals import INCAPABLE
 from pharos.gateway.models.spending.bounds import estimate_tokens
 from pharos.gateway.models.tasks.gemini_embeddings import GeminiForm
 from pharos.gateway.models.tasks.openai_embeddings import OpenAIForm
@@ -28,7 +29,7 @@ FORMS: Mapping[str, EmbeddingForm] = MappingProxyType(
 def incapable(target: Target, what: str) -> UpstreamFailed:
     """A target whose dialect has no way to ask: another one may."""
     dialect = target.upstream.dialect.name
-    return UpstreamFailed(Failure(FailureClass.NOT_FOUND, f"the dialect {dialect} has no {what}"))
+    return UpstreamFailed(Failure(FailureClass.NOT_FOUND, f"the dialect {dialect} has no {what}", code=INCAPABLE))
 
 
 class EmbedTask:

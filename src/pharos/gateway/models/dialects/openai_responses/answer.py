@@ -144,7 +144,8 @@ def _filled(echo: JsonObject) -> JsonObject:
     """What is repeated, with the defaults the service writes out."""
     filled = dict(echo)
     if isinstance(reasoning := echo.get("reasoning"), dict):
-        filled["reasoning"] = {"effort": None, "summary": None, **reasoning}
+        # Whatever else it names was dropped, unread: repeated it would seem in force, and could be of any type.
+        filled["reasoning"] = {name: reasoning.get(name) for name in ("effort", "summary")}
     if isinstance(text := echo.get("text"), dict):
         filled["text"] = {"format": {"type": "text"}, "verbosity": "medium", **text}
     if isinstance(tools := echo.get("tools"), list):
