@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-from tests.gateway.dialects.responses_wire import RESPONSES
 from tests.gateway.town import Town, messages
 from tests.gateway.upstream import answer, upstream
 
-from pharos.core.fault import Fault
 from pharos.gateway.models.dialects.openai_responses.answer import envelope
 
 
@@ -34,9 +31,8 @@ def test_a_response_repeats_only_the_reasoning_that_is_in_force() -> None:
     assert written["reasoning"] == {"effort": "low", "summary": None}
 
 
-def test_a_verbosity_that_does_not_exist_is_refused_with_its_place() -> None:
-    """The empty one was taken, and stood in the answer, where the description has three words."""
-    with pytest.raises(Fault) as refused:
-        RESPONSES.read_request({"model": "m", "input": "Hello", "text": {"verbosity": ""}})
-    assert [problem.pointer for problem in refused.value.document.problems] == ["/text/verbosity"]
-    assert RESPONSES.read_request({"model": "m", "input": "Hello", "text": {"verbosity": "low"}})
+def test_a_response_repeats_no_verbosity_that_does_not_exist() -> None:
+    """The empty one stood in the answer, where the description has three words."""
+    for verbosity, told in (("", "medium"), ("low", "low"), (None, "medium")):
+        written = envelope("resp_1", "m", 1.0, {"text": {"verbosity": verbosity}})
+        assert written["text"] == {"format": {"type": "text"}, "verbosity": told}

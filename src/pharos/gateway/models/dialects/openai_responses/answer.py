@@ -147,7 +147,9 @@ def _filled(echo: JsonObject) -> JsonObject:
         # Whatever else it names was dropped, unread: repeated it would seem in force, and could be of any type.
         filled["reasoning"] = {name: reasoning.get(name) for name in ("effort", "summary")}
     if isinstance(text := echo.get("text"), dict):
-        filled["text"] = {"format": {"type": "text"}, "verbosity": "medium", **text}
+        verbosity = text.get("verbosity")
+        known = verbosity if verbosity in ("low", "medium", "high") else "medium"  # no client's types have another
+        filled["text"] = {"format": {"type": "text"}, **text, "verbosity": known}
     if isinstance(tools := echo.get("tools"), list):
         written: list[Json] = [
             {"description": None, "parameters": None, "strict": None, **tool}

@@ -36,8 +36,6 @@ REFUSED: dict[str, str] = {
 }
 """Members that no other dialect carries and that must not be lost in silence."""
 
-_VERBOSITIES = ("low", "medium", "high")
-
 _KEPT_INCLUDES = frozenset({"reasoning.encrypted_content"})
 
 
@@ -84,9 +82,7 @@ def _read_text(body: JsonObject, request: Request, reading: Reading) -> None:
     if text is None:
         return
     verbosity = reading.string(text, "verbosity", "/text")
-    if verbosity is not None and verbosity not in _VERBOSITIES:
-        reading.wrong("/text/verbosity", f"must be one of {', '.join(_VERBOSITIES)}")
-    elif verbosity is not None:
+    if verbosity is not None:
         request.extra["verbosity"] = verbosity
     request.dropped += [pointer("/text", key) for key in unknown(text, frozenset({"format", "verbosity"}))]
     at = "/text/format"
