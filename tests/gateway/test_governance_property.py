@@ -163,6 +163,10 @@ class Answered:
     async def read(self) -> bytes:
         return self._left.pop() if self._left else b""
 
+    def rest(self) -> bytes | None:
+        """What comes is told by ``read``."""
+        return None
+
     async def relay(self, sink: Any) -> None:
         """Nothing is passed on here: it is all read."""
 

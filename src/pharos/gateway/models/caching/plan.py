@@ -54,7 +54,7 @@ class CachePlan:
 class Caches:
     """The caches of all models."""
 
-    def __init__(self, index: Index, shelves: Shelves, embed: Embed | None, random: Callable[[], float]) -> None:
+    def __init__(self, index: Index, shelves: Shelves, embed: Embed, random: Callable[[], float]) -> None:
         self._shelves = shelves
         self._embed = embed
         self._random = random
@@ -83,7 +83,7 @@ class Caches:
     def _semantic(self, id: ResourceId, spec: CacheSpec) -> SemanticCache | None:
         declared = spec.semantic
         known = self.similar.get(id)
-        if declared is None or self._embed is None:
+        if declared is None:
             self.similar.pop(id, None)
             return None
         if known is None or known.spec != declared:

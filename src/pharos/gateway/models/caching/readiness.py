@@ -1,7 +1,7 @@
 """Whether a semantic cache that is declared can work, written to the status of its ``Model``.
 
-``SemanticCacheReady``: there is a model that turns questions into vectors, and the means to ask it. Where there is not,
-the cache stays off, the calls go on without it, and the condition says why.
+``SemanticCacheReady``: there is a model that turns questions into vectors. Where there is none, the cache stays off, the
+calls go on without it, and the condition says why.
 """
 
 from __future__ import annotations
@@ -26,12 +26,11 @@ Observe = Callable[[SetStatus], Awaitable[None]]
 
 
 class Readiness:
-    """Keeps the condition true. ``embedded``: whether this city can ask a model for vectors."""
+    """Keeps the condition true."""
 
-    def __init__(self, index: Index, observe: Observe, *, embedded: bool) -> None:
+    def __init__(self, index: Index, observe: Observe) -> None:
         self._index = index
         self._observe = observe
-        self._embedded = embedded
         self._changed = asyncio.Event()
         index.subscribe(self._follow)
 
@@ -71,9 +70,6 @@ class Readiness:
             _log.info("the status of %s was not written: %s", model.id, fault.code)
 
     def _condition(self, embeddings: ResourceId) -> Condition:
-        if not self._embedded:
-            message = "This city has no embeddings to compare questions by; the cache is off."
-            return Condition(type=READY, status="False", reason="NoEmbeddings", message=message)
         if self._index.find(embeddings) is None:
             message = f"{embeddings} does not exist; the cache is off."
             return Condition(type=READY, status="False", reason="ModelMissing", message=message)

@@ -29,7 +29,7 @@ SWEEP_SECONDS = 60.0
 class Caching:
     """``layers`` stand between admission and routing; ``plan`` is called when a model's plan is made.
 
-    ``embed`` turns texts into vectors; without it semantic caches stay off, and say so.
+    ``embed`` turns texts into vectors.
     """
 
     def __init__(
@@ -37,13 +37,13 @@ class Caching:
         index: Index,
         random: Callable[[], float],
         observe: Observe,
-        embed: Embed | None = None,
+        embed: Embed,
         *,
         most_bytes: int = CITY_BYTES,
     ) -> None:
         self._shelves = Shelves(most_bytes)
         self._caches = Caches(index, self._shelves, embed, random)
-        self._readiness = Readiness(index, observe, embedded=embed is not None)
+        self._readiness = Readiness(index, observe)
         self.coalesce = Coalesce()
         self.operations = CacheOperations(index, self._shelves, self._caches.similar)
         self.series = series(self._shelves)
