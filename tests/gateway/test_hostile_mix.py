@@ -1,8 +1,8 @@
 """Everything at once: every dialect and task, caches, shared requests, hedges, streams that are mended, guards and
 audit, over an unreliable provider, with clients that leave.
 
-Whatever happens, in the end nothing is reserved or under way, the ledger adds up to the counters, what a guard masks has
-reached no provider, record or cache, and nobody was told what another one said.
+Whatever happens, in the end nothing is reserved or under way, the ledger adds up to the counters, what a guard masks
+has reached no provider, record or cache, and nobody was told what another one said.
 """
 
 from __future__ import annotations

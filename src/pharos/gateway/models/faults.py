@@ -118,7 +118,8 @@ DEADLINE_EXCEEDED = FaultCode(
 CAPABILITY_MISSING = FaultCode(
     "CAPABILITY_MISSING", "No target can do it", 400, Category.PRECONDITION,
     "The call needs what none of the model's targets and fallbacks can do (`facts.needs`: tools, vision, a schema …), "
-    "as their `capabilities` say. Nothing of it was left out to make it fit. Ask another model, or leave it out yourself.",
+    "as their `capabilities` say. Nothing of it was left out to make it fit. Ask another model, or leave it out "
+    "yourself.",
     Retry.AFTER_FIX,
 )  # fmt: skip
 BUDGET_NOT_RAISED = FaultCode(

@@ -35,8 +35,8 @@ def model_stack(
     caches: Sequence[Layer],
     state: Sequence[Layer] = (),
 ) -> Next:
-    """The whole way of a call. ``caches`` are the layers of ``caching/room.py``; ``state`` is that of a dialect that has
-    some."""
+    """The whole way of a call. ``caches`` are the layers of ``caching/room.py``; ``state`` is that of a dialect that
+    has some."""
     admit = Admit(authenticate.renew, plans, meters, store)
     layers: Sequence[Layer] = (
         Record(settlements),

@@ -1,7 +1,7 @@
 """Whether a semantic cache that is declared can work, written to the status of its ``Model``.
 
-``SemanticCacheReady``: there is a model that turns questions into vectors. Where there is none, the cache stays off, the
-calls go on without it, and the condition says why.
+``SemanticCacheReady``: there is a model that turns questions into vectors. Where there is none, the cache stays off,
+the calls go on without it, and the condition says why.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Vectors for the city's own use: an embedding call that a caller's other call is the reason for.
 
-It goes the way of every call but for the door: it is held to the caller's limits, paid from the caller's budgets, routed,
-tried again and recorded. That the caller's key does not name the embeddings model does not matter: the owner of the
-model that was called has named it.
+It goes the way of every call but for the door: it is held to the caller's limits, paid from the caller's budgets,
+routed, tried again and recorded. That the caller's key does not name the embeddings model does not matter: the owner
+of the model that was called has named it.
 """
 
 from __future__ import annotations
