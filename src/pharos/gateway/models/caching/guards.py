@@ -9,15 +9,21 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Set
+from collections.abc import Iterator, Set
 from typing import Literal, NamedTuple
 
 Veto = Literal["", "numbers", "negation", "names", "words"]
 
 _NUMBER = re.compile(r"[$€£¥₹]?\d+(?:[.,:/-]\d+)*%?")
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W\d_]+)*")
-_CODE = re.compile(r"""[^\s"'`“”«»„]*[\w)][_./@\\#:+=][^\s"'`“”«»„]*\w|\w*\d\w*[^\W\d_]\w*|\w*[^\W\d_]\w*\d\w*""")
+_UNBROKEN = re.compile(r"""[^\s"'`“”«»„]+""")
+_JOINT = re.compile(r"[\w)][_./@\\#:+=]")
+_RUN = re.compile(r"\w+")
+_DIGIT = re.compile(r"\d")
+_LETTER = re.compile(r"[^\W\d_]")
 _QUOTED = re.compile(r"[\"“„«「『《`]([^\"”“»」』》`]{1,200})[\"”“»」』》`]|(?<!\w)'([^']{1,200})'(?!\w)")
+_NEAR = 256
+"""Characters before a word that are looked at for the end of a sentence."""
 _SENTENCE_END = frozenset(".!?\n:;。！？")
 _UNSPACED = re.compile(
     r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+"
@@ -70,7 +76,7 @@ def features(text: str) -> Features:
     numbers = [number.strip(",.:/-") for number in _NUMBER.findall(text)]
     numbers += _HAN_NUMBER.findall(text)
     negations = len(_HAN_NEGATION.findall(text))
-    names = {match.lower() for match in _CODE.findall(text)}
+    names = {code.lower() for code in _codes(text)}
     names |= {(first or second).strip().lower() for first, second in _QUOTED.findall(text)}
     words: set[str] = set()
     plain: list[str] = []
@@ -91,6 +97,20 @@ def features(text: str) -> Features:
         if token[0].isupper() and word not in _FUNCTION and (not _opens(text, match.start()) or token[1:].isupper()):
             names.add(_stem(word))
     return Features(tuple(sorted(numbers)), negations, frozenset(names), frozenset(words), " ".join(plain))
+
+
+def _codes(text: str) -> Iterator[str]:
+    """What is no word of a language: paths, addresses, identifiers; and words of letters and digits."""
+    # Not one pattern: it would try every way to cut a long run of digits, which takes minutes for a page of them.
+    for found in _UNBROKEN.finditer(text):
+        whole = found[0]
+        end = len(whole)
+        while end and not (whole[end - 1].isalnum() or whole[end - 1] == "_"):
+            end -= 1
+        if _JOINT.search(whole, 0, end - 1 if end else 0):
+            yield whole[:end]
+        else:
+            yield from (run for run in _RUN.findall(whole) if _DIGIT.search(run) and _LETTER.search(run))
 
 
 def veto(one: Features, other: Features) -> Veto:
@@ -118,8 +138,8 @@ def _varied(one: Set[str], other: Set[str]) -> bool:
 
 def _opens(text: str, at: int) -> bool:
     """Whether a sentence begins here, so that a capital says nothing."""
-    before = text[:at].rstrip(" \t\"'“”«»()[]*-#>")
-    return not before or before[-1] in _SENTENCE_END
+    before = text[max(at - _NEAR, 0) : at].rstrip(" \t\"'“”«»()[]*-#>")
+    return before[-1] in _SENTENCE_END if before else at <= _NEAR
 
 
 def _stem(word: str) -> str:

@@ -45,6 +45,9 @@ MOST_COMPARISONS = 16
 MOST_PARTITIONS = 4_096
 """Conversations of one model in which questions are remembered; the one used longest ago goes first."""
 
+MOST_COMPARED = 64 * 1024
+"""Characters of an answer that is compared by what it says; longer ones must be the same."""
+
 AGREE = 0.9
 """Cosine similarity of two answers from which on they say the same, if no guard objects."""
 
@@ -231,6 +234,8 @@ class SemanticCache:
         """Whether two answers say the same: nearly the same direction, the same numbers, as many negations."""
         if one is None or other is None:
             return False
+        if max(len(one), len(other)) > MOST_COMPARED:
+            return one == other
         first, second = features(one), features(other)
         if first.plain == second.plain:
             return True
