@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import cast
 
 from pharos.core.wire import Json, JsonObject
 from pharos.mesh.facts import STANDARD_TIER
@@ -67,6 +70,18 @@ def count(holder: Json, key: str) -> int | None:
         raise Unbelievable(key)
     return value
 
+
+def counts(holder: Json) -> Mapping[str, int]:
+    """The token counts among an object's members. Raises :class:`Unbelievable`."""
+    if type(holder) is not dict:
+        return _NO_COUNTS
+    for value in holder.values():
+        if type(value) is not int or not 0 <= value <= MOST_TOKENS:
+            return {name: number for name in holder if (number := count(holder, name)) is not None}
+    return cast("Mapping[str, int]", holder)  # almost always
+
+
+_NO_COUNTS: Mapping[str, int] = MappingProxyType({})
 
 _ORDINARY = frozenset({"default", "standard", "auto", "on_demand"})
 

@@ -9,7 +9,7 @@ from typing import Literal, cast
 
 from pharos.core.wire import Json, JsonObject
 from pharos.gateway.models.dialects.canonical import Finish
-from pharos.gateway.models.dialects.parts import Unbelievable, count, served_tier
+from pharos.gateway.models.dialects.parts import Unbelievable, count, counts, served_tier
 from pharos.mesh.facts import Usage, prompt_of, tokens_of
 
 NAME = "openai-chat"
@@ -108,18 +108,12 @@ def _read_usage(value: JsonObject) -> Usage | None:
     if prompt is None and completion is None:
         return None
     prompt, completion = prompt or 0, completion or 0
-    prompt_details, completion_details = value.get("prompt_tokens_details"), value.get("completion_tokens_details")
-    prompt_details = prompt_details if isinstance(prompt_details, dict) else None
-    completion_details = completion_details if isinstance(completion_details, dict) else None
-    cached: int | None = None
-    written = reasoning = 0
-    if prompt_details:
-        cached = count(prompt_details, "cached_tokens")
-        written = count(prompt_details, "cache_write_tokens") or 0
+    within, made = counts(value.get("prompt_tokens_details")), counts(value.get("completion_tokens_details"))
+    cached = within.get("cached_tokens")
     if cached is None:
         cached = count(value, "prompt_cache_hit_tokens") or 0
-    if completion_details:
-        reasoning = count(completion_details, "reasoning_tokens") or 0
+    written = within.get("cache_write_tokens", 0)
+    reasoning = made.get("reasoning_tokens", 0)
     if cached + written <= prompt:
         prompt -= cached + written
         whole = prompt + cached + written
@@ -127,12 +121,12 @@ def _read_usage(value: JsonObject) -> Usage | None:
         whole = prompt
     apart = reasoning > completion or (reasoning > 0 and count(value, "total_tokens") == whole + completion + reasoning)
     usage = Usage(input=prompt, output=completion if apart else completion - reasoning)
-    if prompt_details and not _MODAL.isdisjoint(prompt_details):
-        _take(usage, "input", "inputAudio", count(prompt_details, "audio_tokens"))
-        _take(usage, "input", "inputImage", count(prompt_details, "image_tokens"))
-    if completion_details and not _MODAL.isdisjoint(completion_details):
-        _take(usage, "output", "outputAudio", count(completion_details, "audio_tokens"))
-        _take(usage, "output", "outputImage", count(completion_details, "image_tokens"))
+    if not _MODAL.isdisjoint(within):
+        _take(usage, "input", "inputAudio", within.get("audio_tokens"))
+        _take(usage, "input", "inputImage", within.get("image_tokens"))
+    if not _MODAL.isdisjoint(made):
+        _take(usage, "output", "outputAudio", made.get("audio_tokens"))
+        _take(usage, "output", "outputImage", made.get("image_tokens"))
     if cached:
         usage["cacheRead"] = cached
     if written:
