@@ -72,6 +72,14 @@ async def test_h50_tenants_do_not_meet_even_under_one_id(store: SqliteStore) -> 
     assert await texts(Responses(store), "t1", "same") == ["hi", "mine"]
 
 
+async def test_equal_responses_of_two_tenants_are_deleted_one_by_one(store: SqliteStore) -> None:
+    responses = Responses(store)
+    for tenant in ("t1", "t2"):
+        await keep(store, responses, "same", tenant=tenant, text="equal")
+    await responses.delete("t1", "same", "p")
+    assert await texts(Responses(store), "t2", "same") == ["hi", "equal"]
+
+
 async def test_the_first_of_an_id_counts(store: SqliteStore) -> None:
     """A provider that gives an id twice puts nothing into an earlier conversation, and makes no circle."""
     responses = Responses(store)

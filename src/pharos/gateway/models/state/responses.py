@@ -88,7 +88,9 @@ class Responses:
         id = response.get("id")
         if not isinstance(id, str) or not _ID.fullmatch(id):
             return ()
-        data = b'{"input":[%b],"response":%b}' % (b",".join(given), orjson.dumps(response))
+        # With its owner's name and its own: no two share a blob, so that one can be deleted without the other.
+        owner = orjson.dumps(f"{tenant}/{id}")
+        data = b'{"of":%b,"input":[%b],"response":%b}' % (owner, b",".join(given), orjson.dumps(response))
         size = len(data)
         now = datetime.now(UTC)
         counter, window = _counter(tenant), now.date().isoformat()
