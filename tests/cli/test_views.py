@@ -95,6 +95,7 @@ def test_what_has_no_view_is_shown_by_its_form(shown: Any) -> None:
     assert "operation  1" in out
     assert "flag       yes" in out
     assert "A  B" in out
+    assert "MAX ENTRIES" in shown({"rows": [{"maxEntries": 1}]}, "tomorrow.invent")
     assert shown({"items": ["x", "y"], "next": None}, "tomorrow.list").split() == ["x", "y"]
 
 

@@ -82,6 +82,8 @@ async def test_a_name_that_is_nearly_right_is_met_with_one_the_key_may_use(city:
         fault = (await city.ask("bot", chat("fsat"))).fault
         assert fault["detail"] == "There is no model 'fsat' that this key may use. Did you mean 'fast'?"
         assert fault["facts"]["models"] == ["fast", "wise"]
+        fault = (await city.ask("bot", chat("claude-1"))).fault
+        assert fault["detail"].endswith("It may use 'fast', 'wise'.")
         fault = (await city.ask("bot", b"", "/v1/models/fsat", "GET")).fault
         assert fault["detail"].endswith("Did you mean 'fast'?")
         await city.key("idle", models=[])

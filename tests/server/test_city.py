@@ -223,6 +223,20 @@ async def test_the_doctor_tells_what_resources_say_of_themselves(city: Open) -> 
     assert (found["state"], found["message"]) == ("warning", "Garden/default/ailing is not well: It has not rained.")
 
 
+async def test_a_base_url_with_too_little_or_too_much_is_met_with_the_path_that_was_meant(city: Open) -> None:
+    async with city.http() as http:
+        for asked, meant in (
+            ("/chat/completions", "/v1/chat/completions"),
+            ("/responses", "/v1/responses"),
+            ("/v1/v1/messages", "/v1/messages"),
+        ):
+            reply = await http.post(asked, json={})
+            assert (reply.status_code, reply.json()["pharos"]["code"]) == (404, "NOT_FOUND")
+            assert f"Did you mean {meant}?" in reply.json()["error"]["message"], "what an SDK shows"
+        assert "Did you mean" not in (await http.post("/v1/nothing", json={})).text
+        assert (await http.post("/nothing", json={})).json()["code"] == "NOT_FOUND"
+
+
 @pytest.mark.usefixtures("third_party")
 async def test_the_doctor_names_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATE_KEY", "swordfish")

@@ -109,12 +109,20 @@ class App:
         for prefix, methods in self._trees:
             if path.startswith(prefix):
                 return methods
-        raise NOT_FOUND("There is nothing at this path.", facts={"index": "/", "openapi": "/openapi.json"})
+        raise NOT_FOUND(self._nothing_at(path), facts={"index": "/", "openapi": "/openapi.json"})
+
+    def _nothing_at(self, path: str) -> str:
+        """What a client is told whose base URL lacks the ``/v1`` that its SDK expects there, or has one too many."""
+        for meant in (f"/v1{path}", path.removeprefix("/v1")):
+            if meant != path and meant in self._paths:
+                return f"There is nothing at this path. Did you mean {meant}? Look at the base URL of your client."
+        return "There is nothing at this path."
 
     async def _refuse(self, scope: Scope, send: Send, fault: Fault) -> None:
         document = with_correlation(fault.document, correlation_of(scope))
         extra = [(b"allow", ", ".join(_allowed(document)).encode())] if fault.code == METHOD_NOT_ALLOWED.code else []
-        if scope["path"].startswith("/v1/"):
+        path = scope["path"]
+        if path.startswith("/v1/") or f"/v1{path}" in self._paths:
             body = orjson.dumps(self._protocol_fault(document))
             await send_bytes(send, document.status, b"application/json", body, [*fault_headers(document), *extra])
         else:

@@ -23,6 +23,9 @@ from pharos.store.ports import Count, Store
 MOST_NAMES = 20
 """Models that are named to who asked for another."""
 
+_FEW_NAMES = 5
+"""And how many fit into a sentence."""
+
 MAX_MESSAGE = 500
 """Characters of a provider's message that are repeated."""
 
@@ -221,6 +224,9 @@ def model_not_found(asked: str, usable: Collection[str], *, pointer: str | None 
         detail += " It may use none: its `models` name none that exists."
     elif close := nearest(asked, usable):
         detail += f" Did you mean {close!r}?"
+    elif len(usable) <= _FEW_NAMES:
+        # An SDK shows its user the sentence, and not the facts.
+        detail += f" It may use {', '.join(map(repr, sorted(usable)))}."
     return faults.MODEL_NOT_FOUND(detail, pointer=pointer, facts={"models": [*sorted(usable)[:MOST_NAMES]]})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
@@ -157,7 +158,12 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
     names = list(dict.fromkeys(name for row in rows for name in row if name not in _NEVER))
     nested = [name for name in names if any(isinstance(row.get(name), dict | list) for row in rows)]
     order = sorted(names, key=lambda name: (name in nested, _FIRST.index(name) if name in _FIRST else len(_FIRST)))
-    return [Column(name, name, prose=name in nested or _long(rows, name)) for name in order[:MOST_COLUMNS]]
+    return [Column(_words(name), name, prose=name in nested or _long(rows, name)) for name in order[:MOST_COLUMNS]]
+
+
+def _words(name: str) -> str:
+    """A member's name as the title of its column: ``maxEntries`` in capitals would be one long word."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
 
 
 def _long(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
