@@ -95,7 +95,8 @@ UPSTREAM_QUOTA = FaultCode(
 )  # fmt: skip
 UPSTREAM_MODEL = FaultCode(
     "UPSTREAM_MODEL", "The provider does not have the model", 502, Category.DEPENDENCY,
-    "The name the `Model` gives for its target is unknown to the provider. An operator must correct the target.",
+    "The name the `Model` gives for its target is unknown to the provider, or the `Provider` has a `baseUrl` without "
+    "the `/v1` that its dialect expects there. An operator must correct the one or the other.",
     Retry.AFTER_FIX,
 )  # fmt: skip
 CONTEXT_EXCEEDED = FaultCode(
