@@ -84,7 +84,7 @@ async def main() -> None:
     protocols = []
     for _ in range(args.streams):
         _, protocol = await loop.create_connection(
-            lambda: Stream(request, started + args.seconds, b"a few more"), "127.0.0.1", args.port
+            lambda: Stream(request, started + args.seconds, b"and a few"), "127.0.0.1", args.port
         )
         protocols.append(protocol)
     await asyncio.wait_for(asyncio.gather(*(p.done for p in protocols)), args.seconds + 60)
