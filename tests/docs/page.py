@@ -10,7 +10,6 @@ from pathlib import Path
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>[a-z]*)[^\n]*\n(?P<body>.*?)^(?P=indent)```[ ]*$", re.M | re.S)
 _FILE = re.compile(r"`([\w./-]+\.(?:yaml|yml|json|py|txt|env))`")
-_MARK = re.compile(r"^<!-- (city|simulator(?: [\w./-]+)?) -->$", re.M)
 _PORT = re.compile(r"(?<!\d)(7700|90\d\d)(?!\d)")
 
 RUN = frozenset({"bash", "python", "yaml", "json"})
@@ -19,7 +18,7 @@ SHOWN = frozenset({"text", ""})
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A fenced block, or a mark that stands for commands the page does not want to repeat."""
+    """A fenced block."""
 
     language: str
     body: str
@@ -30,21 +29,19 @@ class Block:
 
 def blocks(text: str) -> list[Block]:
     """The blocks of a page, in order."""
-    found: list[tuple[int, Block]] = []
+    found: list[Block] = []
     for match in _FENCE.finditer(text):
         line = text.count("\n", 0, match.start()) + 1
         body = re.sub(rf"^{match['indent']}", "", match["body"], flags=re.M)
         paragraph = text[: match.start()].rstrip().rpartition("\n\n")[2]
         names = [] if "```" in paragraph else _FILE.findall(paragraph)
-        found.append((match.start(), Block(match["language"], body, line, names[-1] if names else "")))
-    for match in _MARK.finditer(text):
-        found.append((match.start(), Block("mark", match[1], text.count("\n", 0, match.start()) + 1, "")))
-    return [block for _, block in sorted(found, key=lambda item: item[0])]
+        found.append(Block(match["language"], body, line, names[-1] if names else ""))
+    return found
 
 
 def ports_in(text: str) -> set[str]:
     """The well-known ports a page speaks of."""
-    return {"7700", *_PORT.findall(text)} | ({"9000"} if "<!-- simulator" in text else set())
+    return {"7700", *_PORT.findall(text)}
 
 
 def script(page: Path, text: str, ports: Mapping[str, int]) -> str:
@@ -55,34 +52,12 @@ def script(page: Path, text: str, ports: Mapping[str, int]) -> str:
         lines.append(f"PAGE_LINE={block.line}")
         if block.language == "bash":
             lines.append(body)
-        elif block.language == "mark":
-            lines += _mark(body, ports)
         elif block.language == "python":
             name = block.file or f"line_{block.line}.py"
             lines += [_saved(name, body), f"python {shlex.quote(name)}"]
         elif block.language == "yaml" and block.file:
             lines.append(_saved(block.file, body))
     return "\n".join(lines) + "\n"
-
-
-def _mark(mark: str, ports: Mapping[str, int]) -> list[str]:
-    if mark == "city":
-        return ["pharos up 2>city.log & pharos doctor --wait 30 --json >/dev/null || { cat city.log >&2; false; }"]
-    given = mark.partition(" ")[2]
-    option = f" --script {shlex.quote(given)}" if given else ""
-    wait = _WAIT.format(url=f"http://127.0.0.1:{ports['9000']}/v1/models")
-    return [f"pharos simulate --port {ports['9000']}{option} >simulator.log 2>&1 & python -c {shlex.quote(wait)}"]
-
-
-_WAIT = """
-import time, httpx2
-for attempt in range(300):
-    try:
-        httpx2.get("{url}")
-        break
-    except httpx2.HTTPError:
-        time.sleep(0.1)
-"""
 
 
 def _saved(name: str, body: str) -> str:

@@ -13,8 +13,6 @@ last from block to block. Conventions, so that a page reads as if it were only f
 Ports        are written as a reader would type them. 7700 and 9000 to 9099 are replaced by free ones, and
              ``PHAROS_PORT`` and ``PHAROS_URL`` are set so that ``pharos up`` and the clients find each other.
 Key          the admin key of a city started by the page is at ``.pharos/admin.key``; clients find it by themselves.
-<!-- city --> on a line of its own starts a city with ``pharos up`` and waits for it; ``<!-- simulator -->`` (or
-             ``<!-- simulator script.yaml -->``) a simulated provider on port 9000. For pages about something else.
 """
 
 from __future__ import annotations
@@ -59,7 +57,7 @@ def _free_ports(names: set[str]) -> dict[str, int]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_page_runs(page: Path, tmp_path: Path) -> None:
     text = page.read_text("utf-8")
-    if not any(block.language in ("bash", "python", "mark") for block in blocks(text)):
+    if not any(block.language in ("bash", "python") for block in blocks(text)):
         return
     ports = _free_ports(ports_in(text))
     environment = {
@@ -107,7 +105,7 @@ def _end(shell: subprocess.Popen[bytes]) -> None:
 def test_blocks_are_of_known_languages_and_parse(page: Path) -> None:
     for block in blocks(page.read_text("utf-8")):
         where = f"{page.name}:{block.line}"
-        assert block.language in RUN | SHOWN | {"mark"}, f"{where}: language {block.language!r}; see this file's head"
+        assert block.language in RUN | SHOWN, f"{where}: language {block.language!r}; see this file's head"
         if block.language == "json":
             json.loads(block.body)
         elif block.language == "yaml":
