@@ -25,11 +25,11 @@ from prometheus_client.process_collector import ProcessCollector
 from pharos.core.event import START, Position
 from pharos.core.fault import Fault
 from pharos.core.projection import Row
+from pharos.core.tasks import running
 from pharos.insight.journeys import JOURNEYS
 from pharos.insight.ledger.items import integer
 from pharos.insight.ledger.rows import LEDGER
 from pharos.insight.tallies import Counts, Durations, Tallies
-from pharos.insight.tasks import running
 from pharos.insight.views import View, ViewStates
 from pharos.mesh.money import NANOS
 from pharos.store.ports import Views

@@ -17,9 +17,9 @@ from pharos.core.event import START, Event, Recorded
 from pharos.core.fault import NOT_FOUND, Fault
 from pharos.core.operation import Decision, Invocation, Reversibility, Written, read, write
 from pharos.core.projection import Projection
+from pharos.core.tasks import running
 from pharos.core.wire import Page, Wire
 from pharos.insight.fields import skipped_table
-from pharos.insight.tasks import running
 from pharos.mesh.runner import ProjectionRunner
 from pharos.store.ports import Append, Store
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from pydantic import ValidationError
@@ -14,6 +14,7 @@ from pharos.control.index import Index
 from pharos.core.fault import Fault
 from pharos.core.operation import SetStatus
 from pharos.core.resource import AnyResource, Condition, ResourceId
+from pharos.core.tasks import running
 from pharos.trust.envelope import SealBroken
 from pharos.trust.vault import SECRET, Vault, secret_status
 
@@ -44,13 +45,8 @@ class SecretUpkeep:
     async def service(self) -> AsyncIterator[None]:
         """Look, until left. What a crash left of a rotation is finished first: now nobody else is at work."""
         await self._drop(self._unused())
-        task = asyncio.create_task(self._run(), name="pharos-secrets")
-        try:
+        async with running(self._run(), "pharos-secrets"):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def look(self) -> None:
         """Observe every secret once."""

@@ -6,12 +6,13 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from pharos.control.index import Index
 from pharos.core.fault import Fault
 from pharos.core.operation import operations_of
 from pharos.core.plane import Plane, Route
+from pharos.core.tasks import running
 from pharos.gateway.models.caching.room import Caching
 from pharos.gateway.models.caching.semantic import Embed
 from pharos.gateway.models.call import Layer
@@ -108,13 +109,10 @@ def models_plane(
     async def upkeep() -> AsyncIterator[None]:
         """Read the price list before the first call; forget what is idle; at the end close all connections."""
         await asyncio.to_thread(prices.load)
-        task = asyncio.create_task(_sweep(meters, settlements), name="pharos-model-upkeep")
         try:
-            yield
+            async with running(_sweep(meters, settlements), "pharos-model-upkeep"):
+                yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
             await plans.aclose()
 
     return Plane(

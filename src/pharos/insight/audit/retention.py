@@ -17,6 +17,7 @@ from pharos.control.index import Index
 from pharos.core.event import Event
 from pharos.core.fault import Fault
 from pharos.core.resource import Resource
+from pharos.core.tasks import running
 from pharos.core.wire import JsonObject
 from pharos.insight.audit.chain import EXPIRED
 from pharos.insight.audit.kinds import AUDIT_POLICY, LEGAL_HOLD, AuditPolicySpec, holding
@@ -24,7 +25,6 @@ from pharos.insight.audit.records import AUDIT, FOREVER
 from pharos.insight.audit.sealing import Sealer
 from pharos.insight.fields import as_time, since_1970
 from pharos.insight.ledger.items import integer, object_in
-from pharos.insight.tasks import running
 from pharos.mesh.auditing import chain_of
 from pharos.mesh.runner import ProjectionRunner
 from pharos.store.ports import Append, Store

@@ -9,10 +9,10 @@ from typing import cast
 
 from pharos.core.event import START, Event
 from pharos.core.fault import Fault
+from pharos.core.tasks import running
 from pharos.core.wire import JsonObject
 from pharos.insight.audit.chain import SEALED, Head, Seal, extended, genesis, leaf_of, seals_of
 from pharos.insight.audit.records import AUDIT
-from pharos.insight.tasks import running
 from pharos.mesh.auditing import CHAIN, chain_of
 from pharos.mesh.runner import ProjectionRunner
 from pharos.store.ports import Append, Store

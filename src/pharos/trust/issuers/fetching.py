@@ -22,6 +22,7 @@ from pharos.control.index import Index
 from pharos.core.fault import Fault
 from pharos.core.operation import SetStatus
 from pharos.core.resource import AnyResource, Condition, Resource, ResourceId
+from pharos.core.tasks import running
 from pharos.trust.issuers.keys import PublicKey, UnusableKeys, parsed_keys
 from pharos.trust.issuers.kinds import ISSUER, IssuerSpec, KeySource
 
@@ -83,13 +84,8 @@ class KeySets:
         for issuer in self._index.all(ISSUER):
             if issuer.spec.keys.url is None:
                 await self._look(issuer, time.monotonic())
-        task = asyncio.create_task(self._run(), name="pharos-issuer-keys")
-        try:
+        async with running(self._run(), "pharos-issuer-keys"):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def _run(self) -> None:
         while True:

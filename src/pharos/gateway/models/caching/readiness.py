@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from pharos.control.index import Index
 from pharos.core.fault import Fault
 from pharos.core.operation import SetStatus
 from pharos.core.resource import AnyResource, Condition, Ref, Resource, ResourceId
+from pharos.core.tasks import running
 from pharos.gateway.models.kinds import MODEL, ModelSpec
 
 _log = logging.getLogger(__name__)
@@ -37,13 +38,8 @@ class Readiness:
     @asynccontextmanager
     async def service(self) -> AsyncIterator[None]:
         """Look whenever a model has changed, until left."""
-        task = asyncio.create_task(self._run(), name="pharos-semantic-readiness")
-        try:
+        async with running(self._run(), "pharos-semantic-readiness"):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def _run(self) -> None:
         while True:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from pharos.control.index import Index
 from pharos.core.resource import ResourceId
+from pharos.core.tasks import running
 from pharos.gateway.models.caching.metrics import series
 from pharos.gateway.models.caching.operations import CacheOperations
 from pharos.gateway.models.caching.plan import CachePlan, Caches
@@ -61,14 +62,14 @@ class Caching:
     @asynccontextmanager
     async def upkeep(self) -> AsyncIterator[None]:
         """Let go of what is too old, from time to time; at the end of what is under way."""
-        task = asyncio.create_task(self._sweep(), name="pharos-caches")
         try:
-            async with self._readiness.service(), self.coalesce.service():
+            async with (
+                running(self._sweep(), "pharos-caches"),
+                self._readiness.service(),
+                self.coalesce.service(),
+            ):
                 yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
             for cache in tuple(self._caches.similar.values()):
                 await cache.aclose()
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from pharos.control.index import Index
 from pharos.core.resource import AnyResource, ResourceId
+from pharos.core.tasks import running
 from pharos.gateway.models.compression.metrics import Tallies, series
 from pharos.gateway.models.compression.operations import CompressionOperations
 from pharos.gateway.models.compression.originals import CITY_BYTES, Originals
@@ -46,13 +47,8 @@ class Compression:
     @asynccontextmanager
     async def upkeep(self) -> AsyncIterator[None]:
         """Let go of what has ended, from time to time."""
-        task = asyncio.create_task(self._sweep(), name="pharos-compression")
-        try:
+        async with running(self._sweep(), "pharos-compression"):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def _sweep(self) -> None:
         while True:

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import islice
 from typing import cast
@@ -21,6 +21,7 @@ from pharos.core.event import Event
 from pharos.core.fault import Fault
 from pharos.core.ids import uuid7
 from pharos.core.principal import SYSTEM
+from pharos.core.tasks import running
 from pharos.core.wire import JsonObject
 from pharos.gateway.models.kinds import BUDGET
 from pharos.gateway.models.spending.money import BudgetPlan, window_name
@@ -75,13 +76,8 @@ class Alerts:
     async def service(self) -> AsyncIterator[None]:
         """Look whenever something was spent. What a former process did not come to tell is told first."""
         self.look_at_all()
-        task = asyncio.create_task(self._watch(), name="pharos-budget-alerts")
-        try:
+        async with running(self._watch(), "pharos-budget-alerts"):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def _watch(self) -> None:
         while True:

@@ -10,11 +10,12 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from pharos.core.fault import Fault
+from pharos.core.tasks import running
 from pharos.gateway.models.kinds import Window
 from pharos.gateway.models.spending.money import TOTAL, window_name
 from pharos.store.ports import Forget, Settled, Store
@@ -87,13 +88,8 @@ class Retention:
     @asynccontextmanager
     async def service(self) -> AsyncIterator[None]:
         """Look from time to time."""
-        task = asyncio.create_task(self._look(), name="pharos-counter-retention")
-        try:
+        async with running(self._look(), "pharos-counter-retention"):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def _look(self) -> None:
         await asyncio.sleep(FIRST_SECONDS)

@@ -22,6 +22,7 @@ import orjson
 from pharos.core.event import Event
 from pharos.core.fault import OVERLOADED, TIMEOUT, Fault
 from pharos.core.ids import uuid7
+from pharos.core.tasks import running
 from pharos.core.wire import JsonObject
 from pharos.gateway.models.spending.money import BudgetPlan
 from pharos.mesh import facts
@@ -129,13 +130,10 @@ class Settlements:
         settled = await self.settle_abandoned(None)
         if settled:
             _log.warning("settled %d calls that a former process left open, at the amounts held for them", settled)
-        task = asyncio.create_task(self._look(), name="pharos-settlements")
         try:
-            yield
+            async with running(self._look(), "pharos-settlements"):
+                yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
             with suppress(Fault):
                 await self._settle_pending()
 

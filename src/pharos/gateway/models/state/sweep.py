@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 from pharos.core.event import START, Position
 from pharos.core.fault import Fault
+from pharos.core.tasks import running
 from pharos.gateway.models.state.responses import KEPT_FOR, RESPONSE_KEPT
 from pharos.store.ports import Forget, Store
 
@@ -66,13 +67,8 @@ class Sweep:
     @asynccontextmanager
     async def service(self) -> AsyncIterator[None]:
         """Sweep from time to time."""
-        task = asyncio.create_task(self._run(), name="pharos-responses-sweep")
-        try:
+        async with running(self._run(), "pharos-responses-sweep"):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def _run(self) -> None:
         pause = FIRST_SECONDS

@@ -17,6 +17,7 @@ from pharos.control.index import Index
 from pharos.core.fault import Fault
 from pharos.core.operation import SetStatus
 from pharos.core.resource import AnyResource, Condition, Resource, ResourceId, Status
+from pharos.core.tasks import running
 from pharos.gateway.models.kinds import PROVIDER, ProviderSpec
 from pharos.gateway.models.plans import Plans
 
@@ -46,13 +47,8 @@ class Conditions:
     @asynccontextmanager
     async def service(self) -> AsyncIterator[None]:
         """Look, until left."""
-        task = asyncio.create_task(self._run(), name="pharos-provider-conditions")
-        try:
+        async with running(self._run(), "pharos-provider-conditions"):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def look(self) -> None:
         """Observe every provider once."""
