@@ -16,7 +16,7 @@ from pharos.gateway.models.dialects.gemini.reader import later
 from pharos.gateway.models.dialects.gemini.refusal import failure_in_stream
 from pharos.gateway.models.dialects.gemini.words import usage_of
 from pharos.gateway.models.dialects.parts import length
-from pharos.mesh.facts import Usage
+from pharos.gateway.models.dialects.watching import Watched
 
 MAX_KEPT = 16 * 1024 * 1024
 """Bytes that may follow the first finish reason."""
@@ -25,36 +25,16 @@ _NOTHING = Seen()
 _CONTENT = Seen(content=True)
 
 
-class GenerateWatcher:
+class GenerateWatcher(Watched):
     """One stream."""
 
-    __slots__ = ("_complete", "_failed", "_finished", "_kept", "_model", "_output", "_size", "_usage")
+    __slots__ = ("_finished", "_kept", "_size")
 
     def __init__(self) -> None:
-        self._usage: Usage | None = None
-        self._model = ""
-        self._complete = False
-        self._failed = False
+        super().__init__()
         self._finished = False
         self._kept: list[bytes] = []
         self._size = 0
-        self._output = 0
-
-    @property
-    def usage(self) -> Usage | None:
-        return self._usage
-
-    @property
-    def model(self) -> str:
-        return self._model
-
-    @property
-    def complete(self) -> bool:
-        return self._complete
-
-    @property
-    def output_bytes(self) -> int:
-        return self._output
 
     def see(self, frame: Frame) -> Seen:
         """Look at one frame. Raises ``ValueError`` where it is not a chunk."""

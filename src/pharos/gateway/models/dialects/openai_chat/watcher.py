@@ -9,7 +9,7 @@ from pharos.gateway.models.dialects.dialect import Seen
 from pharos.gateway.models.dialects.openai_chat.refusal import failure_in_stream
 from pharos.gateway.models.dialects.openai_chat.words import usage_of
 from pharos.gateway.models.dialects.parts import length
-from pharos.mesh.facts import Usage
+from pharos.gateway.models.dialects.watching import Watched
 
 _NOTHING = Seen()
 _CONTENT = Seen(content=True)
@@ -17,34 +17,14 @@ _HIDDEN = Seen(hide=True)
 _DONE = Seen(done=True)
 
 
-class ChatWatcher:
+class ChatWatcher(Watched):
     """One stream."""
 
-    __slots__ = ("_complete", "_failed", "_hide_usage", "_model", "_output", "_usage")
+    __slots__ = ("_hide_usage",)
 
     def __init__(self, hide_usage: bool) -> None:
+        super().__init__()
         self._hide_usage = hide_usage
-        self._usage: Usage | None = None
-        self._model = ""
-        self._complete = False
-        self._failed = False
-        self._output = 0
-
-    @property
-    def usage(self) -> Usage | None:
-        return self._usage
-
-    @property
-    def model(self) -> str:
-        return self._model
-
-    @property
-    def complete(self) -> bool:
-        return self._complete
-
-    @property
-    def output_bytes(self) -> int:
-        return self._output
 
     def see(self, frame: Frame) -> Seen:
         """Look at one frame. Raises ``ValueError`` where it is not a chunk."""

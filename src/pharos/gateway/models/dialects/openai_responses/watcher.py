@@ -16,7 +16,7 @@ from pharos.gateway.models.dialects.openai_responses.refusal import (
 )
 from pharos.gateway.models.dialects.openai_responses.words import usage_of
 from pharos.gateway.models.dialects.parts import length
-from pharos.mesh.facts import Usage
+from pharos.gateway.models.dialects.watching import Watched
 
 _NOTHING = Seen()
 _CONTENT = Seen(content=True)
@@ -25,35 +25,15 @@ _SILENT = frozenset({"message", "reasoning"})
 """Items whose beginning says nothing yet."""
 
 
-class ResponsesWatcher:
+class ResponsesWatcher(Watched):
     """One stream."""
 
-    __slots__ = ("_complete", "_failed", "_model", "_number", "_output", "_response", "_usage")
+    __slots__ = ("_number", "_response")
 
     def __init__(self) -> None:
-        self._usage: Usage | None = None
-        self._model = ""
-        self._complete = False
-        self._failed = False
-        self._output = 0
+        super().__init__()
         self._number = 0
         self._response: JsonObject = {}
-
-    @property
-    def usage(self) -> Usage | None:
-        return self._usage
-
-    @property
-    def model(self) -> str:
-        return self._model
-
-    @property
-    def complete(self) -> bool:
-        return self._complete
-
-    @property
-    def output_bytes(self) -> int:
-        return self._output
 
     def see(self, frame: Frame) -> Seen:
         """Look at one frame. Raises ``ValueError`` where it is not an event of the dialect."""
