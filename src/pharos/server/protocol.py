@@ -79,6 +79,8 @@ class BoundedProtocol(asyncio.Protocol):
         self._app: ASGIApp = config.loaded_app
         self._keep_alive = config.timeout_keep_alive
         self._state = server_state
+        # uvicorn means its own protocols; of a connection it only asks that it can be shut down.
+        self._connections = cast("set[object]", server_state.connections)
         self._next: deque[tuple[Exchange, ASGIApp]] = deque()
         self._arriving: Exchange | None = None
         """The one whose body is on its way."""
@@ -111,7 +113,7 @@ class BoundedProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        self._state.connections.add(self)  # type: ignore[arg-type]
+        self._connections.add(self)
         # What every request of this connection says of it.
         self._scope: dict[str, object] = {
             "type": "http",
@@ -124,7 +126,7 @@ class BoundedProtocol(asyncio.Protocol):
             ON_DISCONNECT: self._on_disconnect,
             WRITE: self._write,
         }
-        if len(self._state.connections) > self.limits.connections:
+        if len(self._connections) > self.limits.connections:
             self.refuse(OVERLOADED("Too many connections are open.", retry_after=1))
         elif self.gate is not None:
             self._pass(self.gate)
@@ -142,7 +144,7 @@ class BoundedProtocol(asyncio.Protocol):
             self._visitor.failed(self.loop.time())
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._state.connections.discard(self)
+        self._connections.discard(self)
         if self._visitor is not None and self.gate is not None:
             self.gate.leave(self._visitor)
         if self.exchange is not None:

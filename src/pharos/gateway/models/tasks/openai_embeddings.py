@@ -72,7 +72,8 @@ class OpenAIForm:
     def read_request(self, body: JsonObject) -> Texts:
         reading = Reading()
         given = body.get("input")
-        texts = [given] if isinstance(given, str) else [text for text in given or () if isinstance(text, str)]  # type: ignore[union-attr] # it was checked
+        parts = given if isinstance(given, list) else [given]
+        texts = [text for text in parts if isinstance(text, str)]
         if not texts:
             reading.untranslatable("/input", "tokens mean something to one vendor's models only; send the text")
         reading.close()
