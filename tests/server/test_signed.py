@@ -105,7 +105,7 @@ async def test_what_is_not_as_it_was_signed_is_refused(tmp_path: Path) -> None:
             (signed("POST", CHAT, CALL, secret=""), CALL, ""),
             (signed("POST", CHAT, CALL, secret="\0" * 32, signer="nobody"), CALL, ""),
             (signed("POST", CHAT, CALL, sent_nonce="another-nonce"), CALL, ""),
-            (signed("POST", CHAT, CALL, sent_time=now + 1), CALL, ""),
+            (signed("POST", CHAT, CALL, time=now, sent_time=now + 1), CALL, ""),
             (signed("POST", CHAT, CALL, sent_digest="0" * 64), CALL, ""),
             (signed("POST", CHAT, CALL, nonce="short"), CALL, ""),
             (signed("POST", CHAT, CALL, sent_signature="x"), CALL, ""),
