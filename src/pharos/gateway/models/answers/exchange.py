@@ -34,9 +34,10 @@ from pharos.gateway.models.dialects.dialect import NO_NAMES, Dialect, Edits, Fai
 from pharos.gateway.models.dialects.naming import plain_id
 from pharos.gateway.models.dialects.parts import served_tier
 from pharos.gateway.models.plans import Target
-from pharos.gateway.models.spending.bounds import DEFAULT_MAX_OUTPUT, estimate_tokens
+from pharos.gateway.models.spending.bounds import DEFAULT_MAX_OUTPUT
 from pharos.gateway.models.upstream.transport import Headers
 from pharos.mesh.facts import Usage
+from pharos.mesh.tokens import estimate_tokens
 
 if TYPE_CHECKING:
     from pharos.gateway.models.answers.continuation import Continuation

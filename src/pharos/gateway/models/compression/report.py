@@ -5,8 +5,8 @@ from __future__ import annotations
 from pharos.gateway.models.compression.request import Outcome
 from pharos.gateway.models.compression.spec import CompressionSpec
 from pharos.gateway.models.guarding.texts import pointer
-from pharos.gateway.models.spending.bounds import estimate_tokens
 from pharos.mesh.facts import Compressed, CompressedText
+from pharos.mesh.tokens import estimate_tokens
 
 MAX_TOLD = 50
 """Texts that a call's event lists, and references of one."""

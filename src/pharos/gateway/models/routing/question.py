@@ -31,8 +31,8 @@ import orjson
 from pharos.core.wire import Json, JsonObject
 from pharos.gateway.models.conversation import without_markers
 from pharos.gateway.models.routing.needs import Needs, features_of, media_bytes
-from pharos.gateway.models.spending.bounds import estimate_tokens
 from pharos.mesh.facts import Usage
+from pharos.mesh.tokens import estimate_tokens
 
 if TYPE_CHECKING:
     from pharos.gateway.models.call import Call

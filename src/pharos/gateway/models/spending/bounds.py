@@ -13,6 +13,7 @@ from pharos.core.wire import Json, JsonObject
 from pharos.gateway.models.dialects.dialect import Ask
 from pharos.gateway.models.kinds import ModelSpec
 from pharos.mesh.facts import INPUT_CLASSES, Usage, prompt_of, tokens_of
+from pharos.mesh.tokens import estimate_tokens
 
 DEFAULT_MAX_OUTPUT = 4096
 """Output limit set on a call that must be bounded where neither the client nor the model names one."""
@@ -22,9 +23,6 @@ TOOL_PROMPT = 1024
 
 DOCUMENT_FACTOR = 8
 """How many attachments a document counts as: its pages are read as text and as images."""
-
-BYTES_PER_TOKEN = 3
-"""For estimates. English text has about four; code, numbers and other scripts fewer. Leans to the dear side."""
 
 _UNSAID_OUTPUT = 1024
 """Output a call is estimated at where the client names no limit."""
@@ -150,11 +148,6 @@ def tier_of(body: JsonObject) -> str:
         if isinstance(tier, str) and tier not in _NO_TIER:
             return tier[:64].lower() if name == "serviceTier" else tier[:64]
     return ""
-
-
-def estimate_tokens(size: int) -> int:
-    """Tokens of this many bytes, roughly."""
-    return -(-size // BYTES_PER_TOKEN)
 
 
 def estimated_usage(

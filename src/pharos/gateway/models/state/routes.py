@@ -17,8 +17,8 @@ from pharos.gateway.models.dialects.dialect import Dialect
 from pharos.gateway.models.entrance import OPERATION, Resolve, refusal
 from pharos.gateway.models.faults import RESPONSE_NOT_FOUND
 from pharos.gateway.models.layers.authenticate import authorise
-from pharos.gateway.models.spending.bounds import estimate_tokens
 from pharos.gateway.models.state.responses import Kept, Responses
+from pharos.mesh.tokens import estimate_tokens
 from pharos.trust.authenticator import Identity
 
 PATH = "/v1/responses/"

@@ -27,11 +27,11 @@ from pharos.gateway.models.dialects.parts import Unbelievable, count
 from pharos.gateway.models.dialects.reading import Reading
 from pharos.gateway.models.dialects.splice import members, replaced, too_deep
 from pharos.gateway.models.plans import ModelPlan, Target
-from pharos.gateway.models.spending.bounds import BYTES_PER_TOKEN, estimate_tokens
 from pharos.gateway.models.tasks.embed import incapable
 from pharos.gateway.models.upstream.provider import request_path
 from pharos.gateway.models.upstream.transport import Headers
 from pharos.mesh.facts import Method, Usage
+from pharos.mesh.tokens import BYTES_PER_TOKEN, estimate_tokens
 
 ESTIMATED = (b"x-pharos-estimated", b"tokens")
 """On an answer whose number is no provider's."""

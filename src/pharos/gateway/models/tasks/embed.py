@@ -12,13 +12,13 @@ from pharos.gateway.models.call import Call, UpstreamFailed
 from pharos.gateway.models.dialects.canonical import Failure, FailureClass
 from pharos.gateway.models.plans import Target
 from pharos.gateway.models.refusals import INCAPABLE
-from pharos.gateway.models.spending.bounds import estimate_tokens
 from pharos.gateway.models.tasks.gemini_embeddings import GeminiForm
 from pharos.gateway.models.tasks.openai_embeddings import OpenAIForm
 from pharos.gateway.models.tasks.vectors import EmbeddingForm, Vectors
 from pharos.gateway.models.upstream.provider import request_path
 from pharos.gateway.models.upstream.transport import Headers
 from pharos.mesh.facts import Method, Usage
+from pharos.mesh.tokens import estimate_tokens
 
 FORMS: Mapping[str, EmbeddingForm] = MappingProxyType(
     {"openai-chat": OpenAIForm(), "openai-responses": OpenAIForm(), "gemini": GeminiForm()}
