@@ -116,6 +116,7 @@ class Invoker:
                 dry_run=dry_run and operation.effect is not Effect.READ,
                 correlation=correlation,
                 traceparent=traceparent,
+                idempotency_key=idempotency_key,
             )
             if operation.effect is Effect.READ:
                 output = await cast("Awaitable[Wire]", operation.handler(invocation, input))
@@ -166,6 +167,8 @@ class Invoker:
         if operation.effect is Effect.READ:
             raise invalid([Problem(pointer="/operation", message=f"{call.operation} is not a write.")])
         decision = await self._decision(operation, _input(operation, call.arguments), invocation)
+        if decision.perform is not None:
+            raise invalid([Problem(pointer="/operation", message=f"{call.operation} cannot be part of another write.")])
         return replace(
             decision,
             reversibility=decision.reversibility or operation.reversibility,
@@ -264,17 +267,20 @@ class Invoker:
     ) -> JsonObject:
         # What the decision itself refuses (a revision the caller named is no longer the present one) is not a race.
         decision = await self._decision(operation, input, invocation)
+        if decision.perform is not None:
+            performed: JsonObject = (await decision.perform()).to_json()
+            return performed
         try:
             steps = await self._committer.prepare(decision, invocation)
             record = completed(operation, invocation, input, decision, [step.record for step in steps])
             remembered = None if remember is None else remember(decision)
-            await self._committer.commit(decision, steps, record, invocation, remembered)
+            results = await self._committer.commit(decision, steps, record, invocation, remembered)
         except Fault as fault:
             if fault.code not in _RACES:
                 raise
             await self._committer.refresh(decision)
             raise _LostRace(fault) from None
-        output: JsonObject = decision.output.to_json()
+        output: JsonObject = (decision.output if decision.conclude is None else decision.conclude(results)).to_json()
         return output
 
     async def _decision(self, operation: AnyOperation, input: Wire, invocation: Invocation) -> Decision[Any]:

@@ -173,6 +173,7 @@ class Undo:
                 output=reversed(list(dict.fromkeys(touched)), []),
                 changes=inner.changes,
                 events=(*inner.events, mark),
+                commands=inner.commands,
                 inverse=inner.inverse,
                 reversibility=inner.reversibility,
                 expects={**inner.expects, **expects},

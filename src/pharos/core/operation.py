@@ -12,7 +12,7 @@ transaction with the record of the operation. That is why every write can be pla
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -67,6 +67,8 @@ class Invocation:
     correlation: str = ""
     causation: str = ""
     traceparent: str = ""
+    idempotency_key: str | None = None
+    """The caller's key, for a write that performs itself (:attr:`Decision.perform`); others need not look at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,14 @@ class Decision(Generic[O]):
     decision carries out another operation's. ``expects`` names, for topics whose
     events the decision was made from, the sequence their last event must still have (0: none); if one has moved on,
     the decision is made anew.
+
+    ``commands`` are further commands of the store (``store/delivery.py``; this floor knows them as objects) that come
+    about in the same commit; ``conclude`` makes the output of what they answered, where it depends on that (``output``
+    is then what is expected).
+
+    ``perform`` is for what is called too often to be recorded each time, such as publishing, and for what waits: it is
+    run instead of the commit, brings everything about by itself, and returns the output. Nothing is recorded, so it
+    cannot be undone; what it commits names the principal and the operation's id, and honours the idempotency key.
     """
 
     output: O
@@ -128,6 +138,9 @@ class Decision(Generic[O]):
     reversibility: Reversibility | None = None
     permission: str | None = None
     expects: Mapping[str, int] = field(default_factory=dict)
+    commands: tuple[object, ...] = ()
+    conclude: Callable[[Sequence[object]], O] | None = None
+    perform: Callable[[], Awaitable[O]] | None = None
 
 
 class Written(Wire):

@@ -39,13 +39,15 @@ class Lease(NamedTuple):
 class Subscribe(NamedTuple):
     """Create a group, or change its lane rule. Result: whether it is new.
 
-    The group hears of topics whose names begin with ``prefix`` (never changed afterwards: ``CONFLICT``). ``backlog``:
-    topics that exist already are delivered from their first event; otherwise only what comes from now on.
+    The group hears of topics whose names begin with ``prefix`` (never changed afterwards: ``CONFLICT``), or, if
+    ``exact``, of the one topic of that name. ``backlog``: topics that exist already are delivered from their first
+    event; otherwise only what comes from now on.
     """
 
     group: str
     prefix: str
     backlog: bool = False
+    exact: bool = False
 
 
 class Unsubscribe(NamedTuple):
@@ -225,6 +227,8 @@ class Group:
     name: str
     prefix: str
     refused: int
+    exact: bool = False
+    """Whether ``prefix`` is the name of its one topic."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -217,7 +217,8 @@ class ApprovalOperations:
             result=made.output.to_json(),
         )
         # Everything else about the decision (its inverse, what it expects) is the call's own.
-        return cast("Decision[Approved]", replace(made, output=output, changes=(status, *made.changes)))
+        whole = replace(made, output=output, changes=(status, *made.changes), conclude=None)
+        return cast("Decision[Approved]", whole)
 
     @write(
         "approvals.deny",
