@@ -300,6 +300,12 @@ class Deliveries(Protocol):
         """Wait until a claim may succeed: something is ready, or has become so by the passing of time (a delay or a
         lease that ended). May return early; then the claim answers ``None``. Raises ``STORAGE_FAILED`` on close."""
 
+    async def moved(self, group: str, after: int) -> int:
+        """Wait until more may be ready on the group's lanes than at the count ``after`` (0: at once), by an event or by
+        the passing of time; the count now. For a scheduler that leaves ready work waiting on purpose, to which
+        :meth:`claimable` would tell the same thing again at once. Counts only grow, and begin anew with the process.
+        Raises ``STORAGE_FAILED`` on close."""
+
     async def lanes(self, group: str) -> Mapping[str, Waiting]:
         """The lanes on which something is ready. Cheap: asked before every grant."""
 
