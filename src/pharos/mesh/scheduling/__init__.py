@@ -1,0 +1,1 @@
+"""Who is next: slots, classes, weights and rates between flows of work, the same on every engine."""
