@@ -1,0 +1,316 @@
+"""What a session is at one moment: the fold of its events.
+
+The state holds what is *open* (effects, approvals, questions, timers, children) and what a model is to see (steps);
+what is over is in the log. It is never changed by a decision: :func:`~pharos.runtime.session.evolve.evolve` brings it
+forward in place, which its owner wants, and who needs the state before takes a :meth:`State.copy` first.
+
+Money is integer billionths, times are aware datetimes, durations seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+from pharos.core.wire import JsonObject
+from pharos.runtime.session.events import Address, BlobRef, Class, Parent, Purpose, Rights
+
+Status = Literal[
+    "created", "queued", "running", "waiting", "paused", "cancelling", "completed", "failed", "cancelled", "expired",
+    "quarantined",
+]  # fmt: skip
+ENDED: frozenset[Status] = frozenset({"completed", "failed", "cancelled", "expired"})
+
+
+class Limits(NamedTuple):
+    """See :class:`~pharos.runtime.session.events.Bounds`. ``None``: no limit. ``cost`` in billionths."""
+
+    steps: int = 50
+    cost: int | None = None
+    seconds: float | None = None
+    repeats: int = 3
+    stalls: int = 8
+    parallel: int = 8
+    depth: int = 4
+    children: int = 64
+    model_retries: int = 4
+    tool_retries: int = 2
+    model_seconds: float = 600.0
+    tool_seconds: float = 120.0
+    approval_seconds: float = 86_400.0
+
+
+# What a model sees.
+
+
+class Item(NamedTuple):
+    """Something that was new for the model when it was asked.
+
+    ``input``: from outside; ``text`` and ``data``. ``result``: what became of the tool call ``call`` of tool ``name``.
+    ``note``: something the city says, about ``name``. ``blob``: the whole of a text of which ``text`` is the beginning.
+    ``failed``: the call did not do what was asked.
+    """
+
+    kind: Literal["input", "result", "note"]
+    sequence: int
+    text: str
+    data: JsonObject | None = None
+    call: str = ""
+    name: str = ""
+    blob: BlobRef | None = None
+    failed: bool = False
+
+
+class Step(NamedTuple):
+    """What was new, and what the model answered to it (``None``: it is being asked, or was never).
+
+    ``items`` of an answered step never change.
+    """
+
+    turn: int
+    items: tuple[Item, ...]
+    reply: JsonObject | None = None
+    sequence: int = 0
+    """Of the event with the answer."""
+
+
+# What is open. Records are replaced, never changed, so that states can share them.
+
+
+class ModelCall(NamedTuple):
+    """An answer that is being waited for. ``retry_at``: it failed, and is tried again then."""
+
+    id: str
+    turn: int
+    attempt: int
+    requested_at: datetime
+    retry_at: datetime | None = None
+
+
+EffectStatus = Literal["requested", "started", "retrying", "unknown"]
+
+
+class Effect(NamedTuple):
+    """A call of a tool whose outcome is not known yet. ``started``: an unsafe one was begun, in ``attempt``."""
+
+    id: str
+    call: str
+    name: str
+    arguments: JsonObject
+    digest: str
+    kind: Class
+    version: str
+    approval: str
+    status: EffectStatus
+    attempt: int
+    requested_at: datetime
+    retry_at: datetime | None = None
+
+
+class Approval(NamedTuple):
+    """A call that waits for a person's agreement, or has it (``granted_by``) and has not become an effect yet."""
+
+    id: str
+    call: str
+    name: str
+    arguments: JsonObject
+    digest: str
+    kind: Class
+    version: str
+    requested_at: datetime
+    expires_at: datetime
+    granted_by: str = ""
+
+
+class Question(NamedTuple):
+    """A question to a person."""
+
+    id: str
+    call: str
+    question: str
+    choices: tuple[str, ...]
+    who: str
+    asked_at: datetime
+
+
+class Timer(NamedTuple):
+    """A wake-up that is still to come."""
+
+    id: str
+    due: datetime
+    purpose: Purpose
+    of: str
+
+
+class Child(NamedTuple):
+    """Work given away that has not ended. ``task``: what whoever took it calls it (empty: not taken yet).
+    ``reserved``: kept for it, in billionths. ``cancelling``: it was asked to end."""
+
+    id: str
+    call: str
+    agent: str
+    text: str
+    data: JsonObject
+    permissions: tuple[str, ...]
+    depth: int
+    path: tuple[str, ...]
+    reserved: int | None
+    deadline: datetime | None
+    spawned_at: datetime
+    task: str = ""
+
+
+class Call(NamedTuple):
+    """A tool call of the model's last answer. ``result`` is ``None`` while it is not known; ``handled``: something was
+    decided about it (an effect, an approval, a child, a question or a timer has its id)."""
+
+    id: str
+    name: str
+    handled: str = ""
+    result: Item | None = None
+
+
+class Poison(NamedTuple):
+    """An event that cannot be folded: everything from ``sequence`` on is not part of the state."""
+
+    sequence: int
+    type: str
+    detail: str
+
+
+class Pause(NamedTuple):
+    """Why no new effect begins."""
+
+    by: str
+    reason: str
+    code: str
+
+
+class Cancel(NamedTuple):
+    """That it is to end."""
+
+    by: str
+    reason: str
+    expired: bool
+    at: datetime
+
+
+class End(NamedTuple):
+    """How it ended."""
+
+    outcome: Literal["completed", "failed", "cancelled", "expired"]
+    text: str
+    code: str
+    data: JsonObject
+    at: datetime
+    unknown: tuple[str, ...] = ()
+
+
+class Quarantine(NamedTuple):
+    """Why it cannot be worked on."""
+
+    code: str
+    detail: str
+    at: int
+
+
+@dataclass(slots=True)
+class State:
+    """A session."""
+
+    address: Address
+    sequence: int = 0
+    """Of the last event that was folded."""
+    agent: str = ""
+    version: str = ""
+    profile: JsonObject = field(default_factory=dict)
+    limits: Limits = Limits()
+    rights: Rights | None = None
+    account: str = ""
+    interactive: bool = False
+    tree: str = ""
+    depth: int = 0
+    path: tuple[str, ...] = ()
+    parent: Parent | None = None
+    deadline: datetime | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    forked_from: str = ""
+
+    steps: list[Step] = field(default_factory=list)
+    """Whole; the last one may be open."""
+    inbox: list[Item] = field(default_factory=list)
+    """New for the model, and not yet part of a step."""
+    compaction: JsonObject | None = None
+    compacted: int = 0
+    """How many steps it tells in short."""
+    calls: dict[str, Call] = field(default_factory=dict)
+    """Tool calls of the last answer, in its order, until all have a result."""
+
+    model: ModelCall | None = None
+    effects: dict[str, Effect] = field(default_factory=dict)
+    approvals: dict[str, Approval] = field(default_factory=dict)
+    questions: dict[str, Question] = field(default_factory=dict)
+    timers: dict[str, Timer] = field(default_factory=dict)
+    children: dict[str, Child] = field(default_factory=dict)
+
+    turn: int = 0
+    """Model calls that were begun: the steps that the guard counts."""
+    spawned: int = 0
+    spent: int = 0
+    reserved: int = 0
+    streak: tuple[str, int] = ("", 0)
+    """Digest of the last tool call, and how often in a row it came."""
+    seen: dict[str, None] = field(default_factory=dict)
+    """Digests of what tools have answered lately, for the guard against running on the spot."""
+    stalled: int = 0
+    """Turns in a row that taught nothing new."""
+    idle_seconds: float = 0.0
+    """Time it waited for people: not counted by the limit of its wall time."""
+    waiting: tuple[str, ...] = ()
+    waiting_since: datetime | None = None
+
+    pause: Pause | None = None
+    cancel: Cancel | None = None
+    end: End | None = None
+    quarantine: Quarantine | None = None
+    poison: Poison | None = None
+
+    @property
+    def status(self) -> Status:
+        """One word for how it stands."""
+        if self.quarantine is not None:
+            return "quarantined"
+        if self.end is not None:
+            return self.end.outcome
+        if self.cancel is not None:
+            return "cancelling"
+        if self.pause is not None:
+            return "paused"
+        if self.waiting:
+            return "waiting"
+        return "running" if self.turn else "created"
+
+    @property
+    def available(self) -> int | None:
+        """Money that may still be given out, in billionths; ``None``: not limited here."""
+        cost = self.limits.cost
+        return None if cost is None else cost - self.spent - self.reserved
+
+    def copy(self) -> State:
+        """A state that can be brought forward without this one. Costs the length of its lists, not of its content."""
+        made = object.__new__(State)
+        for name in _PLAIN:
+            setattr(made, name, getattr(self, name))
+        for name in _CONTAINERS:
+            setattr(made, name, getattr(self, name).copy())
+        return made
+
+
+_CONTAINERS = (
+    "steps", "inbox", "calls", "effects", "approvals", "questions", "timers", "children", "seen",
+)  # fmt: skip
+_PLAIN = tuple(name for name in State.__slots__ if name not in _CONTAINERS)
