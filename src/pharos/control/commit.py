@@ -10,14 +10,15 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from pharos.control.index import Index
 from pharos.control.integrity import refuse_dangling
 from pharos.control.kinds import Kinds
+from pharos.control.problems import invalid
 from pharos.control.record import ChangeRecord, Reversal
 from pharos.core.event import Event, Position, Recorded
-from pharos.core.fault import CONFLICT, Fault
+from pharos.core.fault import CONFLICT, Fault, Problem
 from pharos.core.ids import uuid7
 from pharos.core.operation import Change, Decision, Delete, Invocation, Put, SetStatus
 from pharos.core.resource import AnyResource, ResourceId, references
@@ -54,7 +55,7 @@ class Committer:
         self._store = store
         self._index = index
         self._kinds = kinds
-        self._under_way: dict[asyncio.Task[None], tuple[Sequence[Step], Position]] = {}
+        self._under_way: dict[asyncio.Task[Sequence[object]], tuple[Sequence[Step], Position]] = {}
 
     async def prepare(self, decision: Decision[Any], invocation: Invocation) -> Sequence[Step]:
         """Stamp the changes of a decision and check them. Raises what a guard or the references refuse."""
@@ -76,15 +77,18 @@ class Committer:
         record: Event,
         invocation: Invocation,
         remember: Remember | None,
-    ) -> None:
-        """Bring it all about, or nothing of it. Raises ``CONFLICT``, ``POSITION_CONFLICT``, ``IDEMPOTENCY_RACE``."""
+    ) -> Sequence[object]:
+        """Bring it all about, or nothing of it. Returns what the decision's own commands answered.
+
+        Raises ``CONFLICT``, ``POSITION_CONFLICT``, ``IDEMPOTENCY_RACE``, and what those commands raise.
+        """
         if clashing := self._clashing(steps):
             # It would lose in the store, or leave a reference without its target: lose it here, and decide anew.
             await asyncio.wait(clashing)
             raise _conflict(steps[0].id)
         # From here to the note of what is under way nothing else runs, so no other commit slips between.
         self._check(decision, steps, invocation)
-        await self._owned(steps, self._commit(decision, steps, record, invocation, remember))
+        return await self._owned(steps, self._commit(decision, steps, record, invocation, remember))
 
     async def observe(self, *changes: SetStatus, invocation: Invocation) -> None:
         """Record what was observed of resources, without an operation: for the city's own services."""
@@ -149,6 +153,8 @@ class Committer:
                 continue
             if (refused := kind.guard(invocation.principal, step.before, step.after)) is not None:
                 raise refused
+        if problems := list(self._unjoined(steps)):
+            raise invalid(problems)
         changed = {step.id for step in steps if step.after is not None}
         removed = {step.id for step in steps if isinstance(step.change, Delete)} - changed
         if not removed:
@@ -159,11 +165,25 @@ class Committer:
         if dangling is not None:
             raise dangling
 
+    def _unjoined(self, steps: Sequence[Step]) -> Iterator[Problem]:
+        """What changed resources may not be beside the others, as all of them are after these steps."""
+        after = {step.id: step.after for step in steps if not isinstance(step.change, SetStatus)}
+
+        def find(id: ResourceId) -> AnyResource | None:
+            return after[id] if id in after else self._index.find(id)
+
+        for id, resource in after.items():
+            kind = self._kinds.get(id.kind)
+            if kind is None or resource is None or not isinstance(resource.spec, kind.spec):
+                continue
+            for pointer, message in kind.joined(resource, find):
+                yield Problem(pointer=f"/spec{pointer}", message=f"{id}: {message}")
+
     def _is_at(self, id: ResourceId, revision: int) -> bool:
         resource = self._index.find(id)
         return resource is not None and resource.metadata.revision == revision
 
-    def _clashing(self, steps: Sequence[Step]) -> list[asyncio.Task[None]]:
+    def _clashing(self, steps: Sequence[Step]) -> list[asyncio.Task[Sequence[object]]]:
         """Commits under way that change what these steps change, or refer to what they remove."""
         mine = {step.id for step in steps if not isinstance(step.change, SetStatus)}
         removed = {step.id for step in steps if isinstance(step.change, Delete)}
@@ -174,13 +194,13 @@ class Committer:
 
         return [task for task, (others, _) in self._under_way.items() if any(clashes(other) for other in others)]
 
-    async def _owned(self, steps: Sequence[Step], commit: Coroutine[Any, Any, None]) -> None:
+    async def _owned(self, steps: Sequence[Step], commit: Coroutine[Any, Any, Sequence[object]]) -> Sequence[object]:
         task = asyncio.create_task(commit)
         self._under_way[task] = (steps, self._index.position)
         task.add_done_callback(self._ended)
-        await asyncio.shield(task)
+        return await asyncio.shield(task)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[Sequence[object]]) -> None:
         del self._under_way[task]
         if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, Fault):
             _log.error("a commit failed: %s", type(error).__name__)
@@ -192,7 +212,7 @@ class Committer:
         record: Event | None,
         invocation: Invocation,
         remember: Remember | None,
-    ) -> None:
+    ) -> Sequence[object]:
         commands: list[Command] = [] if remember is None else [remember]
         commands += [step.change for step in steps]
         first_event = len(commands)
@@ -201,11 +221,14 @@ class Committer:
         commands += _expecting(decision.events, decision.expects, lambda event: _attributed(event, invocation))
         if record is not None:
             commands.append(Append(_attributed(record, invocation)))
+        first_own = len(commands)
+        commands += cast("tuple[Command, ...]", decision.commands)
         principal = invocation.principal.id
         results = await self._store.commit(*commands, operation_id=invocation.operation_id, principal=principal)
         recorded = results[first_event : first_event + len(steps)]
         positions = [result.position for result in recorded if isinstance(result, Recorded)]
         self._index.apply(zip((step.change for step in steps), positions, strict=True))
+        return results[first_own:]
 
 
 def _expect(id: ResourceId, current: int, expected: int) -> None:

@@ -174,7 +174,8 @@ class Kind(Generic[S]):
     """A registered kind of resource.
 
     ``check`` returns the problems of a well-typed spec that its types cannot express, as ``(pointer, message)`` pairs
-    with pointers relative to the spec. ``guard`` says why ``principal`` may not turn ``before`` into ``after``
+    with pointers relative to the spec. ``joined`` returns those that a resource has only together with others, which it
+    looks up as they are after the change; what does not exist yet is no problem. ``guard`` says why ``principal`` may not turn ``before`` into ``after``
     (``None``: the resource does not exist before, or after); the invoker asks it about every change that any operation
     decides on, undo and redo included, so that no way leads around it.
     """
@@ -188,6 +189,9 @@ class Kind(Generic[S]):
     """Names of status fields that no face ever shows (digests of credentials)."""
     guard: Callable[[Principal, Resource[S] | None, Resource[S] | None], Fault | None] = field(
         default=lambda _principal, _before, _after: None
+    )
+    joined: Callable[[Resource[S], Callable[[ResourceId], AnyResource | None]], Sequence[tuple[str, str]]] = field(
+        default=lambda _resource, _find: ()
     )
 
     def __post_init__(self) -> None:

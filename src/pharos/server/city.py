@@ -30,6 +30,7 @@ from pharos.gateway.models.spending.quotes import Quotes
 from pharos.insight.audit.sealing import Sealer
 from pharos.insight.plane import insight_plane, projections
 from pharos.mesh.runner import ProjectionRunner
+from pharos.runtime.profiles.plane import profiles_plane
 from pharos.server.app import App
 from pharos.server.credentials import Authenticate, known_caller
 from pharos.server.doctor import Doctor
@@ -45,6 +46,7 @@ from pharos.store.sqlite.engine import open_store
 from pharos.trust.authenticator import Authenticator
 from pharos.trust.bootstrap import ensure_admin
 from pharos.trust.clock import SteadyClock
+from pharos.trust.granting import may_grant
 from pharos.trust.issuers.plane import issuer_plane
 from pharos.trust.keyring import Keyring
 from pharos.trust.plane import trust_plane
@@ -131,6 +133,7 @@ async def open_city(
                 audited=sealer.grew,
                 reveal=vault.reveal,
             ),
+            profiles_plane(index, partial(may_grant, index)),
             *(entry.load()(ground) for entry in entry_points(group=PLANES)),
         ]
         views = [*projections(), *(view for plane in planes for view in plane.projections)]

@@ -1,0 +1,1 @@
+"""What an agent is: declared as resources, resolved into a profile that a session pins."""

@@ -1,0 +1,43 @@
+"""The faults of agents' profiles."""
+
+from __future__ import annotations
+
+from pharos.core.fault import Category, FaultCode, Retry
+
+TEMPLATE_VALUES = FaultCode(
+    "TEMPLATE_VALUES", "The template's values do not fit", 400, Category.VALIDATION,
+    "A variable of the template has no value, or one that does not fit it, or there is no such variable. `facts` names "
+    "the `missing`, the `unknown` and all `variables`; `problems` says where each is.",
+    Retry.AFTER_FIX,
+)  # fmt: skip
+AGENT_INCOMPLETE = FaultCode(
+    "AGENT_INCOMPLETE", "The agent cannot be run as declared", 409, Category.PRECONDITION,
+    "The agent names a model, key, template, delegate or pool that does not exist, or its template's variables have no "
+    "value. `problems` lists each place in its manifest. Sessions that began before go on with what they pinned.",
+    Retry.AFTER_FIX,
+)  # fmt: skip
+DELEGATES_CYCLIC = FaultCode(
+    "DELEGATES_CYCLIC", "Agents delegate in a circle", 409, Category.INTEGRITY,
+    "An agent would come to delegate to itself. `facts.cycle` names the agents in order; take one of these delegates "
+    "away.",
+    Retry.AFTER_FIX,
+)  # fmt: skip
+TOOL_GONE = FaultCode(
+    "TOOL_GONE", "The tool is gone", 410, Category.PRECONDITION,
+    "The session began with a tool that no longer exists or that its agent may no longer call. Nothing was called; the "
+    "agent is told. Upgrade the session (`facts.upgrade`) to go on with the tools there are.",
+)  # fmt: skip
+TOOL_CHANGED = FaultCode(
+    "TOOL_CHANGED", "The tool is another one now", 409, Category.INTEGRITY,
+    "The definition of a tool is not the one that the session began with: it may mean something else under the same "
+    "name. Nothing was called. `facts` has both versions; upgrade the session to accept the new definition.",
+)  # fmt: skip
+TOOL_NAME_TAKEN = FaultCode(
+    "TOOL_NAME_TAKEN", "Two tools of one name", 409, Category.CONFLICT,
+    "Two sources offer a tool of the same name, and a model could not say which it means. `facts` names both sources.",
+    Retry.AFTER_FIX,
+)  # fmt: skip
+
+ALL: tuple[FaultCode, ...] = (
+    TEMPLATE_VALUES, AGENT_INCOMPLETE, DELEGATES_CYCLIC, TOOL_GONE, TOOL_CHANGED, TOOL_NAME_TAKEN,
+)  # fmt: skip

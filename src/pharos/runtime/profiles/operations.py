@@ -1,0 +1,93 @@
+"""Operations that show what agents and templates come to, without running them."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from pharos.control.documents import missing
+from pharos.control.index import Index
+from pharos.core.fault import NOT_FOUND
+from pharos.core.operation import Invocation, read
+from pharos.core.resource import Ref
+from pharos.core.wire import Json, JsonObject, Wire
+from pharos.runtime.profiles.faults import AGENT_INCOMPLETE, DELEGATES_CYCLIC, TEMPLATE_VALUES
+from pharos.runtime.profiles.kinds import PROMPT_TEMPLATE
+from pharos.runtime.profiles.resolving import agent_named, resolve
+from pharos.runtime.profiles.templates import render
+
+Reference = Field(min_length=1, max_length=260, pattern=r"^([a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*$")
+
+
+class ResolveInput(Wire):
+    """Input of ``agents.resolve``."""
+
+    agent: str = Reference
+    """Name of the agent, or ``namespace/name``."""
+    values: dict[str, Json] = Field(default_factory=dict, max_length=200)
+    """Values for variables of its template that are given at the start of a session."""
+
+
+class Resolved(Wire):
+    """What a session of the agent would begin with now."""
+
+    agent: str
+    version: str
+    """Digest of all that follows: two agents of the same version are the same agent."""
+    account: str
+    """The key that pays."""
+    model: str
+    instructions: str
+    delegates: list[str]
+    pool: str
+    spec: JsonObject
+    """All else that is declared, with every default written out."""
+    sources: dict[str, int]
+    """The resources it was made from, and their revisions."""
+
+
+class RenderInput(Wire):
+    """Input of ``prompts.render``."""
+
+    template: str = Reference
+    """Name of the ``PromptTemplate``, or ``namespace/name``."""
+    values: dict[str, Json] = Field(default_factory=dict, max_length=200)
+    """By the name of the variable."""
+
+
+class Rendered(Wire):
+    """A template with its values."""
+
+    text: str
+    revision: int
+    """The template's."""
+
+
+class ProfileOperations:
+    """The operations over ``index``."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+
+    @read(
+        "agents.resolve",
+        permission="catalog.read",
+        faults=(NOT_FOUND, AGENT_INCOMPLETE, DELEGATES_CYCLIC, TEMPLATE_VALUES),
+    )
+    async def resolve(self, invocation: Invocation, input: ResolveInput) -> Resolved:
+        """Show what a session of an agent would begin with: its instructions rendered, its version, every default.
+
+        A session keeps what it began with. Where the version here is another one, the agent was changed since; a
+        session only goes over to it when it is told to.
+        """
+        profile = resolve(self._index, agent_named(self._index, input.agent), input.values)
+        return Resolved.model_validate(profile.to_json())
+
+    @read("prompts.render", permission="catalog.read", faults=(NOT_FOUND, TEMPLATE_VALUES))
+    async def render(self, invocation: Invocation, input: RenderInput) -> Rendered:
+        """Show a template with values. Refused where one is missing or unknown, or does not fit its variable."""
+        id = Ref("PromptTemplate").resolve(input.template, "default")
+        template = self._index.get(PROMPT_TEMPLATE, id.name, id.namespace)
+        if template is None:
+            raise missing(id, self._index)
+        text = render(template.spec, input.values, str(id))
+        return Rendered(text=text, revision=template.metadata.revision)

@@ -1,0 +1,125 @@
+"""Agents and templates as resources: what is accepted, what is refused and how."""
+
+from __future__ import annotations
+
+import pytest
+from tests.runtime.profiles.city import Town, agent, who
+
+from pharos.core.fault import Fault
+
+
+def pointers(fault: Fault) -> list[str]:
+    return [problem.pointer for problem in fault.document.problems]
+
+
+async def test_the_smallest_agent_is_two_lines(town: Town) -> None:
+    applied = await town.apply(agent("a"))
+    assert applied["resources"][0]["action"] == "created"
+    assert applied["warnings"] == []
+    profile = town.resolve("a")
+    assert (profile.model, profile.account, profile.agent) == ("small", "default/account", "default/a")
+    assert profile.version.startswith("sha256:")
+
+
+async def test_an_unknown_field_is_named_with_the_nearest_one(town: Town) -> None:
+    with pytest.raises(Fault) as refused:
+        await town.apply(agent("a", "instruction: be kind"))
+    assert refused.value.code == "INVALID"
+    (problem,) = refused.value.document.problems
+    assert (problem.pointer, problem.suggestion) == ("/spec/instruction", "instructions")
+
+
+async def test_an_unknown_kind_is_named_with_the_nearest_one(town: Town) -> None:
+    with pytest.raises(Fault) as refused:
+        await town.apply("kind: Agnet\nmetadata: {name: a}\nspec: {}")
+    assert "Agent" in str(refused.value.document.to_json())
+
+
+@pytest.mark.parametrize(
+    ("line", "pointer"),
+    [
+        ("prompt: {template: t}\n  instructions: x", "/spec/instructions"),
+        ("options: {model: other}", "/spec/options/model"),
+        ("options: {max_tokens: 5}", "/spec/options"),
+        ("output: {type: string}", "/spec/output"),
+        ("tools: [a, a]", "/spec/tools/1"),
+        ("tools: ['a b']", "/spec/tools/0"),
+        ("delegates: [b]\n  limits: {depth: 0}", "/spec/limits/depth"),
+        ("limits: {steps: 0}", "/spec/limits/steps"),
+        ("limits: {cost: '-1'}", "/spec/limits/cost"),
+        ("limits: {cost: '0.0000000001'}", "/spec/limits/cost"),
+        ("approvals: [{tools: [x], ask: sometimes}]", "/spec/approvals/0/ask"),
+    ],
+)
+async def test_what_no_agent_can_be(town: Town, line: str, pointer: str) -> None:
+    with pytest.raises(Fault) as refused:
+        await town.apply(agent("a", line))
+    assert refused.value.code == "INVALID"
+    assert pointers(refused.value) == [pointer]
+    assert town.city.index.of_kind("Agent") == ()
+
+
+async def test_delegates_in_a_circle_are_refused_in_one_manifest(town: Town) -> None:
+    with pytest.raises(Fault) as refused:
+        await town.apply(agent("a", "delegates: [b]") + agent("b", "delegates: [c]") + agent("c", "delegates: [a]"))
+    assert refused.value.code == "INVALID"
+    assert "default/a -> default/b -> default/c -> default/a" in refused.value.document.problems[0].message
+    assert town.city.index.of_kind("Agent") == ()
+
+
+async def test_delegates_in_a_circle_are_refused_one_by_one(town: Town) -> None:
+    first = await town.apply(agent("a", "delegates: [b]"))
+    assert "does not exist" in first["warnings"][0]
+    with pytest.raises(Fault) as refused:
+        await town.apply(agent("b", "delegates: [b, a]"))
+    assert [p.pointer for p in refused.value.document.problems] == ["/spec/delegates/0"]
+    with pytest.raises(Fault) as refused:
+        await town.apply(agent("b", "delegates: [a]"))
+    assert "default/b -> default/a -> default/b" in refused.value.detail
+
+
+async def test_a_circle_that_is_opened_in_the_same_manifest_is_none(town: Town) -> None:
+    await town.apply(agent("a", "delegates: [b]") + agent("b"))
+    await town.apply(agent("a") + agent("b", "delegates: [a]"))
+
+
+async def test_undo_does_not_close_a_circle(town: Town) -> None:
+    await town.apply(agent("a", "delegates: [b]") + agent("b"))
+    opened = await town.apply(agent("a"))
+    await town.apply(agent("b", "delegates: [a]"))
+    with pytest.raises(Fault) as refused:
+        await town.call("operations.undo", id=opened["operation"])
+    assert "in a circle" in refused.value.detail
+
+
+async def test_who_declares_an_agent_gives_away_its_key(town: Town) -> None:
+    steward = who("catalog.*", "keys.grant", "models.call")
+    with pytest.raises(Fault) as refused:
+        await town.apply(agent("a"), who("catalog.*", "models.call"))
+    assert refused.value.document.required_permission == "keys.grant"
+    await town.apply(agent("a"), steward)
+    with pytest.raises(Fault) as refused:
+        await town.apply(agent("a").replace("key: account", "key: rich"), steward)
+    assert refused.value.code == "RIGHTS_EXCEEDED"
+    # What it does with the key is as much as the key.
+    with pytest.raises(Fault) as refused:
+        await town.apply(agent("a", "instructions: send me all of it"), who("catalog.*"))
+    assert refused.value.document.required_permission == "keys.grant"
+
+
+async def test_who_changes_a_template_says_what_its_agents_do(town: Town) -> None:
+    template = "kind: PromptTemplate\nmetadata: {name: t}\nspec: {text: 'be kind'}\n"
+    await town.apply(template, who("catalog.*"))
+    await town.apply(agent("a", "prompt: {template: t}"))
+    with pytest.raises(Fault) as refused:
+        await town.apply(template.replace("kind'", "cruel'"), who("catalog.*"))
+    assert refused.value.document.required_permission == "keys.grant"
+    await town.apply(template.replace("kind'", "kinder'"), who("catalog.*", "keys.grant", "models.call"))
+
+
+async def test_references_stand_in_the_graph_and_hold(town: Town) -> None:
+    await town.apply(agent("a", "delegates: [b]") + agent("b"))
+    for kind, name in (("Agent", "b"), ("Key", "account"), ("Model", "small")):
+        with pytest.raises(Fault) as refused:
+            await town.call("catalog.delete", kind=kind, name=name)
+        assert refused.value.code == "REFERENCED"
