@@ -31,7 +31,7 @@ LISTED = 64
 class Context:
     """What a model is asked with.
 
-    ``compact`` says that it is above its budget, and how to mend that: whoever gets it carries the plan out (see
+    ``compact`` says that it has become too long, and how to mend that: whoever gets it carries the plan out (see
     :mod:`~pharos.runtime.context.compaction`) and assembles again, with the compaction among the parts. ``before``
     counts the messages in front of this step's news: what a provider's cache may have.
     """
@@ -76,9 +76,9 @@ def assemble(parts: Parts, budget: Budget) -> Context:
     fixed = sum(map(tokens_of, system)) + _length(tools)
     tokens = fixed + sum(map(tokens_of, summary)) + sum(block.tokens for block in (*kept, *blocks))
     plan = None
-    if tokens > budget.tokens:
-        plan = plan_of(parts, budget, system, fixed)
-        if plan is None:
+    if tokens > budget.tokens * budget.compact_at:
+        plan = plan_of(parts, budget, system, fixed, tokens)
+        if plan is None and tokens > budget.tokens:
             raise _too_large(parts, budget, tokens, tools, blocks)
     new = sum(len(block.messages) for block in blocks if _is_new(block, steps))
     listed = [*_standing(parts, tools), *_covered(parts, kept), *_history(blocks, steps)]

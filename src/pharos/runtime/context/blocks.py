@@ -249,4 +249,4 @@ def _share(budget: Budget) -> int:
 def _most(budget: Budget, results: int) -> int:
     """Bytes that are shown of each of so many results. Not of what is left: then a result would change its form when
     something else comes."""
-    return max(min(budget.result_bytes, _share(budget) // max(results, 1)), _LEAST)
+    return max(min(budget.result_tokens * BYTES_PER_TOKEN, _share(budget) // max(results, 1)), _LEAST)

@@ -30,6 +30,9 @@ SUMMARY_SHARE: Final = 0.1
 KEPT_SHARE: Final = 0.2
 """Of the budget, for blocks that stay word for word."""
 
+_WORTH: Final = 0.1
+"""Share of the budget that a compaction must free while there is still room."""
+
 ASK: Final = (
     "Pause here. Everything up to this point will be removed from what you can see and replaced by the summary you "
     "write now. Say in short what was asked and by whom, what was found out (with numbers, names, ids and digests "
@@ -93,8 +96,9 @@ def kept_blocks(steps: Sequence[Step], compaction: Compaction | None, budget: Bu
     return [block for block in old if block.step < compaction.steps and block.first in wanted]
 
 
-def plan_of(parts: Parts, budget: Budget, system: Sequence[JsonObject], fixed: int) -> Plan | None:
-    """How to bring a context below its budget; ``None`` where nothing old is left to be told in short.
+def plan_of(parts: Parts, budget: Budget, system: Sequence[JsonObject], fixed: int, now: int) -> Plan | None:
+    """How to make a context of ``now`` tokens shorter; ``None`` where nothing old is left to be told in short, or so
+    little that it is not worth a cache.
 
     ``fixed`` are the tokens of what always stands: system message and tools.
     """
@@ -111,13 +115,13 @@ def plan_of(parts: Parts, budget: Budget, system: Sequence[JsonObject], fixed: i
     beside = sum(estimate_tokens(len(statement(one).encode()) + 1) for one in parts.open)
     beside += sum(estimate_tokens(len(one.name.encode()) + 100) for one in parts.artifacts)
     fixed += most + beside
-    cut, kept = newest, _kept(old, blocks, newest, parts.open, budget)
-    for place in range(done + 1, newest):
-        stay = _kept(old, blocks, place, parts.open, budget)
-        rest = sum(block.tokens for block in blocks if block.step >= place)
-        if fixed + rest + sum(block.tokens for block in stay) <= budget.tokens * TARGET:
-            cut, kept = place, stay
+    for cut in range(done + 1, newest + 1):
+        kept = _kept(old, blocks, cut, parts.open, budget)
+        after = fixed + sum(block.tokens for block in (*kept, *blocks) if block in kept or block.step >= cut)
+        if after <= budget.tokens * TARGET:
             break
+    if now <= budget.tokens and now - after < budget.tokens * _WORTH:
+        return None
     first = [*system, *([] if before is None else [before.message])]
     covered = [*old, *(block for block in blocks if block.step < cut)]
     messages = (*first, *(message for block in covered for message in block.messages))

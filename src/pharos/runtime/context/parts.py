@@ -77,13 +77,15 @@ class Compaction:
 class Budget:
     """How much a model may be shown. Fixed for a session: parts are cut by it when they appear, and stay as they are.
 
-    ``tokens`` is for the whole prompt, by the city's estimate. ``result_bytes`` is the most of one tool result that is
-    shown; ``recall_tokens`` the most for what is recalled in one step.
+    ``tokens`` is for the whole prompt, by the city's estimate. ``result_tokens`` is the most of one tool result that is
+    shown, ``recall_tokens`` the most of what is recalled in one step. From the share ``compact_at`` of the whole on,
+    old steps are told in short.
     """
 
     tokens: int
-    result_bytes: int = 16_384
+    result_tokens: int = 4_000
     recall_tokens: int = 2_000
+    compact_at: float = 0.8
 
 
 @dataclass(frozen=True, slots=True)
