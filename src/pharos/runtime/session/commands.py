@@ -154,6 +154,8 @@ class ToolFacts(NamedTuple):
     kind: Literal["tool", "agent", "person", "timer"]
     effect: Class = "unsafe"
     approval: bool = False
+    who: str = ""
+    """Whom to ask for approval; empty: whoever may approve."""
     version: str = ""
     problem: str = ""
     agent: str = ""

@@ -1,8 +1,8 @@
 """What can happen in a session: the events of its topic, each with the type of its data.
 
-A session is the topic ``sessions/NAMESPACE/ID``; its state is the fold of these events and of nothing else. Names follow
-``subject.participle``; data is JSON with camelCase names. A type that is not in :data:`TYPES` stops the fold: what it
-means is not known, so nothing may be decided on top of it.
+A session is the topic ``sessions/NAMESPACE/ID``; its state is the fold of these events and of nothing else. Names
+follow ``subject.participle``; data is JSON with camelCase names. A type that is not known stops the fold: what it means
+is not known either, so nothing may be decided on top of it.
 
 Times are ISO 8601 with offset, money is a decimal string, durations are seconds. An *effect* is anything done outside
 the log; its ``id`` (``e17``) follows from the sequence of the event that asked for it, and so does its key.
@@ -213,11 +213,13 @@ class AgentMigrated(TypedDict):
 
 
 class CancelRequested(TypedDict):
-    """``cancel.requested``: it ends as soon as everything below it has. ``expired``: because its time is over."""
+    """``cancel.requested``: it ends as soon as everything below it has. ``expired``: because its time is over;
+    ``failed``: because it cannot go on, with this code."""
 
     by: str
     reason: str
     expired: NotRequired[bool]
+    failed: NotRequired[str]
 
 
 class Paused(TypedDict):
@@ -260,24 +262,40 @@ class ModelRequested(TypedDict):
 
 
 class ContextPart(TypedDict):
-    """Why something is in front of the model, and what it costs in tokens."""
+    """Why something is in front of the model, and what it costs in tokens, by estimate. ``first`` and ``last`` are the
+    sequences it covers, ``count`` says of how many pieces it is made; ``detail`` names what it holds (tools, ids of
+    what was recalled, digests of what is shown in part)."""
 
     kind: str
     tokens: int
     reason: str
+    count: NotRequired[int]
     first: NotRequired[int]
     last: NotRequired[int]
-    ref: NotRequired[str]
+    detail: NotRequired[list[str]]
 
 
 class ContextAssembled(TypedDict):
-    """``context.assembled``: what the model saw for effect ``id``, appended with the effect's outcome."""
+    """``context.assembled``: what the model saw for effect ``id``, appended with the effect's outcome. Digests and
+    counts, no copies.
+
+    ``prefix`` is the digest of the first ``before`` messages: those that stood in the prompt before. Unless steps were
+    compacted meanwhile, it equals that prompt's ``digest``. ``tools`` is the digest of the tools, ``more`` counts parts
+    that are not listed.
+    """
 
     id: str
     parts: list[ContextPart]
     tokens: int
     budget: int
     prefix: str
+    digest: str
+    tools: str
+    messages: int
+    before: int
+    more: NotRequired[int]
+    recalled: NotRequired[list[JsonObject]]
+    """What memory had to say: part of the step from then on."""
 
 
 class ContextCompacted(TypedDict):
@@ -317,8 +335,9 @@ Class = Literal["pure", "idempotent", "reconcilable", "unsafe"]
 
 
 class EffectRequested(TypedDict):
-    """``effect.requested``: a call of a tool. ``call`` is the model's id of it; ``digest`` that of name and arguments;
-    ``version`` that of the tool's definition."""
+    """``effect.requested``: a call of a tool, which begins when this is committed, or, where ``queued``, when there is
+    room. ``call`` is the model's id of it; ``digest`` that of name and arguments; ``version`` that of the tool's
+    definition."""
 
     id: str
     call: str
@@ -328,10 +347,11 @@ class EffectRequested(TypedDict):
     effect: Class
     version: str
     approval: NotRequired[str]
+    queued: NotRequired[bool]
 
 
 class EffectStarted(TypedDict):
-    """``effect.started``: committed before an ``unsafe`` effect begins, so that one that never began can begin."""
+    """``effect.started``: one that waited (for room, or to be tried again) begins when this is committed."""
 
     id: str
     attempt: int
@@ -345,6 +365,7 @@ class EffectRefused(TypedDict):
     name: str
     code: str
     detail: str
+    digest: str
 
 
 class EffectCompleted(TypedDict):
@@ -422,6 +443,7 @@ class ApprovalRequested(TypedDict):
     effect: Class
     version: str
     expiresAt: str
+    who: str
 
 
 class ApprovalGranted(TypedDict):
@@ -535,20 +557,6 @@ class ChildEnded(TypedDict):
 # Money.
 
 
-class BudgetReserved(TypedDict):
-    """``budget.reserved``: kept for child ``id``, so that children side by side cannot spend the same money."""
-
-    id: str
-    amount: str
-
-
-class BudgetCharged(TypedDict):
-    """``budget.charged``: what ``id`` really spent; the rest of what was kept for it is free again."""
-
-    id: str
-    amount: str
-
-
 class BudgetExceeded(TypedDict):
     """``budget.exceeded``."""
 
@@ -611,8 +619,6 @@ CHILD_STARTED: Final = "child.started"
 CHILD_COMPLETED: Final = "child.completed"
 CHILD_FAILED: Final = "child.failed"
 CHILD_CANCELLED: Final = "child.cancelled"
-BUDGET_RESERVED: Final = "budget.reserved"
-BUDGET_CHARGED: Final = "budget.charged"
 BUDGET_EXCEEDED: Final = "budget.exceeded"
 BUDGET_EXTENDED: Final = "budget.extended"
 

@@ -49,11 +49,11 @@ class Item(NamedTuple):
     """Something that was new for the model when it was asked.
 
     ``input``: from outside; ``text`` and ``data``. ``result``: what became of the tool call ``call`` of tool ``name``.
-    ``note``: something the city says, about ``name``. ``blob``: the whole of a text of which ``text`` is the beginning.
-    ``failed``: the call did not do what was asked.
+    ``note``: something the city says, about ``name``. ``recalled``: what memory had to say, as ``data``. ``blob``: the
+    whole of a text of which ``text`` is the beginning. ``failed``: the call did not do what was asked.
     """
 
-    kind: Literal["input", "result", "note"]
+    kind: Literal["input", "result", "note", "recalled"]
     sequence: int
     text: str
     data: JsonObject | None = None
@@ -89,11 +89,15 @@ class ModelCall(NamedTuple):
     retry_at: datetime | None = None
 
 
-EffectStatus = Literal["requested", "started", "retrying", "unknown"]
+EffectStatus = Literal["due", "begun", "retrying", "unknown"]
 
 
 class Effect(NamedTuple):
-    """A call of a tool whose outcome is not known yet. ``started``: an unsafe one was begun, in ``attempt``."""
+    """A call of a tool whose outcome is not known yet.
+
+    ``due``: it was never begun, or is to begin anew. ``begun``: it may have happened. ``retrying``: it failed, and is
+    due at ``retry_at``. ``unknown``: it may have happened, and only a person can say.
+    """
 
     id: str
     call: str
@@ -121,6 +125,7 @@ class Approval(NamedTuple):
     version: str
     requested_at: datetime
     expires_at: datetime
+    who: str = ""
     granted_by: str = ""
 
 
@@ -133,6 +138,14 @@ class Question(NamedTuple):
     choices: tuple[str, ...]
     who: str
     asked_at: datetime
+
+
+class Verdict(NamedTuple):
+    """How a request for approval was answered."""
+
+    granted: bool
+    by: str
+    at: datetime
 
 
 class Timer(NamedTuple):
@@ -189,12 +202,13 @@ class Pause(NamedTuple):
 
 
 class Cancel(NamedTuple):
-    """That it is to end."""
+    """That it is to end. ``failed``: with this code."""
 
     by: str
     reason: str
     expired: bool
     at: datetime
+    failed: str = ""
 
 
 class End(NamedTuple):
@@ -226,7 +240,7 @@ class State:
     agent: str = ""
     version: str = ""
     profile: JsonObject = field(default_factory=dict)
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     rights: Rights | None = None
     account: str = ""
     interactive: bool = False
@@ -239,6 +253,8 @@ class State:
     created_at: datetime | None = None
     updated_at: datetime | None = None
     forked_from: str = ""
+    forked_at: int = 0
+    """Sequence of the event that made it a fork; 0: it is none."""
 
     steps: list[Step] = field(default_factory=list)
     """Whole; the last one may be open."""
@@ -254,6 +270,7 @@ class State:
     effects: dict[str, Effect] = field(default_factory=dict)
     approvals: dict[str, Approval] = field(default_factory=dict)
     questions: dict[str, Question] = field(default_factory=dict)
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
     timers: dict[str, Timer] = field(default_factory=dict)
     children: dict[str, Child] = field(default_factory=dict)
 
@@ -311,6 +328,7 @@ class State:
 
 
 _CONTAINERS = (
-    "steps", "inbox", "calls", "effects", "approvals", "questions", "timers", "children", "seen",
+    "steps", "inbox", "calls", "effects", "approvals", "questions", "verdicts", "timers", "children",
+    "seen",
 )  # fmt: skip
 _PLAIN = tuple(name for name in State.__slots__ if name not in _CONTAINERS)

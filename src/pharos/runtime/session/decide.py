@@ -1,0 +1,95 @@
+"""The decider: what follows from a command in a state.
+
+Pure: the time, ids, answers of connectors and everything else that a decision depends on come in the command or are in
+the state. A command from outside only notes what is wanted, so that it may be given while others work on the session; a
+command of the worker also brings the session as far forward as it goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pharos.runtime.session import commands
+from pharos.runtime.session.commands import Command
+from pharos.runtime.session.deciding import children, outside, people, recovery, tools, turns
+from pharos.runtime.session.deciding.draft import Decided, Draft
+from pharos.runtime.session.faults import SESSION_QUARANTINED
+from pharos.runtime.session.state import State
+
+_OUTSIDE: dict[type, Callable[[Draft, Any], None]] = {
+    commands.Start: outside.start,
+    commands.Send: people.hear,
+    commands.Approve: people.answer,
+    commands.Deny: people.answer,
+    commands.Cancel: outside.cancel,
+    commands.Pause: outside.pause,
+    commands.Resume: outside.resume,
+    commands.Close: outside.close,
+    commands.Migrate: outside.migrate,
+    commands.Resolve: outside.resolve,
+    commands.Extend: outside.extend,
+    commands.Fork: outside.fork,
+    commands.Compact: outside.compact,
+}
+_REGARDLESS: dict[type, Callable[[Draft, Any], None]] = {
+    commands.QuarantineIt: outside.quarantine,
+    commands.ReleaseQuarantine: outside.release,
+}
+_OF_WORKER: dict[type, Callable[[Draft, Any], None]] = {
+    commands.Advance: lambda draft, command: None,
+    commands.Recover: lambda draft, command: recovery.recover(draft),
+    commands.ModelAnswered: turns.answered,
+    commands.ModelFailed: turns.failed,
+    commands.ToolReturned: tools.returned,
+    commands.ToolFailed: tools.failed,
+    commands.ToolTimedOut: tools.timed_out,
+    commands.ToolLookedUp: tools.looked_up,
+    commands.ChildTaken: children.taken,
+    commands.ChildRefused: children.refused,
+    commands.ChildDone: children.done,
+}
+
+
+def decide(state: State, *given: Command) -> Decided:
+    """What follows from the commands, in their order. The given state stays as it is.
+
+    Raises the faults of :mod:`~pharos.runtime.session.faults`, ``SESSION_QUARANTINED`` for a session that nobody can
+    work on, and nothing else for any command in any state that the fold can come to.
+    """
+    draft = Draft(state.copy(), given[-1].now)
+    advances = False
+    for command in given:
+        kind = type(command)
+        if (regardless := _REGARDLESS.get(kind)) is not None:
+            regardless(draft, command)
+            continue
+        if state.quarantine is not None or state.poison is not None:
+            raise quarantined(state)
+        if (handle := _OF_WORKER.get(kind)) is not None:
+            handle(draft, command)
+            advances = True
+        elif isinstance(command, commands.Stopped):
+            turns.stopped(draft, command.id)
+            tools.stopped(draft, command.id)
+            advances = True
+        else:
+            _OUTSIDE[kind](draft, command)
+    if advances:
+        turns.advance(draft)
+    return draft.decided()
+
+
+def quarantined(state: State) -> Exception:
+    """``SESSION_QUARANTINED``, with why."""
+    if state.quarantine is not None:
+        code, detail, at = state.quarantine
+    elif state.poison is not None:
+        code, detail, at = "POISON", f"event {state.poison.type!r}: {state.poison.detail}", state.poison.sequence
+    else:
+        code, detail, at = "", "", 0
+    return SESSION_QUARANTINED(
+        f"The session {state.address} is in quarantine: {detail}",
+        subject=str(state.address),
+        facts={"reason": f"{code}: {detail}", "at": at},
+    )

@@ -1,0 +1,1 @@
+"""What follows from a state, by subject. Every function writes what it decides into a draft."""

@@ -1,0 +1,138 @@
+"""Approvals, questions and input: what people are asked and what they say."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TypedDict
+
+from pharos.core.wire import Json, JsonObject
+from pharos.runtime.session import events
+from pharos.runtime.session.commands import Approve, Deny, Proposed, Send, ToolFacts
+from pharos.runtime.session.deciding.draft import Draft
+from pharos.runtime.session.deciding.refusing import refuse
+from pharos.runtime.session.effects import AskPerson, Withdraw
+from pharos.runtime.session.faults import ANSWER_GIVEN, ANSWER_LATE, ANSWER_MISMATCH, NOT_WAITING, SESSION_ENDED
+from pharos.runtime.session.state import State
+
+NOBODY_ANSWERED = "Nobody agreed to this call in time. It was not made."
+
+
+class About(TypedDict):
+    """Arguments of a fault about a session."""
+
+    subject: str
+    facts: JsonObject
+
+
+def ask_leave(draft: Draft, proposed: Proposed, tool: ToolFacts) -> None:
+    """A person must agree to exactly this call."""
+    id = draft.id
+    expires = draft.now + timedelta(seconds=draft.state.limits.approval_seconds)
+    draft.tell(
+        events.APPROVAL_REQUESTED,
+        {
+            "id": id,
+            "call": proposed.call,
+            "name": proposed.name,
+            "arguments": proposed.arguments,
+            "digest": proposed.digest,
+            "effect": tool.effect,
+            "version": tool.version,
+            "expiresAt": expires.isoformat(),
+            "who": tool.who,
+        },
+    )
+    draft.wake(expires, "approval", id)
+    draft.do(AskPerson(id))
+
+
+def ask(draft: Draft, proposed: Proposed) -> None:
+    """The model has a question to a person."""
+    arguments = proposed.arguments
+    question = arguments.get("question")
+    if not isinstance(question, str) or not question:
+        refuse(draft, proposed, "INVALID", "say the question, as a text")
+        return
+    offered, who = arguments.get("choices"), arguments.get("who")
+    choices: list[Json] = [str(choice) for choice in offered] if isinstance(offered, list) else []
+    id = draft.id
+    draft.tell(
+        events.INPUT_REQUESTED,
+        {
+            "id": id,
+            "call": proposed.call,
+            "question": question,
+            "choices": choices,
+            "who": who if isinstance(who, str) else "",
+        },
+    )
+    draft.do(AskPerson(id))
+
+
+def let_expire(draft: Draft) -> None:
+    """Requests whose time is over are answered with that."""
+    state = draft.state
+    for approval in list(state.approvals.values()):
+        if not approval.granted_by and approval.expires_at <= draft.now:
+            draft.tell(events.APPROVAL_EXPIRED, {"id": approval.id, "reason": NOBODY_ANSWERED})
+            draft.unwake_for(approval.id)
+            draft.do(Withdraw(approval.id))
+
+
+def answer(draft: Draft, command: Approve | Deny) -> None:
+    """Take an answer to a request for approval.
+
+    The same answer again by the same person changes nothing. Raises ``ANSWER_GIVEN``, ``ANSWER_LATE``,
+    ``ANSWER_MISMATCH``, ``NOT_WAITING`` and ``SESSION_ENDED``.
+    """
+    state = draft.state
+    grants = isinstance(command, Approve)
+    verdict = state.verdicts.get(command.id)
+    if verdict is not None and verdict.by:
+        if verdict.granted == grants and verdict.by == command.by:
+            return
+        raise ANSWER_GIVEN(
+            f"{command.id} was {'granted' if verdict.granted else 'denied'} by {verdict.by}.",
+            subject=str(state.address),
+            facts={"by": verdict.by, "granted": verdict.granted, "at": verdict.at.isoformat()},
+        )
+    alive(state)
+    if verdict is not None:
+        raise ANSWER_LATE(f"{command.id} was given up at {verdict.at.isoformat()}.", subject=str(state.address))
+    approval = state.approvals.get(command.id)
+    if approval is None:
+        raise NOT_WAITING(f"No request for approval {command.id!r} waits.", **about(state))
+    if approval.expires_at <= draft.now:
+        raise ANSWER_LATE(f"{command.id} expired at {approval.expires_at.isoformat()}.", subject=str(state.address))
+    if approval.digest != command.digest:
+        raise ANSWER_MISMATCH(
+            f"The request {command.id} is about another call.",
+            subject=str(state.address),
+            facts={"digest": approval.digest, "given": command.digest},
+        )
+    type = events.APPROVAL_GRANTED if grants else events.APPROVAL_DENIED
+    draft.tell(type, {"id": command.id, "digest": command.digest, "by": command.by, "reason": command.reason})
+
+
+def hear(draft: Draft, command: Send) -> None:
+    """Take input. Raises ``SESSION_ENDED``, and ``NOT_WAITING`` for the answer to a question that is not open."""
+    state = draft.state
+    alive(state)
+    data: dict[str, object] = {"text": command.text, "data": command.data, "by": command.by}
+    if command.answers:
+        if command.answers not in state.questions:
+            raise NOT_WAITING(f"No question {command.answers!r} waits for an answer.", **about(state))
+        data["answers"] = command.answers
+    draft.tell(events.INPUT_RECEIVED, data)
+
+
+def alive(state: State) -> None:
+    """Raises ``SESSION_ENDED`` for a session that takes nothing any more."""
+    if state.end is not None or state.cancel is not None:
+        raise SESSION_ENDED(f"The session {state.address} is {state.status}.", **about(state))
+
+
+def about(state: State) -> About:
+    """Of whom a fault is, and how it stands."""
+    waiting: list[Json] = [*state.waiting]
+    return {"subject": str(state.address), "facts": {"status": state.status, "waiting": waiting}}

@@ -1,0 +1,134 @@
+"""The loop: think, act, observe."""
+
+from __future__ import annotations
+
+from pharos.mesh.money import decimal_text
+from pharos.runtime.session import events
+from pharos.runtime.session.commands import ModelAnswered, ModelFailed
+from pharos.runtime.session.deciding import ending, guards, timers, tools
+from pharos.runtime.session.deciding.draft import Draft
+from pharos.runtime.session.effects import CallModel
+
+
+def advance(draft: Draft) -> None:
+    """Go on as far as it goes without an answer from outside."""
+    state = draft.state
+    if state.end is not None or state.quarantine is not None or state.sequence == 0:
+        return
+    if state.cancel is None and guards.in_time(draft) and state.pause is None:
+        tools.go_on(draft)
+        if state.cancel is None and state.end is None and state.pause is None:
+            _think(draft)
+    if state.cancel is not None and state.end is None:
+        ending.unwind(draft)
+    if state.end is None:
+        _rest(draft)
+
+
+def _think(draft: Draft) -> None:
+    state = draft.state
+    model = state.model
+    if model is not None:
+        if model.retry_at is not None and not any(timer.of == model.id for timer in state.timers.values()):
+            _ask(draft, model.id, model.turn, model.attempt + 1)
+        return
+    if state.calls:
+        return
+    if state.inbox:
+        if guards.may_think(draft):
+            draft.tell(events.TURN_STARTED, {"turn": state.turn + 1})
+            _ask(draft, draft.id, state.turn, 1)
+    elif state.steps and state.steps[-1].reply is None:
+        # The turn was given up in the middle (a fork puts its news back): ask again.
+        _ask(draft, draft.id, state.turn, 1)
+    elif not state.interactive and state.steps and state.steps[-1].sequence > state.forked_at:
+        ending.complete(draft)
+
+
+def _ask(draft: Draft, id: str, turn: int, attempt: int) -> None:
+    draft.tell(events.MODEL_REQUESTED, {"id": id, "turn": turn, "attempt": attempt})
+    draft.do(CallModel(id))
+
+
+def _rest(draft: Draft) -> None:
+    """If nothing is under way, say what it waits for."""
+    state = draft.state
+    if ending.under_way(draft):
+        return
+    on = waits_for(draft)
+    if tuple(on) != state.waiting:
+        draft.tell(events.SESSION_WAITING, {"on": on})
+
+
+def waits_for(draft: Draft) -> list[str]:
+    """What has to come from outside, named by what it is."""
+    state = draft.state
+    on = [f"child:{id}" for id in state.children]
+    if state.cancel is not None:
+        return on
+    on += [f"approval:{id}" for id, approval in state.approvals.items() if not approval.granted_by]
+    on += [f"question:{id}" for id in state.questions]
+    on += [f"effect:{id}" for id, effect in state.effects.items() if effect.status == "unknown"]
+    on += [f"{timer.purpose}:{id}" for id, timer in state.timers.items() if timer.purpose in ("wait", "retry")]
+    if state.pause is not None:
+        return ["resume", *on]
+    if not on:
+        on = ["input"]
+    return on
+
+
+def answered(draft: Draft, command: ModelAnswered) -> None:
+    """A model's answer: the next step of the loop, or the last one."""
+    state = draft.state
+    model = state.model
+    if model is None or model.id != command.id:
+        return
+    if command.context is not None:
+        draft.tell(events.CONTEXT_ASSEMBLED, command.context)
+    draft.tell(
+        events.MODEL_COMPLETED,
+        {
+            "id": command.id,
+            "message": command.message,
+            "finish": command.finish,
+            "usage": command.usage,
+            "cost": None if command.cost is None else decimal_text(command.cost),
+            "call": command.call,
+            "model": command.model,
+        },
+    )
+    for proposed in command.proposed:
+        if state.cancel is not None or state.end is not None:
+            return
+        tools.handle(draft, proposed)
+
+
+def failed(draft: Draft, command: ModelFailed) -> None:
+    """No answer: try again later if that can help, else the session fails."""
+    state = draft.state
+    model = state.model
+    if model is None or model.id != command.id:
+        return
+    data: dict[str, object] = {
+        "id": command.id,
+        "code": command.code,
+        "detail": command.detail,
+        "attempt": model.attempt,
+    }
+    again = command.retryable and state.cancel is None and model.attempt <= state.limits.model_retries
+    if not again:
+        draft.tell(events.MODEL_FAILED, data)
+        if state.cancel is None:
+            ending.fail(draft, command.code, command.detail)
+        return
+    due = draft.now + timers.backoff(state.address.id, model.attempt, command.retry_after)
+    draft.tell(events.MODEL_FAILED, {**data, "retryAt": due.isoformat()})
+    draft.wake(due, "retry", command.id)
+
+
+def stopped(draft: Draft, id: str) -> None:
+    """A model call ended because the session does."""
+    model = draft.state.model
+    if model is not None and model.id == id:
+        data = {"id": id, "code": "CANCELLED", "detail": ending.ENDED, "attempt": model.attempt}
+        draft.tell(events.MODEL_FAILED, data)

@@ -1,0 +1,47 @@
+"""Fault codes of sessions."""
+
+from __future__ import annotations
+
+from pharos.core.fault import Category, FaultCode, Retry
+
+SESSION_STARTED = FaultCode(
+    "SESSION_STARTED", "Session exists", 409, Category.CONFLICT,
+    "A session of this id has begun already. Choose another id, or leave it out to get a new one.", Retry.AFTER_FIX,
+)  # fmt: skip
+SESSION_ENDED = FaultCode(
+    "SESSION_ENDED", "Session has ended", 409, Category.PRECONDITION,
+    "The session has ended, or is ending, and takes nothing any more. `facts.status` says how. A fork of it goes on "
+    "from any of its events.",
+)  # fmt: skip
+SESSION_QUARANTINED = FaultCode(
+    "SESSION_QUARANTINED", "Session is quarantined", 409, Category.INTEGRITY,
+    "The session cannot be worked on: `facts.reason` says why, `facts.at` names the event in the way. Once the cause "
+    "is mended, it is released.", Retry.AFTER_FIX,
+)  # fmt: skip
+ANSWER_GIVEN = FaultCode(
+    "ANSWER_GIVEN", "Answered already", 409, Category.CONFLICT,
+    "Somebody has answered this before; the first answer counts. `facts` say who, when and what.",
+)  # fmt: skip
+ANSWER_LATE = FaultCode(
+    "ANSWER_LATE", "Answered too late", 410, Category.PRECONDITION,
+    "The time for an answer is over: the call was not made, and the agent was told so.",
+)  # fmt: skip
+ANSWER_MISMATCH = FaultCode(
+    "ANSWER_MISMATCH", "Not what was asked", 409, Category.INTEGRITY,
+    "The answer is to something else than what waits: its digest is another. Look at the request again.",
+    Retry.AFTER_FIX,
+)  # fmt: skip
+NOT_WAITING = FaultCode(
+    "NOT_WAITING", "Nothing waits for this", 409, Category.PRECONDITION,
+    "The session is not in a state in which this means anything. `facts.status` and `facts.waiting` say in which it "
+    "is.",
+)  # fmt: skip
+OWN_REQUEST = FaultCode(
+    "OWN_REQUEST", "One's own request", 403, Category.POLICY,
+    "An agent does not agree to what it asks for itself, nor does anyone who acts on its behalf.",
+)  # fmt: skip
+
+ALL = (
+    SESSION_STARTED, SESSION_ENDED, SESSION_QUARANTINED, ANSWER_GIVEN, ANSWER_LATE, ANSWER_MISMATCH, NOT_WAITING,
+    OWN_REQUEST,
+)  # fmt: skip

@@ -1,0 +1,61 @@
+"""Turns and answers of models."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import cast
+
+from pharos.core.wire import Json, JsonObject
+from pharos.runtime.session.folding.life import awake
+from pharos.runtime.session.folding.values import Data, later, mapping, money, number, text
+from pharos.runtime.session.state import Call, Item, ModelCall, State, Step
+
+
+def turn_started(state: State, data: Data, sequence: int, at: datetime) -> None:
+    state.turn = number(data, "turn")
+    state.steps.append(Step(state.turn, tuple(state.inbox)))
+    state.inbox = []
+    if state.waiting:
+        awake(state, at)
+
+
+def requested(state: State, data: Data, sequence: int, at: datetime) -> None:
+    state.model = ModelCall(text(data, "id"), number(data, "turn"), number(data, "attempt"), at)
+    if state.waiting:
+        awake(state, at)
+
+
+def assembled(state: State, data: Data, sequence: int, at: datetime) -> None:
+    recalled = data.get("recalled")
+    if recalled and state.steps and state.steps[-1].reply is None:
+        step = state.steps[-1]
+        item = Item("recalled", sequence, "", {"items": recalled})
+        state.steps[-1] = step._replace(items=(*step.items, item))
+
+
+def compacted(state: State, data: Data, sequence: int, at: datetime) -> None:
+    state.compaction = mapping(data, "compaction")
+    state.compacted = number(data, "steps")
+    state.spent += money(data, "cost")
+
+
+def answered(state: State, data: Data, sequence: int, at: datetime) -> None:
+    message = mapping(data, "message")
+    state.steps[-1] = state.steps[-1]._replace(reply=message, sequence=sequence)
+    state.model = None
+    state.spent += money(data, "cost")
+    asked = message.get("tool_calls")
+    if asked:
+        calls = {}
+        for call in cast("list[JsonObject]", asked):
+            id = text(call, "id")
+            calls[id] = Call(id, text(cast("dict[str, Json]", call["function"]), "name"))
+        state.calls = calls
+
+
+def failed(state: State, data: Data, sequence: int, at: datetime) -> None:
+    again = later(data, "retryAt")
+    if again is not None and state.model is not None:
+        state.model = state.model._replace(retry_at=again)
+    else:
+        state.model = None
