@@ -1,0 +1,536 @@
+"""Who is next in one pool: slots, strict classes with a bounded wait, fair shares, rates. Pure: no I/O, no clock.
+
+Every method takes ``now``, microseconds of a clock that never runs backwards. What waits is told by :meth:`offer`;
+:meth:`choose` grants; each grant is ended by :meth:`settle`, or by :meth:`withdraw` where it did not come about.
+
+The bounded wait: a class whose work could begin, and did not for its ``patience``, is next, whatever waits above it. Of
+several such classes the one that became so first. So from when work of a class could begin, some begins after at most
+its patience, the time until the next slot is free, and one grant for each other class that has waited that long.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
+from itertools import count
+
+from pharos.mesh.scheduling.gates import Gate, Used
+from pharos.mesh.scheduling.lanes import flow_of
+from pharos.mesh.scheduling.rules import RateRule, Rules
+from pharos.mesh.scheduling.tree import (
+    Node,
+    Signature,
+    activate,
+    charge,
+    correct,
+    deactivate,
+    find,
+    gates_in,
+    settle_down,
+    unpark,
+)
+
+_EWMA = 8
+"""A flow's estimated cost moves by a part in so many of each difference."""
+
+_MOST_ESTIMATES = 65_536
+_FEW_GATES = 1_024
+
+Match = frozenset[tuple[str, str]]
+
+
+class Line:
+    """What waits on a lane."""
+
+    __slots__ = ("lane", "leaf", "rank", "ready")
+
+    def __init__(self, lane: str, rank: int) -> None:
+        self.lane = lane
+        self.rank = rank
+        """Its class."""
+        self.ready = 0
+        self.leaf: Node | None = None
+        """While something waits."""
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """A grant that is under way."""
+
+    lane: str
+    slot: int
+    leaf: Node
+    estimate: int
+    jumped: tuple[int, ...]
+    draws: tuple[tuple[Gate, int], ...]
+    since: int
+    """When it last got a slot."""
+    seconds: int = 0
+    """Microseconds for which it held one before."""
+    holding: bool = True
+    """It has a slot."""
+    open: bool = True
+    returning: bool = False
+    """It has been granted before, gave its slot back meanwhile, and has one again now."""
+    overdue_at: int | None = None
+    """Of its class, before it was granted."""
+
+
+@dataclass(slots=True)
+class _Behind:
+    """The nodes that were taken out of their parents because of a gate, and when it is looked at again."""
+
+    nodes: list[Node] = field(default_factory=list)
+    alarm: int | None = None
+
+
+@dataclass(slots=True, eq=False)
+class ClassState:
+    """A class: its tree of flows and how long it has waited."""
+
+    name: str
+    patience: int
+    root: Node = field(default_factory=lambda: Node("", None))
+    returning: deque[Ticket] = field(default_factory=deque)
+    overdue_at: int | None = None
+    """From when on it is next; ``None``: nothing of it waits."""
+    granted: int = 0
+    overtaken: int = 0
+    """How often it was granted before a higher class because it had waited too long."""
+
+    def waits(self) -> bool:
+        """Whether something of it could begin, but for gates that stand across it."""
+        return bool(self.root.active or self.returning)
+
+
+class Scheduler:
+    """One pool."""
+
+    def __init__(self, rules: Rules, now: int, *, fresh: bool = True) -> None:
+        """``fresh``: nothing was used of its rates lately, so each begins with its whole burst. A pool that was at work
+        before the process began may have used all of it just then: its rates begin empty."""
+        self.rules = rules
+        self.used = 0
+        self._fresh = fresh
+        self._free: list[int] = []
+        self._taken: set[int] = set()
+        self._lines: dict[str, Line] = {}
+        self._estimates: dict[str, int] = {}
+        self._typical: int | None = None
+        self._rate_gates: dict[tuple[object, tuple[str, ...]], Gate] = {}
+        self._most_gates = _FEW_GATES
+        self._pauses: dict[Match, Gate] = {}
+        self._signatures: dict[Signature, Signature] = {}
+        self._behind: dict[Gate, _Behind] = {}
+        self._alarms: list[tuple[int, int, Gate]] = []
+        self._order = count()
+        self.classes: list[ClassState] = []
+        self._build(now)
+
+    # What the pool is.
+
+    def configure(self, rules: Rules, now: int) -> None:
+        """The pool was changed. Slots that are held stay so; rates that are still there go on from where they are;
+        virtual time begins anew."""
+        waiting = {line.lane: line.ready for line in self._lines.values() if line.ready}
+        returning = [ticket for entry in self.classes for ticket in entry.returning]
+        grants = {entry.name: entry for entry in self.classes}
+        kept = {rate.key for rate in rules.rates}
+        self._rate_gates = {(key, path): gate for (key, path), gate in self._rate_gates.items() if key in kept}
+        same = rules.share == self.rules.share
+        if not same:  # what was one holder may be several now
+            self._rate_gates = {(key, path): gate for (key, path), gate in self._rate_gates.items() if not path}
+        self.rules = rules
+        for rate in rules.rates:
+            for (key, _), gate in self._rate_gates.items():
+                if key == rate.key and gate.rule != rate:
+                    gate.change(rate, now)
+        self._lines.clear()
+        self._signatures.clear()
+        self._behind.clear()
+        self._alarms.clear()
+        self._build(now)
+        for entry in self.classes:
+            if (before := grants.get(entry.name)) is not None:
+                entry.granted, entry.overtaken = before.granted, before.overtaken
+        for lane, ready in waiting.items():
+            self.offer(lane, ready, now)
+        for ticket in returning:
+            entry = self._class_of(ticket.lane)
+            entry.returning.append(ticket)
+            self._wake(entry, now)
+
+    def _build(self, now: int) -> None:
+        self.classes = [ClassState(rule.name, rule.patience) for rule in self.rules.classes]
+        slots = range(self.rules.slots)
+        self._free = [number for number in slots if number not in self._taken]
+        heapify(self._free)
+        for rate in self.rules.rates:
+            if rate.level is None:
+                self._gate_of(rate, (), now)
+
+    def _gate_of(self, rate: RateRule, path: tuple[str, ...], now: int) -> Gate:
+        """The rate of a holder; ``()``: of all that match."""
+        gate = self._rate_gates.get((rate.key, path))
+        if gate is None:
+            if len(self._rate_gates) >= self._most_gates:
+                self._sweep(now)
+            gate = self._rate_gates[rate.key, path] = Gate(rate, now, full=self._fresh)
+        return gate
+
+    def _sweep(self, now: int) -> None:
+        """Forget the rates of holders that have rested until theirs was whole again."""
+        in_use = {gate for entry in self.classes for gate in gates_in(entry.root)}
+        self._rate_gates = {
+            (key, path): gate
+            for (key, path), gate in self._rate_gates.items()
+            if not path or gate in in_use or not gate.is_whole(now)
+        }
+        self._most_gates = max(_FEW_GATES, 2 * len(self._rate_gates))
+
+    def _class_of(self, lane: str) -> ClassState:
+        return self.classes[self.rules.class_of(flow_of(lane))]
+
+    # What waits.
+
+    def offer(self, lane: str, ready: int, now: int) -> None:
+        """So many deliveries are ready on the lane now."""
+        line = self._lines.get(lane)
+        if line is None:
+            if not ready:
+                return
+            line = self._lines[lane] = Line(lane, self.rules.class_of(flow_of(lane)))
+        line.ready = ready
+        if ready and line.leaf is None:
+            self._start(line, now)
+        elif not ready:
+            self._stop(line)
+
+    def lanes(self) -> Iterator[str]:
+        """The lanes on which something waits, as far as was told."""
+        return iter(self._lines)
+
+    def waiting(self) -> list[int]:
+        """How many deliveries wait, by class."""
+        counts = [len(entry.returning) for entry in self.classes]
+        for line in self._lines.values():
+            counts[line.rank] += line.ready
+        return counts
+
+    def _start(self, line: Line, now: int) -> None:
+        entry = self.classes[line.rank]
+        line.leaf = self._leaf(entry.root, line.lane, now)
+        activate(line.leaf, self._signature(line.lane))
+        self._wake(entry, now)
+
+    def _wake(self, entry: ClassState, now: int) -> None:
+        if entry.overdue_at is None and entry.waits():
+            entry.overdue_at = now + entry.patience
+
+    def _stop(self, line: Line) -> None:
+        self._lines.pop(line.lane, None)
+        if line.leaf is not None:
+            deactivate(line.leaf)
+            line.leaf = None
+        entry = self.classes[line.rank]
+        if not entry.waits():
+            entry.overdue_at = None
+
+    def _leaf(self, root: Node, lane: str, now: int) -> Node:
+        """The flow's place in the tree of its class."""
+        flow = flow_of(lane)
+        path = self.rules.path_of(flow)
+        node = root
+        for depth, value in enumerate(path):
+            child = node.children.get(value)
+            if child is None:
+                upto = path[: depth + 1]
+                gates = tuple(
+                    self._gate_of(rate, upto, now)
+                    for rate in self.rules.rates
+                    if rate.level == depth and rate.covers(flow.attributes)
+                )
+                child = node.children[value] = Node(value, node, self.rules.weight_of(upto), gates)
+            node = child
+        leaf = node.children.get(lane)
+        if leaf is None:
+            leaf = node.children[lane] = Node(lane, node)
+        return leaf
+
+    def _signature(self, lane: str) -> Signature:
+        """The gates that stand before the flow, but not before a whole node of its path."""
+        attributes = flow_of(lane).attributes
+        across = (rate for rate in self.rules.rates if rate.level is None)
+        gates = [self._rate_gates[rate.key, ()] for rate in across if rate.covers(attributes)]
+        gates += [gate for match, gate in self._pauses.items() if _matches(match, attributes)]
+        signature = frozenset(gates)
+        return self._signatures.setdefault(signature, signature)
+
+    # Granting.
+
+    def choose(self, now: int) -> Ticket | None:
+        """Grant what is next, if there is a free slot and something may begin."""
+        if not self._free:
+            return None
+        self._ring(now)
+        shut: set[Signature] | None = None
+        for rank, overdue in self._ranks(now):
+            entry = self.classes[rank]
+            if not entry.waits():
+                continue
+            before = entry.overdue_at
+            if entry.returning:
+                ticket = self._again(entry, now)
+            else:
+                if shut is None:
+                    shut = {s for s in self._signatures if not all(gate.is_open(now) for gate in s)}
+                leaf, parked = find(entry.root, shut, now)
+                for node in parked:
+                    self._park(node, now)
+                if leaf is None:
+                    if not entry.waits():
+                        entry.overdue_at = None
+                    continue
+                ticket = self._grant(leaf, now)
+            ticket.overdue_at = before
+            entry.granted += 1
+            if overdue and any(other.waits() for other in self.classes[:rank]):
+                entry.overtaken += 1
+            entry.overdue_at = now + entry.patience if entry.waits() else None
+            return ticket
+        return None
+
+    def _ranks(self, now: int) -> Iterator[tuple[int, bool]]:
+        """The classes in the order in which they may be next, first those that have waited too long."""
+        late = [
+            (entry.overdue_at, rank)
+            for rank, entry in enumerate(self.classes)
+            if entry.overdue_at is not None and entry.overdue_at <= now
+        ]
+        for _, rank in sorted(late):
+            yield rank, True
+        for rank in range(len(self.classes)):
+            yield rank, False
+
+    def _grant(self, leaf: Node, now: int) -> Ticket:
+        lane = leaf.key
+        line = self._lines[lane]
+        gates: list[Gate] = [gate for signature in leaf.active for gate in signature]
+        for node in leaf.path():
+            gates += node.gates
+        draws = tuple((gate, gate.draw()) for gate in gates if gate.bucket is not None)
+        estimate = self._estimate(lane)
+        jumped = charge(leaf, estimate)
+        ticket = Ticket(lane, self._take(), leaf, estimate, jumped, draws, now)
+        line.ready -= 1
+        if not line.ready:
+            self._stop(line)
+        return ticket
+
+    def _again(self, entry: ClassState, now: int) -> Ticket:
+        ticket = entry.returning.popleft()
+        ticket.slot = self._take()
+        ticket.holding, ticket.returning, ticket.since = True, True, now
+        return ticket
+
+    def _take(self) -> int:
+        number = heappop(self._free)
+        self._taken.add(number)
+        self.used += 1
+        return number
+
+    def occupy(self, number: int) -> int:
+        """A slot is held by work that was granted before, by a former process, say; the number to :meth:`vacate`."""
+        while number in self._taken:
+            number += 1
+        self._taken.add(number)
+        self.used += 1
+        if number in self._free:
+            self._free.remove(number)
+            heapify(self._free)
+        return number
+
+    def vacate(self, number: int) -> None:
+        """The slot is free again."""
+        if number in self._taken:
+            self._taken.remove(number)
+            self.used -= 1
+            if number < self.rules.slots:
+                heappush(self._free, number)
+
+    def _estimate(self, lane: str) -> int:
+        if self.rules.measure == "grants":
+            return 1
+        known = self._estimates.get(lane, self._typical)
+        return 1 if known is None else known
+
+    # Ending.
+
+    def settle(self, ticket: Ticket, used: Used, now: int) -> None:
+        """A grant has ended, having used so much; its seconds are counted here. Only the first time counts."""
+        if not self._close(ticket, now):
+            return
+        used = used._replace(seconds=ticket.seconds)
+        measure = self.rules.measure
+        if measure != "grants":
+            actual = used.seconds if measure == "seconds" else used.of(measure)
+            self._learn(ticket.lane, actual)
+            correct(ticket.leaf, actual - ticket.estimate, ticket.jumped)
+        else:
+            correct(ticket.leaf, 0, ticket.jumped)
+        for gate, drawn in ticket.draws:
+            gate.settle(drawn, used, now)
+            self._opened(gate, now)
+
+    def withdraw(self, ticket: Ticket, now: int) -> None:
+        """A grant did not come about: it is as if it had not been chosen, but what waited there is to be told anew."""
+        if not self._close(ticket, now):
+            return
+        correct(ticket.leaf, -ticket.estimate, ticket.jumped)
+        entry = self._class_of(ticket.lane)
+        entry.granted -= 1
+        if entry.waits():
+            entry.overdue_at = ticket.overdue_at
+        for gate, drawn in ticket.draws:
+            gate.undo(drawn, now)
+            self._opened(gate, now)
+
+    def _close(self, ticket: Ticket, now: int) -> bool:
+        if not ticket.open:
+            return False
+        ticket.open = False
+        if ticket.holding:
+            self._put_back(ticket, now)
+        else:
+            entry = self._class_of(ticket.lane)
+            if ticket in entry.returning:
+                entry.returning.remove(ticket)
+                if not entry.waits():
+                    entry.overdue_at = None
+        return True
+
+    def _put_back(self, ticket: Ticket, now: int) -> None:
+        ticket.holding = False
+        ticket.seconds += max(0, now - ticket.since)
+        self.vacate(ticket.slot)
+
+    def _learn(self, lane: str, actual: int) -> None:
+        known = self._estimates.pop(lane, None)
+        if known is None and len(self._estimates) >= _MOST_ESTIMATES:
+            self._estimates.pop(next(iter(self._estimates)))
+        self._estimates[lane] = actual if known is None else known + (actual - known) // _EWMA
+        typical = self._typical
+        self._typical = actual if typical is None else typical + (actual - typical) // _EWMA
+
+    # Waiting without a slot.
+
+    def aside(self, ticket: Ticket, now: int) -> None:
+        """Give the slot back without ending the grant."""
+        if ticket.open and ticket.holding:
+            self._put_back(ticket, now)
+
+    def resume(self, ticket: Ticket, now: int) -> None:
+        """A grant wants a slot again: :meth:`choose` will return its ticket, before work of its class that has not
+        begun. Rates do not count it again."""
+        entry = self._class_of(ticket.lane)
+        if ticket.open and not ticket.holding and ticket not in entry.returning:
+            entry.returning.append(ticket)
+            self._wake(entry, now)
+
+    # Gates.
+
+    def pause(self, match: Mapping[str, str], until: int, reason: str, now: int) -> bool:
+        """Nobody whose flow has these attributes begins before ``until``. Whether that is later than what was known."""
+        key = frozenset(match.items())
+        gate = self._pauses.get(key)
+        if gate is None:
+            self._forget_pauses(now)
+            gate = self._pauses[key] = Gate(None, now)
+            self._resign(now)
+        if until <= gate.paused_until:
+            return False
+        gate.paused_until, gate.reason = until, reason
+        return True
+
+    def pauses(self, now: int) -> Iterator[tuple[Match, int, str]]:
+        """Who is paused, until when, and why."""
+        for match, gate in self._pauses.items():
+            if gate.paused_until > now:
+                yield match, gate.paused_until, gate.reason
+
+    def _forget_pauses(self, now: int) -> None:
+        over = [match for match, gate in self._pauses.items() if gate.paused_until <= now]
+        for match in over:
+            del self._pauses[match]
+
+    def _resign(self, now: int) -> None:
+        """The gates before flows are others: file what waits anew."""
+        self._signatures.clear()
+        for line in self._lines.values():
+            if line.leaf is not None:
+                leaf, signature = line.leaf, self._signature(line.lane)
+                if signature not in leaf.active:
+                    leaf.flying += 1  # keeps it, and its tag, while nothing of it waits
+                    deactivate(leaf)
+                    activate(leaf, signature)
+                    leaf.flying -= 1
+
+    def _park(self, node: Node, now: int) -> None:
+        for gate in node.gates:
+            if not gate.is_open(now):
+                behind = self._behind.get(gate)
+                if behind is None:
+                    behind = self._behind[gate] = _Behind()
+                    self._set_alarm(gate, behind, now)
+                behind.nodes.append(node)
+                return
+
+    def _set_alarm(self, gate: Gate, behind: _Behind, now: int) -> None:
+        opens = gate.opens(now)
+        if opens != behind.alarm:
+            behind.alarm = opens
+            if opens is not None:
+                heappush(self._alarms, (opens, next(self._order), gate))
+
+    def _ring(self, now: int) -> None:
+        while self._alarms and self._alarms[0][0] <= now:
+            time, _, gate = heappop(self._alarms)
+            behind = self._behind.get(gate)
+            if behind is not None and behind.alarm == time:
+                behind.alarm = None
+                self._opened(gate, now)
+
+    def _opened(self, gate: Gate, now: int) -> None:
+        """A gate may be open now."""
+        behind = self._behind.get(gate)
+        if behind is None:
+            return
+        if not gate.is_open(now):
+            self._set_alarm(gate, behind, now)
+            return
+        del self._behind[gate]
+        for node in behind.nodes:
+            unpark(node)
+            settle_down(node)
+        for entry in self.classes:
+            self._wake(entry, now)
+
+    def wake_at(self, now: int) -> int | None:
+        """When to call :meth:`choose` again if nothing else happens; ``None``: only something that happens can help.
+
+        Asked after ``choose`` has answered ``None``."""
+        if not self._free:
+            return None
+        times = [self._alarms[0][0]] if self._alarms else []
+        for signature in self._signatures:
+            if any(signature in entry.root.active for entry in self.classes):
+                opens = [gate.opens(now) for gate in signature if not gate.is_open(now)]
+                if opens and None not in opens:
+                    times.append(max(time for time in opens if time is not None))
+        return min(times, default=None)
+
+
+def _matches(match: Match, attributes: Mapping[str, str]) -> bool:
+    return all(attributes.get(name, "") == value for name, value in match)
