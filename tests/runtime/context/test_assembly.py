@@ -58,7 +58,7 @@ def test_what_was_sent_before_is_the_beginning_of_what_is_sent_next_over_a_long_
     assert not any(torn(context.messages) for context in session.contexts)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(scripts())
 def test_no_history_breaks_the_prefix_or_tears_a_pair(script: list[tuple[str, str, list[str], list[bool]]]) -> None:
     session = talk(2_500)

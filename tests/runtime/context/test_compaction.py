@@ -40,7 +40,7 @@ def _first_plan(session: Talk) -> Plan:
     return plan
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     scripts(),
     st.lists(st.tuples(st.sampled_from(KINDS), st.text("abc \n", min_size=1, max_size=200)), max_size=8),
@@ -141,7 +141,7 @@ def test_an_extract_has_the_first_request_the_newest_words_and_all_references() 
     assert extract([], 100) == "Nothing was said yet."
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.text(max_size=600), max_size=30), st.integers(0, 2_000))
 def test_an_extract_keeps_to_its_size(texts: list[str], most: int) -> None:
     messages = [{"role": "user", "content": text} for text in texts]
