@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from pharos.core.principal import Principal
 from pharos.core.wire import JsonObject
@@ -42,12 +42,20 @@ class EffectClass(StrEnum):
     UNSAFE = "unsafe"
 
 
+class Share(NamedTuple):
+    """The most money that a session, with all that it delegates, may spend: a decimal string."""
+
+    session: str
+    limit: str
+
+
 @dataclass(frozen=True, slots=True)
 class Errand:
     """On whose account and for which session something is done: goes with every effect.
 
     ``key`` names the effect. ``account`` is the ``namespace/name`` of the ``Key`` that pays and whose limits hold;
-    ``tree`` the id of the outermost session of a delegation, whose budget all of it shares. ``deadline`` is absolute.
+    ``tree`` the id of the outermost session of a delegation. ``budgets`` are those of the session and of the sessions
+    above it, as far as they have one: each must have room, and each is charged. ``deadline`` is absolute.
     """
 
     key: str
@@ -58,6 +66,7 @@ class Errand:
     deadline: datetime | None = None
     correlation: str = ""
     traceparent: str = ""
+    budgets: tuple[Share, ...] = ()
 
 
 # Models.
@@ -68,7 +77,8 @@ class ModelRequest:
     """One call of a model, in the words of OpenAI's chat completions: the dialect the city translates to any other.
 
     ``messages`` and ``tools`` are exactly what goes out, so their bytes are stable wherever the assembler kept them
-    stable. ``options`` are further members of the request (``temperature``, ``response_format`` …).
+    stable. ``options`` are further members of the request (``temperature``, ``response_format`` …). ``stream``: whether
+    the answer is wanted in pieces.
     """
 
     model: str
@@ -76,6 +86,7 @@ class ModelRequest:
     tools: Sequence[JsonObject] = ()
     max_output: int | None = None
     options: JsonObject = field(default_factory=dict)
+    stream: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,12 +23,14 @@ from pharos.control.plane import control_plane
 from pharos.core.fault import Fault
 from pharos.core.plane import Plane, Route, Service
 from pharos.core.principal import SYSTEM, Principal
+from pharos.gateway.models.connector import InnerEntrance
 from pharos.gateway.models.dialects.registry import DIALECTS
 from pharos.gateway.models.plane import models_plane
 from pharos.gateway.models.spending.prices import PriceList
 from pharos.gateway.models.spending.quotes import Quotes
 from pharos.insight.audit.sealing import Sealer
 from pharos.insight.plane import insight_plane, projections
+from pharos.mesh.connectors import ModelConnector
 from pharos.mesh.runner import ProjectionRunner
 from pharos.runtime.profiles.plane import profiles_plane
 from pharos.server.app import App
@@ -54,6 +56,7 @@ from pharos.trust.secret_plane import secret_plane
 from pharos.trust.secrets import load_pepper
 from pharos.trust.signers.plane import signer_plane
 from pharos.trust.signers.signatures import Signatures
+from pharos.trust.tickets import Tickets
 from pharos.trust.vault import Vault
 
 PLANES = "pharos.planes"
@@ -88,6 +91,8 @@ class City:
     runner: ProjectionRunner
     draining: asyncio.Event
     doctor: Doctor
+    models: ModelConnector
+    """How its agents reach models."""
 
 
 @asynccontextmanager
@@ -117,6 +122,8 @@ async def open_city(
         def authenticate(secret: str) -> Principal:
             return authenticator.authenticate(secret).principal
 
+        tickets = Tickets(index, clock)
+        models = InnerEntrance(tickets)
         sealer = Sealer(store)
         planes = [
             control_plane(directory, store, index, invoker),
@@ -132,6 +139,7 @@ async def open_city(
                 invoker.observe,
                 audited=sealer.grew,
                 reveal=vault.reveal,
+                inner=models,
             ),
             profiles_plane(index, partial(may_grant, index)),
             *(entry.load()(ground) for entry in entry_points(group=PLANES)),
@@ -148,6 +156,7 @@ async def open_city(
             directory.add(plane)
 
         signatures = Signatures(index, vault, authenticator, clock)
+        tickets.honoured_by(authenticator)
         draining = asyncio.Event()
         app, face_service = _front_door(directory, invoker, authenticate, draining, loopback, signatures)
         await index.load(store)
@@ -156,7 +165,7 @@ async def open_city(
             await _apply(documents, invoker)
         for service in (runner.service, *(service for plane in planes for service in plane.services), face_service):
             await open_parts.enter_async_context(service())
-        yield City(home, app, store, directory, index, invoker, authenticator, runner, draining, doctor)
+        yield City(home, app, store, directory, index, invoker, authenticator, runner, draining, doctor, models)
 
 
 def _front_door(

@@ -16,6 +16,7 @@ from pharos.control.index import Index
 from pharos.core.fault import UNAUTHENTICATED
 from pharos.core.principal import Principal, PrincipalKind
 from pharos.core.resource import AnyResource, Resource, ResourceId
+from pharos.mesh.connectors import Share
 from pharos.trust.clock import Seconds, SteadyClock
 from pharos.trust.kinds import KEY, Credential, KeySpec, KeyStatus
 from pharos.trust.secrets import Pepper, credential_of, same
@@ -35,6 +36,8 @@ class Identity:
     credential: str
     user: str = ""
     """The end user, where the credential names one: then no caller can say another."""
+    shares: tuple[Share, ...] = ()
+    """Money limits of the session it is, beside its key's budgets."""
 
 
 @dataclass(frozen=True, slots=True)

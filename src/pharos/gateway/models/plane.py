@@ -17,6 +17,7 @@ from pharos.gateway.models.caching.room import Caching
 from pharos.gateway.models.caching.semantic import Embed
 from pharos.gateway.models.call import Layer
 from pharos.gateway.models.compression.room import Compression
+from pharos.gateway.models.connector import InnerEntrance
 from pharos.gateway.models.dialects.registry import DIALECTS
 from pharos.gateway.models.entrance import MAX_BODY, Entrance, Resolve
 from pharos.gateway.models.faults import ALL
@@ -67,12 +68,13 @@ def models_plane(
     embed: Embed | None = None,
     audited: Callable[[str], None] = lambda _: None,
     reveal: Reveal = nothing_kept,
+    inner: InnerEntrance | None = None,
 ) -> Plane:
     """Build the plane.
 
     ``authenticate`` is ``Authenticator.authenticate``, ``resolve`` and ``observe`` are the invoker's. ``random`` and
     ``transport`` are for tests. ``audited`` is told the namespace of each audit record that was committed.
-    ``reveal`` is ``Vault.reveal``.
+    ``reveal`` is ``Vault.reveal``. ``inner`` is where calls from inside begin; they go the same way.
     """
     prices = PriceList()
 
@@ -101,6 +103,8 @@ def models_plane(
     responses, kept = DIALECTS["openai-responses"], Responses(store)
     stateful = model_stack(caller, plans, meters, settlements, store, random, within, state=[Recall(kept)])
     keeping = KeptResponses(responses, caller.identify, kept, resolve, max_body=max_body)
+    if inner is not None:
+        inner.join(openai, stack, settlements, resolve)
     refuse = Refuse(resolve)
     google = GoogleListing(caller.identify, plans, refuse)
     listing = Listing(openai, anthropic, caller.identify, plans, resolve, google)

@@ -15,7 +15,7 @@ from pharos.core.wire import Json, JsonObject
 from pharos.gateway.models import faults
 from pharos.gateway.models.dialects.canonical import Failure, FailureClass
 from pharos.gateway.models.plans import ModelPlan, Target
-from pharos.gateway.models.spending.money import BudgetPlan, window_end, window_name
+from pharos.gateway.models.spending.money import SESSION, BudgetPlan, window_end, window_name
 from pharos.gateway.models.upstream.provider import SEAL_BROKEN
 from pharos.mesh.money import NANOS, decimal_text
 from pharos.store.ports import Count, Store
@@ -115,7 +115,7 @@ async def budget_exceeded(store: Store, budgets: Sequence[BudgetPlan], amount: i
         fixes=[
             _raise(budget, count, amount, alone=len(short) == 1)
             for budget, count in short
-            if count.settled + count.reserved + amount < _HIGHEST_LIMIT
+            if budget.id.kind != SESSION and count.settled + count.reserved + amount < _HIGHEST_LIMIT
         ],
     )
 
@@ -139,9 +139,10 @@ def _raise(budget: BudgetPlan, count: Count, amount: int, *, alone: bool) -> Fix
 
 def _sentence(budget: BudgetPlan, count: Count, amount: int) -> str:
     left = max(budget.limit - count.settled - count.reserved, 0)
+    name = f"of session {budget.id.namespace}/{budget.id.name}" if budget.id.kind == SESSION else budget.id.name
     whose = f" of {budget.per} {budget.holder or '(none was named)'}" if budget.per else ""
     return (
-        f"The call can cost up to {decimal_text(amount)} USD; the budget {budget.id.name}{whose} has "
+        f"The call can cost up to {decimal_text(amount)} USD; the budget {name}{whose} has "
         f"{decimal_text(left)} of {decimal_text(budget.limit)} USD left ({budget.window} {count.window})."
     )
 

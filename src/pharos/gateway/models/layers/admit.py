@@ -49,7 +49,8 @@ class Admit:
         key, resource = call.key, call.identity.key
         model = call.model = self._model(call, key, resource.metadata.namespace)
         call.deadline = call.started + model.spec.deadline_ms / 1000
-        capped = bool(key.budgets) or model.resilience.most is not None
+        shares = call.identity.shares
+        capped = bool(key.budgets or shares) or model.resilience.most is not None
         call.bounds = bounds_of(call.raw, call.body, call.ask, model.spec, capped=capped)
         call.tier = tier_of(call.body)
         if key.missing:
@@ -59,6 +60,8 @@ class Admit:
             vouched = call.identity.user
             call.user = holder(vouched) if vouched else end_user(call.header(USER_HEADER), call.ask.user)
             levels, budgets = key.of_caller(call.user, holder(call.session))
+        if shares:
+            budgets = (*budgets, *map(BudgetPlan.of_share, shares))
         if levels:
             taken = self._meters.take(levels, call.bounds.estimate, time.monotonic())
             if isinstance(taken, Refused):

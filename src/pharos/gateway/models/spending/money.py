@@ -8,15 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Literal, NamedTuple
 
 from pharos.core.fault import Fault
 from pharos.core.resource import Resource, ResourceId
 from pharos.gateway.models.kinds import BudgetSpec, Window
+from pharos.mesh.connectors import Share
 from pharos.mesh.money import to_nanos
 from pharos.store.ports import Hold, Reserve, Settle, Store
 
 TOTAL = "total"
+
+SESSION = "Session"
+"""What stands for the kind where the limit is a session's own, and no resource says it."""
 
 MOST_HELD = 2**62
 """Billionths; more is held as this much. No budget has so much room: its limit is below ten to the eighteenth."""
@@ -47,6 +52,14 @@ class BudgetPlan(NamedTuple):
         alerts = tuple(sorted(set(spec.alerts)))
         plan = cls(budget.id, counter, to_nanos(spec.limit), spec.window, per, "", alerts)
         return plan.of_holder(agent) if per == "agent" and agent is not None else plan
+
+    @classmethod
+    def of_share(cls, share: Share) -> BudgetPlan:
+        """The plan of a session's own limit."""
+        namespace, _, name = share.session.rpartition("/")
+        # Named like a session's share of a budget, whose namespace no resource can have: it is forgotten like one.
+        counter = f"budget/-/tree/session/{share.session}"
+        return cls(ResourceId(SESSION, namespace or "default", name), counter, to_nanos(Decimal(share.limit)), "total")
 
     @property
     def personal(self) -> bool:
