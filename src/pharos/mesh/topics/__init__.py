@@ -1,0 +1,1 @@
+"""Topics of users: publishing, reading, groups, schedules, retention."""
