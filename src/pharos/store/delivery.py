@@ -127,8 +127,8 @@ class Bury(NamedTuple):
     """Put the event after the cursor aside as a dead letter, and move the cursor past it. Result: its number.
 
     ``reason`` is a code, ``detail`` a sentence. ``hold``: the topic's delivery is held from then on, because what
-    follows must not overtake; otherwise what follows goes on. Raises ``LEASE_LOST``; ``CONFLICT`` where nothing is
-    after the cursor.
+    follows must not overtake; otherwise what follows goes on. The lease is given back. Raises ``LEASE_LOST``;
+    ``CONFLICT`` where nothing is after the cursor.
     """
 
     lease: Lease
@@ -144,6 +144,14 @@ class Redrive(NamedTuple):
     delivery that went on, the event is appended to its topic again, with the same data, a new id, and the old one as
     its causation. ``numbers``: only these; ``None``: all of the group.
     """
+
+    group: str
+    numbers: tuple[int, ...] | None = None
+
+
+class Discard(NamedTuple):
+    """Give dead letters up: they are not delivered again, and a delivery held because of one goes on after it. Result:
+    how many. ``numbers``: only these; ``None``: all of the group."""
 
     group: str
     numbers: tuple[int, ...] | None = None
@@ -173,7 +181,10 @@ class Schedule(NamedTuple):
 
 class Fire(NamedTuple):
     """Append a schedule's event and remove the schedule, or put it forward to ``next``. Result: the recorded event, or
-    ``None`` where the schedule was cancelled, moved or fired meanwhile (its due time is not ``due`` any more)."""
+    ``None`` where the schedule was cancelled, moved or fired meanwhile (its due time is not ``due`` any more).
+
+    An event that goes on to be repeated is appended with an id of its own each time, and ``due`` as its time.
+    """
 
     id: str
     due: datetime
@@ -189,8 +200,9 @@ class Unschedule(NamedTuple):
 class Trim(NamedTuple):
     """Remove a topic's events up to and including ``position``. Result: how many.
 
-    What some group has not acknowledged stays, unless ``unread``. Readers that ask for what was removed are told so
-    (``GONE``). A trimmed topic goes on with its sequence.
+    What some group has not acknowledged stays, dead letters among it, unless ``unread``: then its cursor moves past
+    what is removed. Readers that ask for what was removed are told so (``GONE``). A trimmed topic goes on with its
+    sequence. Idempotency keys of what is removed are forgotten.
     """
 
     topic: str
@@ -201,7 +213,8 @@ class Trim(NamedTuple):
 class Retire(NamedTuple):
     """Remove a topic with all events and deliveries, and leave a tombstone that says why. Result: whether it was done.
 
-    It is not where a lease lives, or some group has not acknowledged everything, unless ``unread``; nor where the topic
+    It is not where a lease lives, or some group has not acknowledged everything (a dead letter is not), unless
+    ``unread``; nor where the topic
     was written to after ``idle_since``. A topic of the same name that is appended to later is a new generation, whose
     sequence begins at 1; positions of the old one are ``GONE``.
     """
@@ -213,8 +226,8 @@ class Retire(NamedTuple):
 
 
 DeliveryCommand = (
-    Subscribe | Unsubscribe | Lane | Claim | Renew | Fence | Acknowledge | Release | Bury | Redrive | Suspend | Schedule
-    | Fire | Unschedule | Trim | Retire
+    Subscribe | Unsubscribe | Lane | Claim | Renew | Fence | Acknowledge | Release | Bury | Redrive | Discard | Suspend
+    | Schedule | Fire | Unschedule | Trim | Retire
 )  # fmt: skip
 
 State = Literal["ready", "leased", "delayed", "suspended", "held", "idle"]
@@ -296,6 +309,9 @@ class Tombstone:
 class Deliveries(Protocol):
     """Reading who works on what, and waiting for work."""
 
+    def now(self) -> datetime:
+        """The time by the clock of the store, which judges leases, delays and due times and never goes backwards."""
+
     async def claimable(self, group: str) -> None:
         """Wait until a claim may succeed: something is ready, or has become so by the passing of time (a delay or a
         lease that ended). May return early; then the claim answers ``None``. Raises ``STORAGE_FAILED`` on close."""
@@ -327,7 +343,7 @@ class Deliveries(Protocol):
         """Schedules that are due now, and when the next one is."""
 
     async def rescheduled(self) -> None:
-        """Wait until the next due time may have changed."""
+        """Wait until the next due time may have changed since :meth:`due` was last asked."""
 
     async def scheduled(self, prefix: str = "", after: str | None = None, limit: int = 100) -> Sequence[Scheduled]:
         """Schedules by id."""

@@ -29,7 +29,18 @@ STORAGE_FAILED = FaultCode(
     "STORAGE_FAILED", "Storage failed", 503, Category.DEPENDENCY,
     "The disk refused a write (full, read-only, or failing). The transaction was rolled back.", Retry.AFTER_FIX,
 )  # fmt: skip
+LEASE_LOST = FaultCode(
+    "LEASE_LOST", "The lease is lost", 409, Category.CONFLICT,
+    "Another worker has the delivery now, or it was given back or removed: nothing was committed. Claim again.",
+)  # fmt: skip
+GONE = FaultCode(
+    "GONE", "No longer in the log", 410, Category.PRECONDITION,
+    "The topic went on without what was asked for: it was trimmed, or belongs to an older topic of this name. `facts` "
+    "has the earliest event there is (`earliest`), the topic's `generation` and the `reason`.",
+    Retry.AFTER_FIX,
+)  # fmt: skip
 
 ALL: tuple[FaultCode, ...] = (
-    POSITION_CONFLICT, COUNTER_EXHAUSTED, IDEMPOTENCY_RACE, SCHEMA_TOO_NEW, HOME_IN_USE, STORAGE_FAILED,
+    POSITION_CONFLICT, COUNTER_EXHAUSTED, IDEMPOTENCY_RACE, SCHEMA_TOO_NEW, HOME_IN_USE, STORAGE_FAILED, LEASE_LOST,
+    GONE,
 )  # fmt: skip

@@ -16,6 +16,7 @@ from pharos.core.operation import Delete, Put, SetStatus
 from pharos.core.projection import Projection, Row, Scalar
 from pharos.core.resource import ResourceId
 from pharos.core.wire import JsonObject
+from pharos.store.delivery import Deliveries, DeliveryCommand, Lease
 
 # The commands of a model call are named tuples: a frozen dataclass costs three times as much to make.
 
@@ -98,8 +99,8 @@ class Remember:
     expires_at: datetime
 
 
-Command = Append | Reserve | Settle | Forget | Remember | Put | Delete | SetStatus
-Result = Recorded | int | bool | None
+Command = Append | Reserve | Settle | Forget | Remember | Put | Delete | SetStatus | DeliveryCommand
+Result = Recorded | Lease | int | bool | None
 """What a command answers: see each command. A change to the catalog answers as follows.
 
 ``Put`` and ``Delete`` answer the revision they made. The engine numbers revisions: one more than the last in the
@@ -162,18 +163,28 @@ class Catalog(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic: how many events it has and where the last one stands."""
+    """A topic: the sequence of its last event, and where that stands.
+
+    ``trimmed``: events up to there were removed. ``generation``: how many topics of this name there were, with it.
+    """
 
     name: str
     sequence: int
     last: Position
+    trimmed: Position = START
+    generation: int = 1
 
 
 class Log(Protocol):
-    """What happened: topics, each in strict order, and one order over all of them."""
+    """What happened: topics, each in strict order, and one order over all of them.
+
+    Events may be removed from a topic (see ``Trim`` and ``Retire``). Reading from ``START`` begins with the first event
+    there is. Reading a topic after a position behind which something was removed raises ``GONE`` with the facts
+    ``topic, earliest, generation, reason``; nothing is passed over silently. The log of all topics has holes instead.
+    """
 
     async def read(self, topic: str, after: Position = START, limit: int = 100) -> Sequence[Recorded]:
-        """Events of one topic after a position."""
+        """Events of one topic after a position. Raises ``GONE``."""
 
     async def read_all(
         self, after: Position = START, limit: int = 100, types: frozenset[str] | None = None
@@ -181,7 +192,8 @@ class Log(Protocol):
         """Events of all topics after a position, in the order of the log."""
 
     def tail(self, topic: str | None = None, after: Position = START) -> AsyncIterator[Recorded]:
-        """Events after a position, then each new one as it is recorded, until the iterator is closed.
+        """Events after a position, then each new one as it is recorded, until the iterator is closed. Raises ``GONE``,
+        also when the topic is retired meanwhile.
 
         A consumer that is slower than the writers is served from the tables, so nothing is buffered without bound.
         """
@@ -306,15 +318,17 @@ class Store(Protocol):
     def counters(self) -> Counters: ...
     @property
     def views(self) -> Views: ...
+    @property
+    def deliveries(self) -> Deliveries: ...
 
     async def commit(self, *commands: Command, operation_id: str = "", principal: str = "") -> Sequence[Result]:
         """Bring all commands about in one transaction and return their results in order.
 
         When this returns, a ``kill -9`` loses nothing of it. Raises the fault of the first command whose expectation
-        does not hold (``CONFLICT``, ``POSITION_CONFLICT``, ``COUNTER_EXHAUSTED``, ``IDEMPOTENCY_RACE``); then none of
-        them happened. Commits of many callers share a transaction (group commit) without sharing their fate.
-        ``operation_id`` and ``principal`` are noted in the history of the resources that are changed.
-        Cancelling the caller does not cancel a commit that the writer has taken.
+        does not hold (``CONFLICT``, ``POSITION_CONFLICT``, ``COUNTER_EXHAUSTED``, ``IDEMPOTENCY_RACE``,
+        ``LEASE_LOST``); then none of them happened. Commits of many callers share a transaction (group commit) without
+        sharing their fate. ``operation_id`` and ``principal`` are noted in the history of the resources that are
+        changed. Cancelling the caller does not cancel a commit that the writer has taken.
         """
 
     async def remembered(self, scope: str, key: str) -> Remembered | None:

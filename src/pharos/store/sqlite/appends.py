@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 import apsw
@@ -20,7 +20,13 @@ from pharos.store.sqlite.statements import Statement, insert
 
 _CACHED_TOPICS = 50_000
 
-_NEW = (0, 0)
+End = tuple[int, int, int]
+"""A topic's end: (its row id, its last sequence, its last position)."""
+
+_NEW: End = (0, 0, 0)
+
+Listener = Callable[[int, str, int, int, int], None]
+"""Called with a topic's row id, its name, and an event's position, sequence and time."""
 
 
 def prepare_append(command: Append) -> str:
@@ -39,19 +45,33 @@ class LogStage:
     def __init__(self, connection: apsw.Connection, journal: Journal) -> None:
         self._connection = connection
         self._journal = journal
-        self._head = integer(connection, "SELECT max(position) FROM events")
+        self._head = max(
+            integer(connection, "SELECT max(position) FROM events"),
+            integer(connection, "SELECT value FROM marks WHERE name = 'head'"),
+        )
         self._last_topic = integer(connection, "SELECT max(id) FROM topics")
-        self._ends: dict[str, tuple[int, int]] = {}
-        """Topic name -> (its row id, its last sequence)."""
+        self._ends: dict[str, End] = {}
         self._staged: list[tuple[Recorded, int, str]] = []
         """(event, its topic's row id, its stored form). The positions follow from the places in this list."""
         self._new_topics: list[str] = []
         self._keys: dict[tuple[int, str], Recorded] = {}
+        self._placed: list[tuple[int, str]] = []
+        """Topics that are to be known before they have an event."""
+        self._anew: dict[int, None] = {}
+        """Topics that were retired in this transaction."""
+        self._time = 0
+        self.listener: Listener | None = None
+        """Hears of every event, where somebody wants to."""
 
     @property
     def head(self) -> int:
         """The position of the newest event in the database."""
         return self._head
+
+    @property
+    def staged_head(self) -> int:
+        """The position of the newest event, of this transaction if it has one."""
+        return self._head + len(self._staged)
 
     def staged(self) -> list[Published]:
         """The events since the last transaction, for those who follow the log."""
@@ -64,16 +84,17 @@ class LogStage:
             return
         found = select(
             self._connection,
-            "SELECT name, topics.id, sequence FROM json_each(?) AS wanted CROSS JOIN topics ON name = wanted.value",
+            "SELECT name, topics.id, sequence, last FROM json_each(?) AS wanted "
+            "CROSS JOIN topics ON name = wanted.value",
             (dump(list(unknown)),),
         )
-        self._ends |= dict.fromkeys(unknown, _NEW) | {name: (id, sequence) for name, id, sequence in found}
+        self._ends |= dict.fromkeys(unknown, _NEW) | {name: (id, sequence, last) for name, id, sequence, last in found}
 
     def append(self, command: Append, body: str, origin: Origin) -> Recorded:
         """Give the event the next place in its topic and in the log."""
         event = command.event
         name = event.topic
-        topic, sequence = self._ends.get(name) or self._end(name)
+        topic, sequence, _ = self._ends.get(name) or self.end(name)
         key = command.idempotency_key
         if key is not None and topic and (earlier := self._earlier(topic, name, key)) is not None:
             return earlier
@@ -89,22 +110,74 @@ class LogStage:
             topic = self._last_topic + len(self._new_topics) + 1
             journal.add(self._new_topics, name)
         sequence += 1
-        recorded = Recorded(event, to_position(self._head + len(self._staged) + 1), sequence)
-        journal.put(self._ends, name, (topic, sequence))
+        position = self._head + len(self._staged) + 1
+        recorded = Recorded(event, to_position(position), sequence)
+        journal.put(self._ends, name, (topic, sequence, position))
         journal.add(self._staged, (recorded, topic, body))
         if key is not None:
             journal.put(self._keys, (topic, key), recorded)
+        self._time = origin.time
+        if self.listener is not None:
+            self.listener(topic, name, position, sequence, origin.time)
         return recorded
 
-    def _end(self, name: str) -> tuple[int, int]:
-        found = select(self._connection, "SELECT id, sequence FROM topics WHERE name = ?", (name,))
-        id, sequence = self._ends[name] = found[0] if found else _NEW
-        return id, sequence
+    def end(self, name: str) -> End:
+        """A topic's end; its row id is 0 where there is no such topic."""
+        known = self._ends.get(name)
+        if known is not None:
+            return known
+        found = select(self._connection, "SELECT id, sequence, last FROM topics WHERE name = ?", (name,))
+        end: End = found[0] if found else _NEW
+        self._ends[name] = end
+        return end
+
+    def place(self, name: str) -> End:
+        """A topic's end; a topic that has no event yet gets its row."""
+        end = self.end(name)
+        if not end[0]:
+            end = self._last_topic + len(self._new_topics) + 1, 0, 0
+            self._journal.add(self._new_topics, name)
+            self._journal.add(self._placed, (end[0], name))
+            self._journal.put(self._ends, name, end)
+        return end
+
+    def was_there(self, topic: int) -> bool:
+        """Whether the topic with this row id may be in the database already."""
+        return topic <= self._last_topic
+
+    def is_staged(self, topic: int) -> bool:
+        """Whether an event is staged for it."""
+        return any(staged == topic for _, staged, _ in self._staged)
+
+    def following(self, topic: int, name: str, position: int) -> Recorded | None:
+        """The first event of a topic after a position."""
+        found = select(
+            self._connection,
+            "SELECT position, sequence, type, body FROM events WHERE topic = ? AND position > ? "
+            "ORDER BY position LIMIT 1",
+            (topic, position),
+        )
+        for at, sequence, type, body in found:
+            return load_event(at, name, sequence, type, body)
+        for recorded, staged, _ in self._staged:
+            if staged == topic and from_position(recorded.position) > position:
+                return recorded
+        return None
+
+    def begin_anew(self, name: str) -> None:
+        """A topic was retired: the next event of this name is its first."""
+        topic, _, last = self.end(name)
+        self._journal.put(self._ends, name, (topic, 0, last))
+        self._journal.put(self._anew, topic, None)
+        for key in [key for key in self._keys if key[0] == topic]:
+            self._journal.drop(self._keys, key)
 
     def _earlier(self, topic: int, name: str, key: str) -> Recorded | None:
         """What the first append with this key recorded."""
         if (staged := self._keys.get((topic, key))) is not None:
             return staged
+        if topic in self._anew:
+            return None
         found = select(
             self._connection,
             "SELECT position, sequence, type, body FROM append_keys JOIN events USING (position) "
@@ -117,6 +190,9 @@ class LogStage:
 
     def statements(self) -> Iterator[Statement]:
         """Topics with their new ends, events, and the keys of those that had one."""
+        if self._placed:
+            rows = [(*placed, 0, 0) for placed in self._placed]
+            yield from insert("INSERT INTO topics (id, name, sequence, last)", rows)
         if not self._staged:
             return
         head = self._head
@@ -125,13 +201,14 @@ class LogStage:
             for position, (recorded, topic, body) in enumerate(self._staged, head + 1)
         ]
         ends = {
-            topic: (topic, recorded.event.topic, recorded.sequence, position)
+            topic: (topic, recorded.event.topic, recorded.sequence, position, self._time)
             for position, (recorded, topic, _) in enumerate(self._staged, head + 1)
         }
         yield from insert(
-            "INSERT INTO topics",
+            "INSERT INTO topics (id, name, sequence, last, written_at)",
             list(ends.values()),
-            "ON CONFLICT (id) DO UPDATE SET sequence = excluded.sequence, last = excluded.last",
+            "ON CONFLICT (id) DO UPDATE SET sequence = excluded.sequence, last = excluded.last, "
+            "written_at = excluded.written_at",
         )
         yield from insert("INSERT INTO events", events)
         if self._keys:
@@ -145,6 +222,8 @@ class LogStage:
         self._staged.clear()
         self._new_topics.clear()
         self._keys.clear()
+        self._placed.clear()
+        self._anew.clear()
         if len(self._ends) > _CACHED_TOPICS:
             for name in list(islice(self._ends, _CACHED_TOPICS // 2)):
                 del self._ends[name]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,54 @@ import apsw
 
 from pharos.core.fault import Fault
 from pharos.core.operation import Delete, Put, SetStatus
+from pharos.store.delivery import (
+    Acknowledge,
+    Bury,
+    Claim,
+    Discard,
+    Fence,
+    Fire,
+    Lane,
+    Redrive,
+    Release,
+    Renew,
+    Retire,
+    Schedule,
+    Subscribe,
+    Suspend,
+    Trim,
+    Unschedule,
+    Unsubscribe,
+)  # fmt: skip
 from pharos.store.ports import Append, Command, Forget, Remember, Remembered, Reserve, Result, Settle
 from pharos.store.sqlite.appends import LogStage, prepare_append
 from pharos.store.sqlite.blobs import FileBlobs
 from pharos.store.sqlite.catalog import SqliteCatalog
 from pharos.store.sqlite.changes import CatalogStage, prepare_delete, prepare_put, prepare_status
 from pharos.store.sqlite.checkpoint import Checkpointer
+from pharos.store.sqlite.clock import Clock, now
 from pharos.store.sqlite.codec import to_position
 from pharos.store.sqlite.counters import CounterStage, SqliteCounters, prepare_forget, prepare_reserve, prepare_settle
+from pharos.store.sqlite.delivery.dead import DeadLetterStage, prepare_bury, prepare_numbers
+from pharos.store.sqlite.delivery.reading import SqliteDeliveries
+from pharos.store.sqlite.delivery.retention import RetentionStage, prepare_retire, prepare_trim
+from pharos.store.sqlite.delivery.schedules import (
+    ScheduleStage,
+    prepare_fire,
+    prepare_schedule,
+    prepare_unschedule,
+)  # fmt: skip
+from pharos.store.sqlite.delivery.stage import (
+    DeliveryStage,
+    Feed,
+    prepare_acknowledge,
+    prepare_claim,
+    prepare_fence,
+    prepare_release,
+    prepare_renew,
+    prepare_suspend,
+    prepare_text,
+)  # fmt: skip
 from pharos.store.sqlite.failures import storage_failures
 from pharos.store.sqlite.home import Home
 from pharos.store.sqlite.hub import Hub
@@ -34,6 +74,7 @@ from pharos.store.sqlite.journal import Journal
 from pharos.store.sqlite.log import SqliteLog
 from pharos.store.sqlite.readers import Readers
 from pharos.store.sqlite.remembering import RememberStage, find_remembered, prepare_remember
+from pharos.store.sqlite.rows import integer
 from pharos.store.sqlite.schema import CITY, VIEWS, open_writer
 from pharos.store.sqlite.views import SqliteViews
 from pharos.store.sqlite.writer import Handle, Prepare, Writer
@@ -41,11 +82,12 @@ from pharos.store.sqlite.writer import Handle, Prepare, Writer
 logger = logging.getLogger(__name__)
 
 
-def open_store(home: Path, *, full_sync: bool = False) -> SqliteStore:
+def open_store(home: Path, *, full_sync: bool = False, wall: Callable[[], int] = now) -> SqliteStore:
     """Open a home directory, creating it if it is not there. Blocks: call it at start-up, not while serving.
 
     A commit that has returned survives the death of the process. With ``full_sync`` it also survives a loss of power;
-    without, power may take the last moments (never the consistency) with it.
+    without, power may take the last moments (never the consistency) with it. ``wall`` is the wall's clock, in
+    microseconds since 1970; the store's own follows it, but not backwards.
 
     Raises ``HOME_IN_USE``, ``SCHEMA_TOO_NEW`` and ``STORAGE_FAILED``.
     """
@@ -56,7 +98,7 @@ def open_store(home: Path, *, full_sync: bool = False) -> SqliteStore:
         undo.callback(city.close)
         views = _open_views(owned.views)
         undo.callback(views.close)
-        store = SqliteStore(owned, city, views)
+        store = SqliteStore(owned, city, views, wall)
         undo.pop_all()
         return store
 
@@ -84,7 +126,9 @@ def _open_views(path: Path) -> apsw.Connection:
 class SqliteStore:
     """An open home."""
 
-    def __init__(self, home: Home, connection: apsw.Connection, views_connection: apsw.Connection) -> None:
+    def __init__(
+        self, home: Home, connection: apsw.Connection, views_connection: apsw.Connection, wall: Callable[[], int]
+    ) -> None:
         self._home = home
         self._connection = connection
         self._views_connection = views_connection
@@ -93,6 +137,11 @@ class SqliteStore:
         counters = CounterStage(connection, journal)
         changes = CatalogStage(connection, journal)
         remembering = RememberStage(connection, journal)
+        feed: Feed = Feed()
+        deliveries = DeliveryStage(connection, journal, appends, feed)
+        dead = DeadLetterStage(connection, journal, appends, deliveries)
+        schedules = ScheduleStage(connection, journal, appends, feed)
+        retention = RetentionStage(connection, journal, appends, deliveries, dead, feed)
         handlers: dict[type, tuple[Prepare, Handle]] = {
             Append: (prepare_append, appends.append),
             Reserve: (prepare_reserve, counters.reserve),
@@ -102,9 +151,27 @@ class SqliteStore:
             Put: (prepare_put, changes.put),
             Delete: (prepare_delete, changes.delete),
             SetStatus: (prepare_status, changes.set_status),
+            Subscribe: (prepare_text, deliveries.subscribe),
+            Unsubscribe: (prepare_text, deliveries.unsubscribe),
+            Lane: (prepare_text, deliveries.lane),
+            Claim: (prepare_claim, deliveries.claim),
+            Renew: (prepare_renew, deliveries.renew),
+            Fence: (prepare_fence, deliveries.fence),
+            Acknowledge: (prepare_acknowledge, deliveries.acknowledge),
+            Release: (prepare_release, deliveries.release),
+            Suspend: (prepare_suspend, deliveries.suspend),
+            Bury: (prepare_bury, dead.bury),
+            Redrive: (prepare_numbers, dead.redrive),
+            Discard: (prepare_numbers, dead.discard),
+            Schedule: (prepare_schedule, schedules.schedule),
+            Fire: (prepare_fire, schedules.fire),
+            Unschedule: (prepare_unschedule, schedules.unschedule),
+            Trim: (prepare_trim, retention.trim),
+            Retire: (prepare_retire, retention.retire),
         }
         self._hub = Hub(to_position(appends.head))
-        stages = (appends, counters, changes, remembering)
+        stages = (appends, counters, changes, remembering, deliveries, dead, schedules, retention)
+        clock = Clock(integer(connection, "SELECT value FROM marks WHERE name = 'clock'"), wall)
         self._readers = Readers(home.city, threads=3)
         self._view_readers = Readers(home.views, threads=2)
         self._log = SqliteLog(self._readers, self._hub)
@@ -113,7 +180,8 @@ class SqliteStore:
         self._blobs = FileBlobs(home.blobs)
         self._views = SqliteViews(views_connection, self._view_readers, self._readers, self._hub)
         self._checkpointer = Checkpointer(home.city, connection)
-        self._writer = Writer(connection, journal, appends, stages, handlers, self._hub)
+        self._writer = Writer(connection, journal, appends, deliveries, stages, handlers, self._hub, feed, clock)
+        self._deliveries = SqliteDeliveries(self._readers, self._writer.desk, clock, deliveries.refused)
 
     @property
     def catalog(self) -> SqliteCatalog:
@@ -140,6 +208,11 @@ class SqliteStore:
         """The tables of projections."""
         return self._views
 
+    @property
+    def deliveries(self) -> SqliteDeliveries:
+        """Who works on what."""
+        return self._deliveries
+
     def commit(
         self, *commands: Command, operation_id: str = "", principal: str = ""
     ) -> Coroutine[Any, Any, Sequence[Result]]:
@@ -154,6 +227,7 @@ class SqliteStore:
         """Finish what was taken, end all followers of the log, and give the home up. Idempotent."""
         await self._writer.close()
         self._hub.close()
+        self._writer.desk.close()
         await self._views.close()
         await self._view_readers.close()
         await self._readers.close()

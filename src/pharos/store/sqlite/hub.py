@@ -67,6 +67,10 @@ class Follower:
         await self._wake.wait()
         self._wake.clear()
 
+    def wake(self) -> None:
+        """Let the reader look."""
+        self._wake.set()
+
     def close(self) -> None:
         """End the reader."""
         self.closed = True
@@ -126,6 +130,12 @@ class Hub:
             self._recent_size -= recent.popleft()[1]
         self.head = events[-1][0].position
         self._wake()
+
+    def look_again(self, topic: str) -> None:
+        """Something was removed: its followers read the tables, which know."""
+        for follower in self._by_topic.get(topic, ()):
+            follower.overflow()
+            follower.wake()
 
     def recent(self, after: Position, limit: int) -> list[Recorded] | None:
         """The ``limit`` events that follow ``after``, or ``None`` if they are no longer in memory."""

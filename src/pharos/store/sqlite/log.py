@@ -7,10 +7,12 @@ from collections.abc import AsyncGenerator, Sequence
 import apsw
 
 from pharos.core.event import START, Position, Recorded
+from pharos.store.faults import GONE
 from pharos.store.ports import Topic
 from pharos.store.sqlite.codec import dump, from_position, load_event, to_position
 from pharos.store.sqlite.hub import Hub
 from pharos.store.sqlite.readers import Readers
+from pharos.store.sqlite.refusal import Refusal
 from pharos.store.sqlite.rows import select
 
 _PAGE = 128
@@ -31,7 +33,10 @@ class SqliteLog:
     async def read(self, topic: str, after: Position = START, limit: int = 100) -> Sequence[Recorded]:
         """Events of one topic: a seek in the index (topic, position), then in order."""
         start = from_position(after)
-        return await self._readers.run(lambda connection: read_topic(connection, topic, start, limit))
+        try:
+            return await self._readers.run(lambda connection: read_topic(connection, topic, start, limit))
+        except Refusal as refusal:
+            raise refusal.fault() from None
 
     async def read_all(
         self, after: Position = START, limit: int = 100, types: frozenset[str] | None = None
@@ -93,10 +98,39 @@ class SqliteLog:
 
 
 def read_topic(connection: apsw.Connection, topic: str, after: int, limit: int) -> list[Recorded]:
-    """Events of one topic after a row number."""
+    """Events of one topic after a row number. Raises ``GONE`` where some of them are no more."""
     sql = f"{_COLUMNS} WHERE topics.name = ? AND position > ? ORDER BY position LIMIT ?"
     rows = select(connection, sql, (topic, after, max(limit, 0)))
+    if after:
+        # Looked at afterwards: what was removed meanwhile is missing from the rows, or was seen.
+        _check_removed(connection, topic, after)
     return [load_event(*row) for row in rows]
+
+
+def _check_removed(connection: apsw.Connection, topic: str, after: int) -> None:
+    sql = (
+        "SELECT id, sequence, floor, generation, began, reason FROM topics WHERE name = ? AND floor > 0 AND floor >= ?"
+    )
+    for id, sequence, floor, generation, began, reason in select(connection, sql, (topic, after)):
+        # The last position of an older generation has nothing behind it either: what follows is another topic.
+        retired = after <= began
+        if not retired and after == floor:
+            return
+        first = select(connection, "SELECT min(position) FROM events WHERE topic = ? AND position > ?", (id, floor))
+        earliest = first[0][0] if first else None
+        since = f"it was retired ({reason})" if retired else "it was trimmed"
+        raise Refusal(
+            GONE,
+            f"Topic {topic!r} has no longer what followed {to_position(after)}: {since}.",
+            subject=topic,
+            facts={
+                "topic": topic,
+                "earliest": None if earliest is None else to_position(earliest),
+                "generation": generation if sequence else generation - 1,
+                "reason": "retired" if retired else "trimmed",
+                "detail": reason if retired else "",
+            },
+        )
 
 
 def read_all(connection: apsw.Connection, after: int, limit: int, types: frozenset[str] | None) -> list[Recorded]:
@@ -124,16 +158,23 @@ def list_topics(connection: apsw.Connection, prefix: str, after: str | None, lim
         condition, bindings = f"{condition} AND name < ?", [*bindings, end]
     if after is not None:
         condition, bindings = f"{condition} AND name > ?", [*bindings, after]
-    sql = f"SELECT name, sequence, last FROM topics WHERE {condition} ORDER BY name LIMIT ?"  # noqa: S608
-    rows = select(connection, sql, (*bindings, max(limit, 0)))
-    return [Topic(name, sequence, to_position(last)) for name, sequence, last in rows]
+    sql = f"SELECT {_TOPIC} FROM topics WHERE {condition} AND sequence > 0 ORDER BY name LIMIT ?"  # noqa: S608
+    return [_topic(*row) for row in select(connection, sql, (*bindings, max(limit, 0)))]
 
 
 def find_topic(connection: apsw.Connection, name: str) -> Topic | None:
     """One topic."""
-    for sequence, last in select(connection, "SELECT sequence, last FROM topics WHERE name = ?", (name,)):
-        return Topic(name, sequence, to_position(last))
+    sql = f"SELECT {_TOPIC} FROM topics WHERE name = ? AND sequence > 0"  # noqa: S608
+    for row in select(connection, sql, (name,)):
+        return _topic(*row)
     return None
+
+
+_TOPIC = "name, sequence, last, floor, began, generation"
+
+
+def _topic(name: str, sequence: int, last: int, floor: int, began: int, generation: int) -> Topic:
+    return Topic(name, sequence, to_position(last), to_position(floor) if floor > began else START, generation)
 
 
 def end_of_prefix(prefix: str) -> str | None:

@@ -99,6 +99,73 @@ CITY: Final[Sequence[str]] = (
     -- When a counter was last settled on: some are forgotten by the calendar, others when they are no longer in use.
     ALTER TABLE counters ADD COLUMN changed_at INTEGER NOT NULL DEFAULT 0;
     """,
+    """
+    -- What only grows, and must do so also where the rows it could be read from have been removed: the log's head, the
+    -- epochs of leases, the store's clock.
+    CREATE TABLE marks (name TEXT NOT NULL PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+
+    -- written_at: when something was last appended. floor: events up to there were removed. A topic that was retired
+    -- keeps its row, with sequence 0, as its tombstone: began is the last position of the generation before.
+    ALTER TABLE topics ADD COLUMN written_at INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE topics ADD COLUMN floor INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE topics ADD COLUMN generation INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE topics ADD COLUMN began INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE topics ADD COLUMN reason TEXT NOT NULL DEFAULT '';
+    ALTER TABLE topics ADD COLUMN retired_at INTEGER NOT NULL DEFAULT 0;
+    -- When old topics were last written to is not known: nobody shall think them idle for long.
+    UPDATE topics SET written_at = CAST(unixepoch('subsec') * 1000000 AS INTEGER);
+
+    CREATE TABLE groups (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL UNIQUE,
+        prefix TEXT NOT NULL,
+        exact INTEGER NOT NULL
+    ) STRICT;
+
+    -- Where a group stands in a topic: see delivery/row.py for the columns and the states.
+    CREATE TABLE deliveries (
+        grp INTEGER NOT NULL,
+        topic INTEGER NOT NULL,
+        lane TEXT NOT NULL,
+        state INTEGER NOT NULL,
+        cursor INTEGER NOT NULL,
+        epoch INTEGER NOT NULL,
+        owner TEXT NOT NULL,
+        attempts INTEGER NOT NULL,
+        since INTEGER NOT NULL,
+        due INTEGER,
+        rest INTEGER NOT NULL,
+        delay INTEGER NOT NULL,
+        PRIMARY KEY (grp, topic)
+    ) STRICT, WITHOUT ROWID;
+    -- Idle deliveries, which are most, are in neither index.
+    CREATE INDEX deliveries_ready ON deliveries (grp, lane, since, topic) WHERE state = 1;
+    CREATE INDEX deliveries_busy ON deliveries (grp, state, due) WHERE state > 1;
+
+    CREATE TABLE dead_letters (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        grp INTEGER NOT NULL,
+        topic INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        sequence INTEGER NOT NULL,
+        reason TEXT NOT NULL,
+        detail TEXT NOT NULL,
+        attempts INTEGER NOT NULL,
+        held INTEGER NOT NULL,
+        at INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX dead_letters_of_delivery ON dead_letters (grp, topic);
+
+    CREATE TABLE schedules (
+        id TEXT NOT NULL PRIMARY KEY,
+        due INTEGER NOT NULL,
+        topic TEXT NOT NULL,
+        type TEXT NOT NULL,
+        body TEXT NOT NULL,
+        again TEXT
+    ) STRICT;
+    CREATE INDEX schedules_by_due ON schedules (due);
+    """,
 )
 """Migrations of the city's database: the entry at index n leads from version n to n + 1. Entries are never edited."""
 

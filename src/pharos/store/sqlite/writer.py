@@ -16,8 +16,10 @@ from pharos.core.fault import INTERNAL, OVERLOADED, State
 from pharos.store.faults import STORAGE_FAILED
 from pharos.store.ports import Append, Command, Result
 from pharos.store.sqlite.appends import LogStage
-from pharos.store.sqlite.clock import now
+from pharos.store.sqlite.clock import Clock
 from pharos.store.sqlite.codec import to_position
+from pharos.store.sqlite.delivery.desk import Desk
+from pharos.store.sqlite.delivery.stage import DeliveryStage, Feed
 from pharos.store.sqlite.failures import STORAGE_ERRORS, storage_refusal
 from pharos.store.sqlite.handoff import Handoff
 from pharos.store.sqlite.hub import Hub, Published
@@ -73,17 +75,24 @@ class Writer:
         connection: apsw.Connection,
         journal: Journal,
         log: LogStage,
+        deliveries: DeliveryStage,
         stages: Sequence[Stage],
         handlers: Mapping[type, tuple[Prepare, Handle]],
         hub: Hub,
+        feed: Feed,
+        clock: Clock,
     ) -> None:
         self._connection = connection
         self._cursor = connection.cursor()
         self._journal = journal
         self._log = log
+        self._deliveries = deliveries
         self._stages = stages
         self._handlers = handlers
         self._hub = hub
+        self._feed = feed
+        self._clock = clock
+        self.desk = Desk(hub, feed, lambda: deliveries.alarm, clock.now, self._tick)
         self._queue: Handoff[Request | None] = Handoff()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting = 0
@@ -125,6 +134,10 @@ class Writer:
             self._queue.wake()
         await asyncio.to_thread(self._thread.join)
 
+    async def _tick(self) -> None:
+        """A commit of nothing: waits that have ended are stored as such."""
+        await self.commit((), "", "")
+
     def _wake(self, turns: int = 1) -> None:
         if turns and self._waiting >= MANY and self._loop is not None:
             # Under load the next turn brings more: a larger group costs each of its members less.
@@ -155,6 +168,8 @@ class Writer:
     def _deliver(self, outcomes: Sequence[tuple[Request, Outcome]], events: Sequence[Published]) -> None:
         """Followers hear of events before their writers do: who waited for a commit finds it everywhere."""
         self._hub.publish(events)
+        if self._feed:
+            self.desk.read()
         self._waiting -= len(outcomes)
         for request, outcome in outcomes:
             future = request.future
@@ -204,8 +219,9 @@ class Writer:
         journal = self._journal
         outcomes: list[tuple[Request, Outcome]] = []
         try:
+            time = self._clock.now()
+            self._deliveries.begin(time)
             self._foresee(group)
-            time = now()
             for request in group:
                 mark = journal.mark()
                 request.time = time
@@ -237,12 +253,14 @@ class Writer:
 
     def _foresee(self, group: Sequence[Request]) -> None:
         if len(group) > 1:
-            self._log.foresee(
+            topics = [
                 command.event.topic
                 for request in group
                 for _, command, _ in request.steps
                 if isinstance(command, Append)
-            )
+            ]
+            self._log.foresee(topics)
+            self._deliveries.foresee(topics)
 
     def _store(self) -> None:
         statements: list[Statement] = []

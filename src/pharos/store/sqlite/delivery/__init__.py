@@ -1,0 +1,1 @@
+"""Deliveries in SQLite: leases, dead letters, schedules and retention."""

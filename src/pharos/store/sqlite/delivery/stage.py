@@ -1,0 +1,460 @@
+"""Decides leases: who may work on what, and whether a worker still may."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import apsw
+
+from pharos.core.fault import INVALID, NOT_FOUND
+from pharos.store.delivery import (
+    Acknowledge,
+    Claim,
+    Fence,
+    Lane,
+    Lease,
+    Release,
+    Renew,
+    Subscribe,
+    Suspend,
+    Unsubscribe,
+    Waiting,
+)  # fmt: skip
+from pharos.store.faults import LEASE_LOST
+from pharos.store.sqlite.appends import LogStage
+from pharos.store.sqlite.clock import from_microseconds, to_microseconds
+from pharos.store.sqlite.codec import dump, from_position
+from pharos.store.sqlite.delivery.groups import Groups, Subscribed
+from pharos.store.sqlite.delivery.row import DELAYED, FOREVER, HELD, IDLE, LEASED, READY, SUSPENDED, Key, Row
+from pharos.store.sqlite.delivery.table import Place, Table
+from pharos.store.sqlite.journal import Journal
+from pharos.store.sqlite.log import end_of_prefix
+from pharos.store.sqlite.refusal import Refusal
+from pharos.store.sqlite.rows import integer
+from pharos.store.sqlite.stage import Origin
+from pharos.store.sqlite.statements import Statement
+
+MAX_SECONDS = 366 * 86_400.0
+"""The longest lease and the longest delay."""
+
+MARK = "INSERT INTO marks VALUES (?, ?) ON CONFLICT DO UPDATE SET value = max(value, excluded.value)"
+"""Raises one of the marks."""
+
+_CLOCK_KEPT_EVERY = 1_000_000
+"""Microseconds between two notes of the clock in the database."""
+
+
+@dataclass
+class News:
+    """What a transaction changed for those who wait."""
+
+    lanes: dict[tuple[str, str], Waiting | None] = field(default_factory=dict)
+    """By (group, lane); ``None``: nothing is ready there."""
+    arrived: list[str] = field(default_factory=list)
+    """Groups that have more to do."""
+    gone: list[str] = field(default_factory=list)
+    """Groups that were removed."""
+    retired: list[str] = field(default_factory=list)
+    """Topics that were retired."""
+    schedules: bool = False
+    """Whether a schedule came or went."""
+
+
+Feed = deque[News]
+"""From the writer's thread to the event loop."""
+
+
+def microseconds(seconds: float, what: str, *, least: float = 0.0) -> int:
+    """A duration. Raises ``INVALID`` for what is none."""
+    if not (math.isfinite(seconds) and least <= seconds <= MAX_SECONDS):
+        raise INVALID(f"{seconds!r} seconds are no {what}: {least:g} to {MAX_SECONDS:g} are.")
+    return round(seconds * 1_000_000)
+
+
+def prepare_text(command: Subscribe | Unsubscribe | Lane) -> None:
+    """Raises ``INVALID`` for names that have no stored form."""
+    dump(tuple(command))
+
+
+def check_lease(lease: Lease) -> None:
+    """Raises ``INVALID`` for a lease that never was one."""
+    dump((lease.group, lease.topic, lease.owner))
+
+
+def prepare_fence(command: Fence) -> None:
+    """Raises ``INVALID`` for a lease that never was one."""
+    check_lease(command.lease)
+
+
+def prepare_claim(command: Claim) -> int:
+    """The lease's length."""
+    if not command.owner:
+        raise INVALID("A claim needs an owner.")
+    dump((command.group, command.owner, command.lanes, command.topic))
+    return microseconds(command.seconds, "lease", least=0.001)
+
+
+def prepare_renew(command: Renew) -> int:
+    """The lease's new length."""
+    check_lease(command.lease)
+    return microseconds(command.seconds, "lease", least=0.001)
+
+
+def prepare_acknowledge(command: Acknowledge) -> int:
+    """The place behind the position."""
+    check_lease(command.lease)
+    return from_position(command.position)
+
+
+def prepare_release(command: Release) -> int:
+    """The delay."""
+    check_lease(command.lease)
+    return microseconds(command.delay, "delay")
+
+
+def prepare_suspend(command: Suspend) -> int:
+    """When the rest ends."""
+    dump(command[:2])
+    return FOREVER if command.until is None else to_microseconds(command.until)
+
+
+class DeliveryStage:
+    """The writer's part that owns groups and deliveries."""
+
+    def __init__(self, connection: apsw.Connection, journal: Journal, log: LogStage, feed: Feed) -> None:
+        self._connection = connection
+        self._journal = journal
+        self._log = log
+        self._feed = feed
+        self.groups = Groups(connection, journal)
+        self.table = Table(connection, journal)
+        self.refused: dict[str, int] = {}
+        """Group -> commits of workers that had lost their lease."""
+        self._epoch = {None: integer(connection, "SELECT value FROM marks WHERE name = 'epoch'")}
+        """No delivery that was removed had a higher one: new ones begin here, so an old lease fits none of them."""
+        self._stored_epoch = self._epoch[None]
+        self._created: dict[int, tuple[Subscribed, bool]] = {}
+        """New groups, and whether they want what is there already."""
+        self._removed: dict[int, Subscribed] = {}
+        self._recount: set[int] = set()
+        self._time = 0
+        self._kept_clock = 0
+        self._told_alarm: int | None = None
+        self._waiting: dict[tuple[str, str], Waiting | None] = {}
+        self._listen()
+        self._tell()
+        self.committed()
+        journal.forget()
+
+    # Groups.
+
+    def subscribe(self, command: Subscribe, payload: None, origin: Origin) -> bool:
+        """A new group hears from now on."""
+        group = self.groups.subscribe(command)
+        if group is None:
+            return False
+        self._journal.put(self._created, group.id, (group, command.backlog))
+        self._listen()
+        return True
+
+    def unsubscribe(self, command: Unsubscribe, payload: None, origin: Origin) -> bool:
+        """Everything of the group goes."""
+        group = self.groups.unsubscribe(command)
+        if group is None:
+            return False
+        self._raise_epoch(self.table.highest_epoch(group.id))
+        self._journal.put(self._removed, group.id, group)
+        self.table.forget_group(group.id)
+        return True
+
+    def group(self, name: str) -> Subscribed:
+        """A group. Raises ``NOT_FOUND``."""
+        group = self.groups.by_name.get(name)
+        if group is None:
+            raise Refusal(NOT_FOUND, f"There is no group {name!r}.", subject=name, facts={"group": name})
+        return group
+
+    def _listen(self) -> None:
+        """The log tells of events only where somebody may hear of them. A refused commit may leave it telling."""
+        self._log.listener = self.heard if self.groups.by_name else None
+
+    def heard(self, topic: int, name: str, position: int, sequence: int, now: int) -> None:
+        """An event was appended."""
+        for group in self.groups.of(name):
+            if not group.hears(name):
+                continue
+            row = (
+                self.table.get((group.id, topic))
+                if self._log.was_there(topic)
+                else self.table.staged((group.id, topic))
+            )
+            if row is None:
+                created = self._created.get(group.id)
+                whole = sequence == 1 or (created is not None and created[1])
+                new = self._new(group, topic, name, 0 if whole else position - 1)
+                self.table.put(None, self.rested(new, position, now))
+            elif row.state == IDLE:
+                self.table.put(row, self.rested(row, position, now))
+
+    def delivery(self, group: Subscribed, topic: str) -> Row:
+        """A delivery that is told something, which may be before its topic's first event. Raises ``INVALID``."""
+        if not group.hears(topic):
+            raise Refusal(INVALID, f"The group {group.name!r} does not hear of topic {topic!r}.", subject=topic)
+        id, _, last = self._log.place(topic)
+        return self.table.get((group.id, id)) or self._new(group, id, topic, last)
+
+    def find(self, group: Subscribed, topic: str) -> Row | None:
+        """The delivery of a topic, if there is one."""
+        id, _, _ = self._log.end(topic)
+        return self.table.get((group.id, id)) if id else None
+
+    def rested(self, row: Row, last: int, now: int) -> Row:
+        """The state of a delivery on which no lease lives."""
+        group, topic, name, lane, state, cursor, epoch, owner, attempts, _, _, rest, delay = row
+        since, due = 0, None
+        rest, delay = rest if rest > now else 0, delay if delay > now else 0
+        if state == HELD:
+            pass
+        elif rest:
+            state, due = SUSPENDED, None if rest == FOREVER else rest
+        elif delay:
+            state, due = DELAYED, delay
+        elif last > cursor:
+            state, since = READY, self.table.arrival(now)
+        else:
+            state = IDLE
+        return Row(group, topic, name, lane, state, cursor, epoch, owner, attempts, since, due, rest, delay)
+
+    def last(self, row: Row) -> int:
+        """The last position of a delivery's topic."""
+        return self._log.end(row.name)[2]
+
+    def _new(self, group: Subscribed, topic: int, name: str, cursor: int) -> Row:
+        return Row(group.id, topic, name, "", IDLE, cursor, self._epoch[None], "", 0, 0, None, 0, 0)
+
+    # Leases.
+
+    def claim(self, command: Claim, length: int, origin: Origin) -> Lease | None:
+        """The delivery that has waited longest, or none."""
+        group = self.group(command.group)
+        if command.topic is not None:
+            row = self._claimable(group, command)
+        elif command.lanes is None:
+            waiting = [self.table.first(place) for place in [p for p in self.table.ready if p[0] == group.id]]
+            row = min((row for row in waiting if row is not None), key=lambda row: row.since, default=None)
+        else:
+            row = None
+            for lane in command.lanes:
+                row = self.table.first((group.id, lane))
+                if row is not None:
+                    break
+        if row is None:
+            return None
+        expires = origin.time + length
+        taken = Row(
+            row.group, row.topic, row.name, row.lane, LEASED, row.cursor, row.epoch + 1, command.owner,
+            row.attempts + 1, 0, expires, 0, 0,
+        )  # fmt: skip
+        self.table.put(row, taken)
+        return taken.lease(group.name, expires)
+
+    def _claimable(self, group: Subscribed, command: Claim) -> Row | None:
+        assert command.topic is not None
+        row = self.find(group, command.topic)
+        if row is None or row.state != READY or (command.lanes is not None and row.lane not in command.lanes):
+            return None
+        return row
+
+    def renew(self, command: Renew, length: int, origin: Origin) -> Lease:
+        """Also a lease that ran out, while nobody has claimed since."""
+        row = self.leased(command.lease)
+        expires = origin.time + length
+        new = row._replace(state=LEASED, since=0, due=expires)
+        self.table.put(row, new)
+        return new.lease(command.lease.group, expires)
+
+    def fence(self, command: Fence, payload: None, origin: Origin) -> None:
+        """Refuses, or does nothing."""
+        self.leased(command.lease)
+
+    def leased(self, lease: Lease) -> Row:
+        """The delivery a lease is for. Raises ``LEASE_LOST`` where it is not the present one."""
+        group = self.groups.by_name.get(lease.group)
+        row = None if group is None else self.find(group, lease.topic)
+        if row is None or row.epoch != lease.epoch or row.owner != lease.owner or not row.owner:
+            self.refused[lease.group] = self.refused.get(lease.group, 0) + 1
+            raise Refusal(
+                LEASE_LOST,
+                f"The lease of {lease.owner!r} on {lease.topic!r} with epoch {lease.epoch} is not the present one.",
+                subject=lease.topic,
+                facts={
+                    "group": lease.group,
+                    "topic": lease.topic,
+                    "epoch": lease.epoch,
+                    "present": 0 if row is None else row.epoch,
+                },
+            )
+        return row
+
+    def acknowledge(self, command: Acknowledge, position: int, origin: Origin) -> Lease | None:
+        """The cursor moves forward; what was appended meanwhile makes the delivery ready again."""
+        row = self.leased(command.lease)
+        last = self.last(row)
+        cursor = max(row.cursor, min(position, last))
+        keep = command.keep
+        attempts = row.attempts if cursor == row.cursor else int(keep)
+        if keep:
+            new = row._replace(cursor=cursor, attempts=attempts)
+            if row.state != LEASED:
+                new = self.rested(new, last, origin.time)
+            self.table.put(row, new)
+            return new.lease(command.lease.group, row.due if row.state == LEASED and row.due else origin.time)
+        self.table.put(row, self.rested(free(row, cursor, attempts), last, origin.time))
+        return None
+
+    def release(self, command: Release, delay: int, origin: Origin) -> None:
+        """Back to its lane, now or later."""
+        row = self.leased(command.lease)
+        attempts = row.attempts if command.attempted else max(row.attempts - 1, 0)
+        free = free(row, row.cursor, attempts)
+        if delay:
+            free = free._replace(delay=origin.time + delay)
+        self.table.put(row, self.rested(free, self.last(row), origin.time))
+
+    def lane(self, command: Lane, payload: None, origin: Origin) -> None:
+        """What is ready keeps the time of its arrival."""
+        row = self.delivery(self.group(command.group), command.topic)
+        if row.lane != command.lane:
+            self.table.put(row, row._replace(lane=command.lane))
+
+    def suspend(self, command: Suspend, until: int, origin: Origin) -> None:
+        """A lease lives on; the rest begins where it ends."""
+        row = self.delivery(self.group(command.group), command.topic)
+        new = row._replace(rest=until if until > origin.time else 0)
+        if row.state == LEASED:
+            self.table.put(row, new)
+        elif row.state == READY and not new.rest:
+            return
+        else:
+            self.table.put(row, self.rested(new, self.last(row), origin.time))
+
+    def remove(self, row: Row) -> None:
+        """A delivery ends with its topic. Whatever delivery comes in its place has higher epochs."""
+        self._raise_epoch(row.epoch)
+        self.table.drop(row)
+
+    def _raise_epoch(self, epoch: int) -> None:
+        if epoch > self._epoch[None]:
+            self._journal.put(self._epoch, None, epoch)
+
+    # As a part of the writer.
+
+    def begin(self, now: int) -> None:
+        """Before the commits of a group: leases, delays and suspensions that ended by now."""
+        self._time = now
+        while self._recount:
+            self.table.count(next(iter(self._recount)))
+            self._recount.pop()
+        ended = self.table.run_out(now)
+        self._log.foresee(row.name for row in ended)
+        for row in ended:
+            self.table.put(row, self.rested(row, self.last(row), now))
+
+    def foresee(self, topics: Iterable[str]) -> None:
+        """Read the deliveries of topics that events will be appended to, in one query."""
+        if not self.groups.by_name:
+            return
+        keys: list[Key] = []
+        for name in set(topics):
+            for group in self.groups.of(name):
+                id, _, _ = self._log.end(name)
+                if self._log.was_there(id):
+                    keys.append((group.id, id))
+        if len(keys) > 1:
+            self.table.foresee(keys)
+
+    def statements(self) -> Iterator[Statement]:
+        """The removal of groups, then new groups and deliveries."""
+        if self._removed:
+            ids = dump(list(self._removed))
+            for table, column in (("deliveries", "grp"), ("dead_letters", "grp"), ("groups", "id")):
+                yield f"DELETE FROM {table} WHERE {column} IN (SELECT value FROM json_each(?))", (ids,)  # noqa: S608
+        created = [(group, backlog) for group, backlog in self._created.values() if group.id not in self._removed]
+        for group, _ in created:
+            yield "INSERT INTO groups VALUES (?, ?, ?, ?)", (group.id, group.name, group.prefix, int(group.exact))
+        if self.table.changed:
+            yield from self.table.statements(self._removed)
+            if self._time - self._kept_clock >= _CLOCK_KEPT_EVERY:
+                yield MARK, ("clock", self._time)
+        for group, backlog in created:
+            if backlog:
+                yield self._backlog(group)
+        if self._epoch[None] > self._stored_epoch:
+            yield MARK, ("epoch", self._epoch[None])
+        self._tell()
+
+    def _backlog(self, group: Subscribed) -> Statement:
+        """Deliveries of all topics there are, in the order in which they were last written to."""
+        condition, bindings = "name = ?", [group.prefix]
+        if not group.exact:
+            condition = "name >= ?"
+            if (end := end_of_prefix(group.prefix)) is not None:
+                condition, bindings = "name >= ? AND name < ?", [group.prefix, end]
+        sql = (
+            "INSERT INTO deliveries SELECT ?, id, '', 1, 0, ?, '', 0, "  # noqa: S608
+            "? + row_number() OVER (ORDER BY last), NULL, 0, 0 "
+            f"FROM topics WHERE {condition} AND sequence > 0 AND last > floor ON CONFLICT DO NOTHING"
+        )
+        return sql, (group.id, self._epoch[None], self.table.arrival(self._time), *bindings)
+
+    def _tell(self) -> None:
+        """While the database may still be asked: the state of the lanes that change."""
+        self._waiting = {}
+        for place in self.table.touched:
+            group = self.groups.by_id.get(place[0])
+            if group is not None:
+                self._waiting[group.name, place[1]] = self._waits(place)
+
+    def _waits(self, place: Place) -> Waiting | None:
+        row = self.table.first(place)
+        return None if row is None else Waiting(self.table.ready[place], from_microseconds(row.since))
+
+    @property
+    def alarm(self) -> int | None:
+        """When the writer is to be woken, if nothing else wakes it before. May be read on any thread."""
+        return self._time if self._recount else self.table.alarm
+
+    def is_removed(self, group: int) -> bool:
+        """Whether the group goes with this transaction."""
+        return group in self._removed
+
+    def committed(self) -> None:
+        """Tell what changed, and keep the memory bounded."""
+        if self.table.changed and self._time - self._kept_clock >= _CLOCK_KEPT_EVERY:
+            self._kept_clock = self._time
+        # What a backlog made ready is counted at the next transaction, which the alarm brings about at once.
+        self._recount |= {id for id, (_, backlog) in self._created.items() if backlog and id not in self._removed}
+        gone = [group.name for group in self._removed.values()]
+        by_id = self.groups.by_id
+        arrived = [by_id[group].name for group in self.table.arrived if group in by_id]
+        if self._waiting or gone or arrived or self.alarm != self._told_alarm:
+            self._feed.append(News(self._waiting, arrived, gone))
+        for name in gone:
+            self.refused.pop(name, None)
+        self._stored_epoch = self._epoch[None]
+        self._created.clear()
+        self._removed.clear()
+        self.table.committed()
+        self._told_alarm = self.alarm
+        self._listen()
+
+
+def free(row: Row, cursor: int, attempts: int) -> Row:
+    """A delivery whose lease is given back."""
+    return Row(
+        row.group, row.topic, row.name, row.lane, row.state, cursor, row.epoch, "", attempts, 0, None, row.rest,
+        row.delay,
+    )  # fmt: skip
