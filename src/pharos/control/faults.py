@@ -39,13 +39,7 @@ NOT_UNDONE = FaultCode(
     "NOT_UNDONE", "Nothing to redo", 409, Category.PRECONDITION,
     "The operation is in effect: it was not undone, or was redone already.", Retry.AFTER_FIX,
 )  # fmt: skip
-GONE = FaultCode(
-    "GONE", "The position is gone", 410, Category.PRECONDITION,
-    "Events after this position are no longer in the log, or the position is of another log. Watch again without a "
-    "position: the watch then begins with a complete list.", Retry.AFTER_FIX,
-)  # fmt: skip
-
 ALL: tuple[FaultCode, ...] = (
     UNKNOWN_KIND, REFERENCED, IDEMPOTENCY_MISMATCH, NOT_REPLAYABLE, IRREVERSIBLE, UNDO_CONFLICT, ALREADY_UNDONE,
-    NOT_UNDONE, GONE,
+    NOT_UNDONE,
 )  # fmt: skip

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from pharos.control.commit import APPLIED, CATALOG_TOPIC, DELETED, Committer
 from pharos.control.documents import Document, shown
-from pharos.control.faults import GONE, UNKNOWN_KIND
+from pharos.control.faults import UNKNOWN_KIND
 from pharos.control.index import Index
 from pharos.control.kinds import Kinds
 from pharos.control.selector import Selector, parse_selector
@@ -24,6 +24,7 @@ from pharos.core.fault import Applicability, Fault, Fix
 from pharos.core.operation import Invocation, read
 from pharos.core.resource import Name, ResourceId
 from pharos.core.wire import JsonObject, Wire
+from pharos.store.faults import GONE
 from pharos.store.ports import Log
 
 
@@ -172,6 +173,8 @@ def _item(recorded: Recorded, scope: _Scope) -> WatchItem | None:
 def _gone(input: Watch) -> Fault:
     again = input.model_copy(update={"after": None})
     return GONE(
+        "Changes after this position are no longer in the log, or the position is of another log. Watch again without "
+        "a position: the watch then begins with a complete list.",
         pointer="/after",
         fixes=[
             Fix(

@@ -31,7 +31,9 @@ from pharos.gateway.models.spending.quotes import Quotes
 from pharos.insight.audit.sealing import Sealer
 from pharos.insight.plane import insight_plane, projections
 from pharos.mesh.connectors import ModelConnector
+from pharos.mesh.plane import Declared, Mesh, mesh_plane
 from pharos.mesh.runner import ProjectionRunner
+from pharos.mesh.topics.kinds import SCHEDULE, TOPIC
 from pharos.runtime.profiles.plane import profiles_plane
 from pharos.server.app import App
 from pharos.server.credentials import Authenticate, known_caller
@@ -41,6 +43,7 @@ from pharos.server.http import PREFIX, HttpFace
 from pharos.server.manifests import Document, documents_in, placed
 from pharos.server.mcp import PATH, McpFace
 from pharos.server.pages import pages
+from pharos.server.replies import read_body
 from pharos.server.system import system_plane
 from pharos.store import faults as store_faults
 from pharos.store.ports import Store
@@ -93,6 +96,8 @@ class City:
     doctor: Doctor
     models: ModelConnector
     """How its agents reach models."""
+    mesh: Mesh
+    """How its own parts publish and work on topics."""
 
 
 @asynccontextmanager
@@ -125,6 +130,8 @@ async def open_city(
         tickets = Tickets(index, clock)
         models = InnerEntrance(tickets)
         sealer = Sealer(store)
+        identify = partial(known_caller, authenticate=authenticate)
+        mesh = Mesh(store, Declared(partial(index.all, TOPIC), partial(index.all, SCHEDULE), index.subscribe))
         planes = [
             control_plane(directory, store, index, invoker),
             trust_plane(index, directory, invoker.decide, pepper, clock),
@@ -142,12 +149,12 @@ async def open_city(
                 inner=models,
             ),
             profiles_plane(index, partial(may_grant, index)),
+            mesh_plane(store, mesh, invoker.invoke, identify, read_body),
             *(entry.load()(ground) for entry in entry_points(group=PLANES)),
         ]
         views = [*projections(), *(view for plane in planes for view in plane.projections)]
         runner = ProjectionRunner(store, views)
         quotes = Quotes(index, PriceList())
-        identify = partial(known_caller, authenticate=authenticate)
         series = [series for plane in planes for series in plane.series]
         planes.append(insight_plane(store, runner, views, identify, quotes.fresh, index, sealer, series=series))
         doctor = Doctor(home, store, index, runner, vault)
@@ -165,7 +172,7 @@ async def open_city(
             await _apply(documents, invoker)
         for service in (runner.service, *(service for plane in planes for service in plane.services), face_service):
             await open_parts.enter_async_context(service())
-        yield City(home, app, store, directory, index, invoker, authenticator, runner, draining, doctor, models)
+        yield City(home, app, store, directory, index, invoker, authenticator, runner, draining, doctor, models, mesh)
 
 
 def _front_door(
