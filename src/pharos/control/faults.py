@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pharos.core.fault import Category, FaultCode, Retry
+from pharos.store.faults import GONE
 
 UNKNOWN_KIND = FaultCode(
     "UNKNOWN_KIND", "Unknown kind", 404, Category.VALIDATION,
@@ -41,5 +42,5 @@ NOT_UNDONE = FaultCode(
 )  # fmt: skip
 ALL: tuple[FaultCode, ...] = (
     UNKNOWN_KIND, REFERENCED, IDEMPOTENCY_MISMATCH, NOT_REPLAYABLE, IRREVERSIBLE, UNDO_CONFLICT, ALREADY_UNDONE,
-    NOT_UNDONE,
+    NOT_UNDONE, GONE,
 )  # fmt: skip
