@@ -22,22 +22,4 @@ DELEGATES_CYCLIC = FaultCode(
     "away.",
     Retry.AFTER_FIX,
 )  # fmt: skip
-TOOL_GONE = FaultCode(
-    "TOOL_GONE", "The tool is gone", 410, Category.PRECONDITION,
-    "The session began with a tool that no longer exists or that its agent may no longer call. Nothing was called; the "
-    "agent is told. Upgrade the session (`facts.upgrade`) to go on with the tools there are.",
-)  # fmt: skip
-TOOL_CHANGED = FaultCode(
-    "TOOL_CHANGED", "The tool is another one now", 409, Category.INTEGRITY,
-    "The definition of a tool is not the one that the session began with: it may mean something else under the same "
-    "name. Nothing was called. `facts` has both versions; upgrade the session to accept the new definition.",
-)  # fmt: skip
-TOOL_NAME_TAKEN = FaultCode(
-    "TOOL_NAME_TAKEN", "Two tools of one name", 409, Category.CONFLICT,
-    "Two sources offer a tool of the same name, and a model could not say which it means. `facts` names both sources.",
-    Retry.AFTER_FIX,
-)  # fmt: skip
-
-ALL: tuple[FaultCode, ...] = (
-    TEMPLATE_VALUES, AGENT_INCOMPLETE, DELEGATES_CYCLIC, TOOL_GONE, TOOL_CHANGED, TOOL_NAME_TAKEN,
-)  # fmt: skip
+ALL: tuple[FaultCode, ...] = (TEMPLATE_VALUES, AGENT_INCOMPLETE, DELEGATES_CYCLIC)

@@ -1,0 +1,1 @@
+"""What agents can do: tools from several sources as one, Python functions as tools, and plugins."""
