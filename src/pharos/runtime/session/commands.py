@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from pharos.core.wire import JsonObject
 from pharos.mesh.connectors import TaskEnd
-from pharos.runtime.session.events import BlobRef, Bounds, Class, ContextAssembled, Parent, Rights
+from pharos.runtime.session.events import BlobRef, Bounds, Class, ContextAssembled, JoinRule, Parent, Rights
 
 # From outside.
 
@@ -36,6 +36,7 @@ class Start(NamedTuple):
     path: tuple[str, ...] = ()
     deadline: datetime | None = None
     labels: Mapping[str, str] | None = None
+    above: tuple[tuple[str, str], ...] = ()
 
 
 class Send(NamedTuple):
@@ -147,9 +148,30 @@ class Fork(NamedTuple):
 # From the worker.
 
 
+class Given(NamedTuple):
+    """A task for another agent. ``permissions``: the most it may use (empty: what its giver may); ``budget`` in
+    billionths."""
+
+    agent: str
+    text: str
+    data: JsonObject
+    permissions: tuple[str, ...] = ()
+    budget: int | None = None
+    seconds: float | None = None
+
+
+class JoinOf(NamedTuple):
+    """When several tasks are enough. See :class:`~pharos.runtime.session.events.JoinOpened`."""
+
+    rule: JoinRule
+    need: int
+    seconds: float | None = None
+
+
 class ToolFacts(NamedTuple):
     """What deciding about a call needs to know of its tool. ``kind``: who carries it out. ``problem``: why these
-    arguments do not fit (empty: they do). For an ``agent``: to whom, and with what rights at most."""
+    arguments do not fit (empty: they do). For an ``agent``: its tasks, and where they are several, when they are
+    enough."""
 
     kind: Literal["tool", "agent", "person", "timer"]
     effect: Class = "unsafe"
@@ -158,10 +180,8 @@ class ToolFacts(NamedTuple):
     """Whom to ask for approval; empty: whoever may approve."""
     version: str = ""
     problem: str = ""
-    agent: str = ""
-    permissions: tuple[str, ...] = ()
-    budget: int | None = None
-    deadline: datetime | None = None
+    tasks: tuple[Given, ...] = ()
+    join: JoinOf | None = None
 
 
 class Proposed(NamedTuple):

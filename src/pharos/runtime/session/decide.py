@@ -51,8 +51,10 @@ _OF_WORKER: dict[type, Callable[[Draft, Any], None]] = {
 }
 
 
-def decide(state: State, *given: Command) -> Decided:
+def decide(state: State, *given: Command, advance: bool = True) -> Decided:
     """What follows from the commands, in their order. The given state stays as it is.
+
+    ``advance``: whether a command of the worker also brings the session forward; one that stops only takes results.
 
     Raises the faults of :mod:`~pharos.runtime.session.faults`, ``SESSION_QUARANTINED`` for a session that nobody can
     work on, and nothing else for any command in any state that the fold can come to.
@@ -75,7 +77,7 @@ def decide(state: State, *given: Command) -> Decided:
             advances = True
         else:
             _OUTSIDE[kind](draft, command)
-    if advances:
+    if advances and advance:
         turns.advance(draft)
     return draft.decided()
 

@@ -131,6 +131,8 @@ class SessionCreated(TypedDict):
     depth: int
     path: list[str]
     parent: NotRequired[Parent]
+    above: NotRequired[list[list[str]]]
+    """Budgets of the sessions above it, each as session and limit: all that it spends is spent of theirs too."""
     deadline: NotRequired[str]
     labels: NotRequired[dict[str, str]]
 
@@ -492,7 +494,7 @@ class InputReceived(TypedDict):
 
 # Waiting.
 
-Purpose = Literal["wait", "retry", "approval", "deadline"]
+Purpose = Literal["wait", "retry", "approval", "deadline", "join"]
 
 
 class TimerSet(TypedDict):
@@ -534,6 +536,44 @@ class ChildSpawned(TypedDict):
     path: list[str]
     budget: NotRequired[str]
     deadline: NotRequired[str]
+
+
+class ChildRefused(TypedDict):
+    """``child.refused``: one of several tasks of a call that was not given away."""
+
+    call: str
+    agent: str
+    code: str
+    detail: str
+
+
+JoinRule = Literal["all", "any", "quorum", "partial"]
+
+
+class JoinOpened(TypedDict):
+    """``join.opened``: a call gives ``of`` tasks away at once, and is answered when ``need`` of them were completed.
+
+    ``all``: none may fail. ``any``: the first that is completed is enough. ``quorum``: ``need`` of them are.
+    ``partial``: all are waited for, or until ``until``, and what is there then is the answer, where it is ``need`` at
+    least. Under every rule ``until`` ends the wait.
+    """
+
+    call: str
+    rule: JoinRule
+    need: int
+    of: int
+    until: NotRequired[str]
+
+
+class JoinClosed(TypedDict):
+    """``join.closed``: the call is answered. ``left`` are children that go on for a moment, until they have heard that
+    nobody waits for them any more."""
+
+    call: str
+    met: bool
+    text: str
+    data: JsonObject
+    left: list[str]
 
 
 class ChildStarted(TypedDict):
@@ -615,6 +655,9 @@ TIMER_SET: Final = "timer.set"
 TIMER_FIRED: Final = "timer.fired"
 TIMER_CLEARED: Final = "timer.cleared"
 CHILD_SPAWNED: Final = "child.spawned"
+CHILD_REFUSED: Final = "child.refused"
+JOIN_OPENED: Final = "join.opened"
+JOIN_CLOSED: Final = "join.closed"
 CHILD_STARTED: Final = "child.started"
 CHILD_COMPLETED: Final = "child.completed"
 CHILD_FAILED: Final = "child.failed"

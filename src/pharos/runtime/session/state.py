@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from pharos.core.wire import JsonObject
-from pharos.runtime.session.events import Address, BlobRef, Class, Parent, Purpose, Rights
+from pharos.runtime.session.events import Address, BlobRef, Class, JoinRule, Parent, Purpose, Rights
 
 Status = Literal[
     "created", "queued", "running", "waiting", "paused", "cancelling", "completed", "failed", "cancelled", "expired",
@@ -175,6 +175,29 @@ class Child(NamedTuple):
     task: str = ""
 
 
+class Ended(NamedTuple):
+    """How one of several tasks ended. ``id`` is empty for one that was never given away; ``spent`` in billionths."""
+
+    id: str
+    agent: str
+    completed: bool
+    text: str
+    data: JsonObject
+    spent: int = 0
+    code: str = ""
+
+
+class Join(NamedTuple):
+    """Several tasks of one call, and when they are enough. See :class:`~pharos.runtime.session.events.JoinOpened`."""
+
+    call: str
+    rule: JoinRule
+    need: int
+    of: int
+    until: datetime | None
+    ended: tuple[Ended, ...] = ()
+
+
 class Call(NamedTuple):
     """A tool call of the model's last answer. ``result`` is ``None`` while it is not known; ``handled``: something was
     decided about it (an effect, an approval, a child, a question or a timer has its id)."""
@@ -248,6 +271,8 @@ class State:
     depth: int = 0
     path: tuple[str, ...] = ()
     parent: Parent | None = None
+    above: tuple[tuple[str, str], ...] = ()
+    """Budgets of the sessions above it: session and limit, a decimal string."""
     deadline: datetime | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     created_at: datetime | None = None
@@ -273,6 +298,8 @@ class State:
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     timers: dict[str, Timer] = field(default_factory=dict)
     children: dict[str, Child] = field(default_factory=dict)
+    joins: dict[str, Join] = field(default_factory=dict)
+    """Calls that wait for several children, by the call's id."""
 
     turn: int = 0
     """Model calls that were begun: the steps that the guard counts."""
@@ -328,7 +355,7 @@ class State:
 
 
 _CONTAINERS = (
-    "steps", "inbox", "calls", "effects", "approvals", "questions", "verdicts", "timers", "children",
+    "steps", "inbox", "calls", "effects", "approvals", "questions", "verdicts", "timers", "children", "joins",
     "seen",
 )  # fmt: skip
 _PLAIN = tuple(name for name in State.__slots__ if name not in _CONTAINERS)

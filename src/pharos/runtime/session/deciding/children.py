@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import timedelta
 from typing import cast
 
 import orjson
 
 from pharos.core.principal import covers
 from pharos.core.wire import Json, JsonObject
-from pharos.mesh.money import decimal_text, nanos_of
+from pharos.mesh.money import decimal_text
 from pharos.runtime.session import events
-from pharos.runtime.session.commands import ChildDone, ChildRefused, ChildTaken, Proposed, ToolFacts
+from pharos.runtime.session.commands import ChildDone, ChildRefused, ChildTaken, Given, Proposed, ToolFacts
 from pharos.runtime.session.deciding.draft import Draft
 from pharos.runtime.session.deciding.refusing import refuse
 from pharos.runtime.session.effects import CancelTask, GiveTask
 from pharos.runtime.session.state import State
+
+MOST_RETURNS = 2
+"""How often one agent may stand above itself, whatever it was asked: beyond that, two agents hand work to and fro."""
 
 ENDS = {
     "completed": events.CHILD_COMPLETED,
@@ -26,47 +30,53 @@ ENDS = {
 
 
 def spawn(draft: Draft, proposed: Proposed, tool: ToolFacts) -> None:
-    """Give work away, or say why not: too deep, too many, in a circle, or without the money."""
+    """Give one task away, or say why not."""
+    waiting = sum(call.result is None and not call.handled for call in draft.state.calls.values())
+    refused = give(draft, proposed.call, tool.tasks[0], max(waiting, 1))
+    if refused is not None:
+        refuse(draft, proposed, *refused)
+
+
+def give(draft: Draft, call: str, given: Given, beside: int) -> tuple[str, str] | None:
+    """Give work away. Returns why not, as a code and a sentence: too deep, too many, in a circle, or without the money.
+
+    ``beside`` counts the tasks that may still come in this turn, this one included.
+    """
     state = draft.state
-    arguments = proposed.arguments
-    text = arguments.get("text", arguments.get("task"))
-    if not isinstance(text, str) or not text:
-        refuse(draft, proposed, "INVALID", "say the task, as a text")
-        return
-    data = arguments.get("data")
-    data = data if isinstance(data, dict) else {}
     if state.depth >= state.limits.depth:
-        refuse(draft, proposed, "TOO_DEEP", f"Work may be passed on {state.limits.depth} times; do this yourself.")
-        return
+        return "TOO_DEEP", f"Work may be passed on {state.limits.depth} times; do this yourself."
     if state.spawned >= state.limits.children:
-        refuse(draft, proposed, "TOO_MANY", f"{state.spawned} tasks were given away, the most there may be.")
-        return
-    link = link_of(tool.agent, text, data)
+        return "TOO_MANY", f"{state.spawned} tasks were given away, the most there may be."
+    link = link_of(given.agent, given.text, given.data)
     if link in state.path:
-        refuse(draft, proposed, "CIRCLE", f"{tool.agent} was asked exactly this further up, and waits for it.")
-        return
-    budget = _budget(draft, proposed, tool)
+        return "CIRCLE", f"{given.agent} was asked exactly this further up, and waits for it."
+    again = sum(one.partition("#")[0] == given.agent for one in state.path)
+    if again >= MOST_RETURNS:
+        return "PING_PONG", f"The work has come back to {given.agent} {again} times already; do this yourself."
+    budget = _budget(draft, given.budget, beside)
     if isinstance(budget, str):
-        refuse(draft, proposed, "BUDGET", budget)
-        return
+        return "BUDGET", budget
     id = draft.id
     said: dict[str, object] = {
         "id": id,
-        "call": proposed.call,
-        "agent": tool.agent,
-        "text": text,
-        "data": data,
-        "permissions": narrowed(state, tool.permissions),
+        "call": call,
+        "agent": given.agent,
+        "text": given.text,
+        "data": given.data,
+        "permissions": narrowed(state, given.permissions),
         "depth": state.depth + 1,
         "path": [*state.path, link],
     }
     if budget is not None:
         said["budget"] = decimal_text(budget)
-    deadlines = [deadline for deadline in (tool.deadline, state.deadline) if deadline is not None]
+    deadlines = [] if state.deadline is None else [state.deadline]
+    if given.seconds is not None:
+        deadlines.append(draft.now + timedelta(seconds=given.seconds))
     if deadlines:
         said["deadline"] = min(deadlines).isoformat()
     draft.tell(events.CHILD_SPAWNED, said)
     draft.do(GiveTask(id))
+    return None
 
 
 def link_of(agent: str, text: str, data: JsonObject) -> str:
@@ -85,27 +95,17 @@ def narrowed(state: State, permissions: tuple[str, ...]) -> list[Json]:
     return cast("list[Json]", sorted(kept))
 
 
-def _budget(draft: Draft, proposed: Proposed, tool: ToolFacts) -> int | str | None:
-    """What is kept for the child: what the model says, at most what the tool says, out of what is not given out yet.
+def _budget(draft: Draft, asked: int | None, beside: int) -> int | str | None:
+    """What is kept for the child, in billionths: what was asked for, out of what is not given out yet.
 
-    Where the parent is limited and nobody says how much, it is an equal share of what is left for those that may still
-    come in this turn.
+    Where the parent is limited and nobody says how much, it is an equal share of what is left, between those that may
+    still come in this turn and the parent itself.
     """
-    state = draft.state
-    given = proposed.arguments.get("budget")
-    asked = tool.budget
-    if given is not None:
-        try:
-            said = nanos_of(str(given))
-        except ValueError:
-            return f"{given!r} is not an amount; say one such as 0.25"
-        asked = said if asked is None else min(said, asked)
-    available = state.available
+    available = draft.state.available
     if available is None:
         return asked
     if asked is None:
-        waiting = sum(call.result is None and not call.handled for call in state.calls.values())
-        asked = max(available, 0) // (max(waiting, 1) + 1)
+        asked = max(available, 0) // (beside + 1)
     if asked > available or available <= 0:
         return f"{decimal_text(asked)} is more than the {decimal_text(max(available, 0))} that are left."
     return asked
@@ -121,6 +121,8 @@ def taken(draft: Draft, command: ChildTaken) -> None:
         draft.tell(events.CHILD_STARTED, {"id": command.id, "task": command.task})
     if state.cancel is not None:
         draft.do(CancelTask(command.id, command.task, state.cancel.reason))
+    elif not child.call:
+        draft.do(CancelTask(command.id, command.task, "Enough others have answered."))
 
 
 def refused(draft: Draft, command: ChildRefused) -> None:

@@ -48,6 +48,8 @@ def start(draft: Draft, command: Start) -> None:
     }
     if command.parent is not None:
         data["parent"] = command.parent
+    if command.above:
+        data["above"] = [[*budget] for budget in command.above]
     if command.deadline is not None:
         data["deadline"] = command.deadline.isoformat()
     if command.labels:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pharos.runtime.session import events
 from pharos.runtime.session.deciding import ending, tools
 from pharos.runtime.session.deciding.draft import Draft
-from pharos.runtime.session.effects import AskPerson, AwaitTask, CallModel, CallTool, GiveTask, LookUp
+from pharos.runtime.session.effects import AskPerson, AwaitTask, CallModel, CallTool, CancelTask, GiveTask, LookUp
 
 
 def recover(draft: Draft) -> None:
@@ -39,6 +39,8 @@ def recover(draft: Draft) -> None:
     for child in state.children.values():
         # Giving the same task again is giving it once; asking how it is, in case its end was not heard of.
         draft.do(AwaitTask(child.id) if child.task else GiveTask(child.id))
+        if child.task and not child.call:
+            draft.do(CancelTask(child.id, child.task, "Enough others have answered."))
     if not ends:
         for approval in state.approvals.values():
             if not approval.granted_by:

@@ -11,7 +11,7 @@ from pharos.runtime.session.commands import (
     ToolReturned,
     ToolTimedOut,
 )
-from pharos.runtime.session.deciding import children, ending, guards, people, timers
+from pharos.runtime.session.deciding import children, ending, guards, joins, people, timers
 from pharos.runtime.session.deciding.draft import Draft
 from pharos.runtime.session.deciding.refusing import refuse
 from pharos.runtime.session.effects import AskPerson, CallTool, LookUp
@@ -43,7 +43,7 @@ def handle(draft: Draft, proposed: Proposed) -> None:
     elif problem := proposed.problem or tool.problem:
         refuse(draft, proposed, "INVALID", f"The arguments do not fit: {problem}")
     elif tool.kind == "agent":
-        children.spawn(draft, proposed, tool)
+        (children.spawn if tool.join is None else joins.open)(draft, proposed, tool)
     elif tool.kind == "person":
         people.ask(draft, proposed)
     elif tool.kind == "timer":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pharos.mesh.money import decimal_text
 from pharos.runtime.session import events
 from pharos.runtime.session.commands import ModelAnswered, ModelFailed
-from pharos.runtime.session.deciding import ending, guards, timers, tools
+from pharos.runtime.session.deciding import ending, guards, joins, timers, tools
 from pharos.runtime.session.deciding.draft import Draft
 from pharos.runtime.session.effects import CallModel
 
@@ -16,6 +16,7 @@ def advance(draft: Draft) -> None:
     if state.end is not None or state.quarantine is not None or state.sequence == 0:
         return
     if state.cancel is None and guards.in_time(draft) and state.pause is None:
+        joins.go_on(draft)
         tools.go_on(draft)
         if state.cancel is None and state.end is None and state.pause is None:
             _think(draft)
@@ -41,7 +42,7 @@ def _think(draft: Draft) -> None:
     elif state.steps and state.steps[-1].reply is None:
         # The turn was given up in the middle (a fork puts its news back): ask again.
         _ask(draft, draft.id, state.turn, 1)
-    elif not state.interactive and state.steps and state.steps[-1].sequence > state.forked_at:
+    elif not state.interactive and not state.children and state.steps and state.steps[-1].sequence > state.forked_at:
         ending.complete(draft)
 
 

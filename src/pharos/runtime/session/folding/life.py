@@ -28,6 +28,8 @@ def created(state: State, data: Data, sequence: int, at: datetime) -> None:
     state.path = texts(data, "path")
     if "parent" in data:
         state.parent = cast("Parent", mapping(data, "parent"))
+    if "above" in data:
+        state.above = tuple((session, limit) for session, limit in cast("list[tuple[str, str]]", data["above"]))
     state.deadline = later(data, "deadline")
     if "labels" in data:
         state.labels = {name: str(value) for name, value in mapping(data, "labels").items()}
@@ -69,7 +71,7 @@ def forked(state: State, data: Data, sequence: int, at: datetime) -> None:
     state.rights = cast("Rights", mapping(data, "rights"))
     state.account = text(data, "account")
     state.tree = str(state.address)
-    state.depth, state.path = 0, ()
+    state.depth, state.path, state.above = 0, (), ()
     state.deadline = None
     state.created_at = at
     state.spent = state.reserved = state.turn = state.spawned = 0

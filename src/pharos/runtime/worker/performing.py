@@ -1,0 +1,259 @@
+"""Effects: what is done outside, and what is said of how it went. Nothing here decides; every way a connector can
+behave becomes a command to the decider."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import Final, cast
+
+from pharos.core.event import Event
+from pharos.core.fault import Fault, Retry
+from pharos.core.fault import State as Aftermath
+from pharos.core.principal import Principal
+from pharos.core.wire import JsonObject
+from pharos.mesh.connectors import Errand, ModelReply, ModelText, Share, Task, Tool, ToolResult
+from pharos.mesh.money import decimal_text, nanos_of
+from pharos.runtime.profiles.profile import Profile
+from pharos.runtime.session.commands import (
+    ChildDone,
+    ChildRefused,
+    ChildTaken,
+    Command,
+    Compact,
+    ModelAnswered,
+    ModelFailed,
+    ToolFailed,
+    ToolLookedUp,
+    ToolReturned,
+)
+from pharos.runtime.session.deciding.guards import end_of
+from pharos.runtime.session.events import BlobRef, effect_key
+from pharos.runtime.session.state import Effect, State
+from pharos.runtime.worker.ports import Reach, Shortened
+from pharos.runtime.worker.streams import Stream
+from pharos.runtime.worker.toolbox import Toolbox
+from pharos.store.ports import Store
+
+_log = logging.getLogger(__name__)
+
+LONGEST_RESULT: Final = 64 * 1024
+"""Bytes of a tool's answer that an event holds; of a longer one it holds the beginning, and where the whole is."""
+
+_MAY_HELP = frozenset({Retry.SAME_REQUEST, Retry.AFTER_TIME})
+_NOTHING_HAPPENED = frozenset({Aftermath.UNCHANGED, Aftermath.ROLLED_BACK})
+
+
+def now() -> datetime:
+    """The time that commands carry."""
+    return datetime.now(UTC)
+
+
+class Performer:
+    """Performs the effects of one session at a time, on behalf of whom it acts for."""
+
+    def __init__(self, store: Store, reach: Reach, profiles: dict[str, Profile]) -> None:
+        """``profiles``: those that were read already, by version."""
+        self._store = store
+        self._reach = reach
+        self._profiles = profiles
+        self._found: dict[str, Tool] | None = None
+        self.gone = False
+        """Whoever the session acts for is not there any more."""
+
+    def errand(self, state: State, id: str, seconds: float | None = None) -> Errand:
+        """On whose account, and under which key. Raises ``PermissionError`` where nobody is there to act for."""
+        principal = self._reach.principal(state)
+        if principal is None:
+            raise PermissionError
+        budgets = [Share(session, limit) for session, limit in state.above]
+        if state.limits.cost is not None:
+            budgets.append(Share(str(state.address), decimal_text(state.limits.cost)))
+        return Errand(
+            key=effect_key(state.address, id),
+            session=str(state.address),
+            principal=principal,
+            account=state.account,
+            tree=state.tree,
+            deadline=end_of(state, now()),
+            correlation=state.tree,
+            budgets=tuple(budgets),
+        )
+
+    def profile(self, state: State) -> Profile:
+        """The pinned profile. Raises ``ValueError`` for one that is not what its version says."""
+        profile = self._profiles.get(state.version)
+        if profile is None:
+            profile = Profile.from_json(state.profile)
+            if len(self._profiles) >= 1024:
+                self._profiles.clear()
+            self._profiles[state.version] = profile
+        return profile
+
+    async def think(self, state: State, id: str, stream: Stream) -> tuple[Sequence[Command], tuple[Event, ...]]:
+        """Ask the model. The second value is what its stream still has to write."""
+        try:
+            errand = self.errand(state, id)
+            profile = self.profile(state)
+            found = await self._reach.tools.tools(errand.principal)
+            self._found = {tool.name: tool for tool in found}
+            box = Toolbox(profile, found, state, agents=self._reach.agents is not None)
+            prepared = await self._reach.contexts.prepare(state, profile, box.offered, errand, id)
+            if isinstance(prepared, Shortened):
+                return [Compact(now(), prepared.steps, prepared.compaction, prepared.cost)], ()
+            reply: ModelReply | None = None
+            async with aclosing(self._reach.models.call(errand, prepared.request)) as pieces:  # type: ignore[type-var]
+                async for piece in pieces:
+                    if isinstance(piece, ModelText):
+                        await stream.add(piece.text)
+                    else:
+                        reply = piece
+        except Fault as fault:
+            return [self._no_answer(id, fault)], ()
+        except PermissionError:
+            return [ModelFailed(now(), id, "PRINCIPAL_GONE", "Whoever it acts for is not there any more.", False)], ()
+        except Exception as error:  # noqa: BLE001 - the boundary: a defect of a connector ends the effect, not the worker
+            _log.exception("a model call of %s failed by a defect", state.address)
+            return [ModelFailed(now(), id, "INTERNAL", type(error).__name__, False)], ()
+        if reply is None:
+            return [ModelFailed(now(), id, "INCOMPLETE", "The model said nothing.", True)], ()
+        cost = None if reply.cost is None else nanos_of(reply.cost)
+        answer = ModelAnswered(
+            now(), id, reply.message, reply.finish, cast("JsonObject", reply.usage), cost, reply.call, reply.model,
+            box.propose(reply.message), prepared.context,
+        )  # fmt: skip
+        return [answer], await stream.rest()
+
+    def _no_answer(self, id: str, fault: Fault) -> ModelFailed:
+        advice = fault.document.retry
+        return ModelFailed(now(), id, fault.code, fault.detail, advice.retry in _MAY_HELP, advice.after_seconds)
+
+    async def act(self, state: State, effect: Effect) -> Command:
+        """Call a tool."""
+        id = effect.id
+        try:
+            errand = self.errand(state, id)
+            if (changed := await self._changed(effect, errand.principal)) is not None:
+                return changed
+            result = await self._reach.tools.call(errand, effect.name, effect.arguments)
+            content, blob = await self._kept(result)
+        except Fault as fault:
+            document = fault.document
+            happened = document.state not in _NOTHING_HAPPENED
+            retryable = document.retry.retry in _MAY_HELP
+            return ToolFailed(now(), id, fault.code, fault.detail, retryable, document.retry.after_seconds, happened)
+        except PermissionError:
+            return ToolFailed(now(), id, "PRINCIPAL_GONE", "Whoever it acts for is gone.", False, None, False)
+        except Exception as error:  # noqa: BLE001 - the boundary: see above
+            _log.exception("the tool %s failed by a defect", effect.name)
+            return ToolFailed(now(), id, "TOOL_FAILED", type(error).__name__, False)
+        if (wrong := self._misfit(effect, result)) is not None:
+            return ToolReturned(now(), id, wrong, failed=True)
+        return ToolReturned(now(), id, content, result.failed, result.structured if blob is None else None, blob)
+
+    async def look_up(self, state: State, effect: Effect) -> Command:
+        """Ask whether a call happened."""
+        id = effect.id
+        try:
+            known, result = await self._reach.tools.lookup(self.errand(state, id), effect.name)
+            if known != "done" or result is None:
+                return ToolLookedUp(now(), id, "unknown" if known == "done" else known)
+            content, blob = await self._kept(result)
+        except (Fault, PermissionError) as error:
+            _log.warning("the look-up of %s failed: %s", effect.name, error)
+            return ToolLookedUp(now(), id, "unknown")
+        except Exception:  # noqa: BLE001 - the boundary: see above
+            _log.exception("the look-up of %s failed by a defect", effect.name)
+            return ToolLookedUp(now(), id, "unknown")
+        structured = result.structured if blob is None else None
+        return ToolLookedUp(now(), id, "done", content, result.failed, structured, blob)
+
+    async def _changed(self, effect: Effect, principal: Principal) -> ToolFailed | None:
+        """Why the tool is not the one that was asked for: it is gone, or means something else now."""
+        if self._found is None:
+            self._found = {tool.name: tool for tool in await self._reach.tools.tools(principal)}
+        tool = self._found.get(effect.name)
+        if tool is None:
+            return ToolFailed(
+                now(), effect.id, "TOOL_GONE", f"The tool {effect.name!r} is not there any more.", False, None, False
+            )
+        if tool.version != effect.version:
+            words = f"The tool {effect.name!r} was changed after the call was asked for. It was not made: look again."
+            return ToolFailed(now(), effect.id, "TOOL_CHANGED", words, False, None, False)
+        return None
+
+    def _misfit(self, effect: Effect, result: ToolResult) -> str | None:
+        """Why an answer is not what the tool promises."""
+        tool = None if self._found is None else self._found.get(effect.name)
+        schema = None if tool is None else tool.output_schema
+        if schema is None or result.failed:
+            return None
+        if result.structured is None:
+            return "TOOL_RESULT_INVALID: the tool promises an object and answered without one."
+        required = schema.get("required")
+        missing = [name for name in required if name not in result.structured] if isinstance(required, list) else []
+        if missing:
+            return f"TOOL_RESULT_INVALID: the tool's answer lacks {', '.join(map(repr, missing))}."
+        return None
+
+    async def _kept(self, result: ToolResult) -> tuple[str, BlobRef | None]:
+        """The content for the event, and where the whole is if it is long. Stored before it is spoken of."""
+        if len(result.content) * 4 <= LONGEST_RESULT:
+            return result.content, None
+        whole = result.content.encode(errors="replace")
+        if len(whole) <= LONGEST_RESULT:
+            return result.content, None
+        digest = await self._store.blobs.put(whole)
+        shown = whole[: LONGEST_RESULT // 4].decode(errors="ignore")
+        return shown, BlobRef(digest=digest, size=len(whole), mediaType="text/plain; charset=utf-8")
+
+    async def give(self, state: State, id: str) -> Command:
+        """Give a child its task."""
+        child = state.children[id]
+        if self._reach.agents is None:
+            return ChildRefused(now(), id, "NOT_FOUND", "No other agents can be reached.")
+        budget = None if child.reserved is None else decimal_text(child.reserved)
+        task = Task(child.agent, child.text, child.data, frozenset(child.permissions), budget, child.depth, child.path)
+        try:
+            return ChildTaken(now(), id, await self._reach.agents.give(self.errand(state, id), task))
+        except Fault as fault:
+            return ChildRefused(now(), id, fault.code, fault.detail)
+        except PermissionError:
+            return ChildRefused(now(), id, "PRINCIPAL_GONE", "Whoever it acts for is gone.")
+        except Exception as error:  # noqa: BLE001 - the boundary: see above
+            _log.exception("giving a task to %s failed by a defect", child.agent)
+            return ChildRefused(now(), id, "INTERNAL", type(error).__name__)
+
+    async def ask_after(self, state: State, id: str) -> Command | None:
+        """How a child is."""
+        if self._reach.agents is None:
+            return None
+        end = await self._reach.agents.end(self.errand(state, id), state.children[id].task)
+        return None if end is None else ChildDone(now(), id, end)
+
+    async def end_child(self, state: State, id: str, task: str, reason: str) -> None:
+        """Ask a child to end."""
+        if self._reach.agents is not None and task:
+            await self._reach.agents.cancel(self.errand(state, id), task, reason)
+
+    async def put(self, state: State, id: str) -> None:
+        """Put before a person what waits for one."""
+        people = self._reach.people
+        if people is None:
+            return
+        errand = self.errand(state, id)
+        if (question := state.questions.get(id)) is not None:
+            await people.ask(errand, question.question, question.choices, question.who)
+        elif (approval := state.approvals.get(id)) is not None:
+            words = f"May {state.agent} call {approval.name}? ({approval.digest[:12]})"
+            await people.ask(errand, words, ("approve", "deny"), approval.who)
+        elif (effect := state.effects.get(id)) is not None:
+            words = f"Did the call of {effect.name} by {state.agent} happen? Nobody knows."
+            await people.ask(errand, words, ("done", "not done", "abandoned"), "")
+
+    async def withdraw(self, state: State, id: str) -> None:
+        """The answer is not needed any more."""
+        if self._reach.people is not None:
+            await self._reach.people.withdraw(self.errand(state, id), id)

@@ -1,0 +1,473 @@
+"""One session under one lease: fold, decide, commit, perform, and again, until nothing is under way.
+
+A step is one commit: what came of effects and what is asked for next stand in it together, with the lease as its fence
+and the session's sequence as what it expects. Effects begin after it. So whoever is killed anywhere leaves a session
+that says exactly what was asked for and what came of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextlib import aclosing
+from typing import Final, cast
+
+from pharos.core.event import BlobRef, Event, Recorded
+from pharos.core.fault import OVERLOADED, Fault
+from pharos.mesh.scheduling.grants import Grant
+from pharos.runtime.session import effects
+from pharos.runtime.session.commands import (
+    Advance,
+    ChildRefused,
+    Command,
+    ModelFailed,
+    QuarantineIt,
+    Recover,
+    Stopped,
+    ToolLookedUp,
+    ToolReturned,
+    ToolTimedOut,
+)
+from pharos.runtime.session.decide import decide
+from pharos.runtime.session.deciding.draft import Decided
+from pharos.runtime.session.effects import Fact, Wake
+from pharos.runtime.session.events import TIMER_FIRED
+from pharos.runtime.session.evolve import fold
+from pharos.runtime.session.state import State
+from pharos.runtime.worker.live import Live
+from pharos.runtime.worker.performing import Performer, now
+from pharos.runtime.worker.streams import Stream
+from pharos.store.delivery import Acknowledge, Lease, Release, Schedule, Unschedule
+from pharos.store.faults import LEASE_LOST, POSITION_CONFLICT, STORAGE_FAILED
+from pharos.store.ports import Append, Store
+from pharos.store.ports import Command as StoreCommand
+
+_log = logging.getLogger(__name__)
+
+FOLLOW_AFTER: Final = 0.02
+"""Seconds of waiting for effects after which what others say to the session is followed. Whatever takes less meets them
+at its commit."""
+GRACE: Final = 5.0
+"""Seconds that an effect has to end when the session does, before it is given up. One that may have happened has them
+to say so; others are cancelled at once."""
+MOST_ATTEMPTS: Final = 8
+"""Claims without progress after which a session is put aside."""
+LONGEST_OUTAGE: Final = 60.0
+"""Seconds for which a commit is repeated that the store could not take."""
+
+_OUTAGES = frozenset({STORAGE_FAILED.code, OVERLOADED.code})
+
+
+class Lost(Exception):
+    """Somebody else has the session."""
+
+
+class _Open:
+    """An effect that is being performed."""
+
+    __slots__ = ("kind", "stopping", "task", "timer")
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.task: asyncio.Task[None] | None = None
+        self.stopping = False
+        self.timer: asyncio.TimerHandle | None = None
+
+
+Work = Callable[[State, str, _Open], Coroutine[None, None, None]]
+
+
+class Run:
+    """Works on one session until nothing is under way."""
+
+    def __init__(
+        self,
+        store: Store,
+        grant: Grant,
+        live: Live,
+        performer: Performer,
+        *,
+        draining: Callable[[], bool] = lambda: False,
+        crossing: Callable[[str], None] = lambda place: None,
+        grace: float = GRACE,
+    ) -> None:
+        """``crossing`` is called with the name of each place where the process could die with something half done, for
+        those who want to see that it may."""
+        self._store = store
+        self._grant = grant
+        self._live = live
+        self._performer = performer
+        self._draining = draining
+        self._crossing = crossing
+        self._grace = grace
+        self._recovered = False
+        self._abandoned: set[asyncio.Task[None]] = set()
+        self._mail: deque[Command] = deque()
+        self._rest: list[Event] = []
+        self._open: dict[str, _Open] = {}
+        self._errands: set[asyncio.Task[None]] = set()
+        self._news: deque[Recorded] = deque()
+        self._woken: asyncio.Future[None] | None = None
+        self._followers: list[asyncio.Task[None]] = []
+        self._lost = False
+
+    async def run(self) -> None:
+        """Work. Raises ``Lost`` and faults of the store; the lease is then given back by who granted it."""
+        live, lease = self._live, self._grant.lease
+        try:
+            if await self._unworkable(lease):
+                return
+            clean = live.clean and lease.epoch == live.epoch + 1
+            live.clean, live.epoch = False, lease.epoch
+            self._recovered = not clean
+            await self._step(Advance(now()) if clean else Recover(now()))
+            self._recovered = False
+            while self._open or self._mail or self._news or self._errands - self._abandoned:
+                if not self._mail and not self._news:
+                    await self._wait()
+                if self._lost or self._grant.lost.is_set():
+                    raise Lost
+                mail, self._mail = self._mail, deque()
+                self._hear()
+                if self._draining():
+                    await self._step(*mail, advance=False)
+                else:
+                    await self._step(*(mail or (Advance(now()),)))
+            await self._give_back()
+        finally:
+            await self._close()
+
+    # Deciding and committing.
+
+    async def _step(self, *commands: Command, advance: bool = True) -> None:
+        """Decide, commit, begin what was decided. Where the session has moved on meanwhile, decide anew."""
+        if not commands:
+            return
+        live = self._live
+        outage: float | None = None
+        clock = asyncio.get_running_loop().time
+        while True:
+            if live.state.quarantine is not None or live.state.poison is not None:
+                return
+            decided = decide(live.state, *commands, advance=advance)
+            if not decided.facts and not self._rest:
+                break
+            try:
+                await self._commit(decided)
+                break
+            except Fault as fault:
+                if fault.code == LEASE_LOST.code:
+                    raise Lost from None
+                if fault.code in _OUTAGES:
+                    # What came of effects is in memory only: it is worth waiting for the store.
+                    outage = clock() if outage is None else outage
+                    if clock() - outage > LONGEST_OUTAGE or self._grant.lost.is_set():
+                        raise
+                    await asyncio.sleep(min(2.0, 0.05 + (clock() - outage)))
+                elif fault.code != POSITION_CONFLICT.code:
+                    raise
+            await self._caught_up()
+        live.state = decided.state
+        for effect in decided.effects:
+            self._begin(effect)
+
+    async def _commit(self, decided: Decided) -> None:
+        live, grant = self._live, self._grant
+        state = live.state
+        topic = state.address.topic
+        by = f"agent/{state.agent or decided.state.agent}"
+        commands: list[StoreCommand] = [Acknowledge(grant.lease, live.position, keep=True)]
+        expected: int | None = state.sequence
+        for fact in decided.facts:
+            commands.append(Append(event_of(topic, fact, by, state.tree), expected))
+            expected = None
+        last = len(commands) - 1
+        for wake in decided.wakes:
+            id = timer_id(topic, wake.id)
+            if isinstance(wake, Wake):
+                event = Event(topic, TIMER_FIRED, {"id": wake.id}, time=wake.due)
+                commands.append(Schedule(id, wake.due, event))
+            else:
+                commands.append(Unschedule(id))
+        for notice in decided.notices:
+            event = Event(notice.topic, notice.type, notice.data, principal=by, correlation=state.tree)
+            commands.append(Append(event, idempotency_key=f"end of {state.address}"))
+        commands.extend(Append(event) for event in self._rest)
+        self._crossing("commit")
+        results = await self._store.commit(*commands)
+        self._crossing("committed")
+        self._rest.clear()
+        if isinstance(results[0], Lease):
+            grant.kept(results[0])
+        if decided.facts:
+            live.position = cast("Recorded", results[last]).position
+
+    async def _caught_up(self) -> None:
+        while True:
+            try:
+                await self._live.catch_up(self._store.log)
+                return
+            except Fault as fault:
+                if fault.code not in _OUTAGES or self._grant.lost.is_set():
+                    raise
+                await asyncio.sleep(0.1)
+
+    async def _unworkable(self, lease: Lease) -> bool:
+        """Whether nothing can be done about the session as it is: its events cannot be understood, or whoever worked on
+        it came to nothing too often. It is put aside in the end; others are not held up by it."""
+        state = self._live.state
+        if state.quarantine is not None:
+            await self._give_back()
+            return True
+        if state.poison is None and lease.attempts <= MOST_ATTEMPTS:
+            return False
+        if state.poison is not None and lease.attempts < MOST_ATTEMPTS:
+            delay = min(60.0, 0.05 * 2.0**lease.attempts)
+            await self._store.commit(Release(lease, delay, attempted=True))
+            self._grant.ended()
+            return True
+        if state.poison is not None:
+            at, code = state.poison.sequence, "POISON"
+            detail = f"event {at} of type {state.poison.type!r}: {state.poison.detail}"
+        else:
+            at, code, detail = 0, "CRASHES", "whoever worked on it died before there was any progress"
+        await self._quarantine(QuarantineIt(now(), code, detail, at, lease.attempts))
+        return True
+
+    async def _quarantine(self, command: QuarantineIt) -> None:
+        decided = decide(self._live.state, command)
+        await self._commit(decided)
+        self._live.state = decided.state
+        _log.error("session %s is in quarantine: %s", decided.state.address, command.detail)
+        await self._give_back()
+
+    async def _give_back(self) -> None:
+        """Nothing is under way: whatever was heard is done. What came since makes the session ready again."""
+        live, lease = self._live, self._grant.lease
+        drained = self._draining()
+        self._crossing("give back")
+        if drained:
+            await self._store.commit(Release(lease, 0.0, attempted=False))
+        else:
+            await self._store.commit(Acknowledge(lease, live.position))
+        self._grant.ended()
+        live.clean = not drained
+
+    # Hearing.
+
+    def _hear(self) -> None:
+        """Fold what others said to the session, as far as it follows on what is known."""
+        live = self._live
+        if self._news:
+            # Effects under way look at the state as it was when they began.
+            live.state = live.state.copy()
+        while self._news:
+            recorded = self._news.popleft()
+            if recorded.sequence == live.state.sequence + 1:
+                fold(live.state, (recorded,))
+                live.position = recorded.position
+
+    async def _wait(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._woken = loop.create_future()
+        timer = None if self._followers else loop.call_later(FOLLOW_AFTER, self._follow)
+        try:
+            await self._woken
+        finally:
+            self._woken = None
+            if timer is not None:
+                timer.cancel()
+
+    def _wake(self) -> None:
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)
+
+    def _follow(self) -> None:
+        self._followers = [
+            asyncio.create_task(self._listen(), name="session news"),
+            asyncio.create_task(self._watch(), name="session lease"),
+        ]
+
+    async def _listen(self) -> None:
+        topic = self._live.state.address.topic
+        async with aclosing(self._store.log.tail(topic, self._live.position)) as news:  # type: ignore[type-var]
+            async for recorded in news:
+                if recorded.sequence > self._live.state.sequence:
+                    self._news.append(recorded)
+                    self._wake()
+
+    async def _watch(self) -> None:
+        await self._grant.lost.wait()
+        self._lost = True
+        self._wake()
+
+    # Performing.
+
+    def _begin(self, effect: effects.Effect) -> None:
+        """Begin an effect, or stop one."""
+        state, perform = self._live.state, self._performer
+        id = effect.id
+        if isinstance(effect, effects.CallModel):
+            self._start(id, "model", self._think, state, state.limits.model_seconds)
+        elif isinstance(effect, effects.CallTool):
+            self._start(id, state.effects[id].kind, self._act, state, state.limits.tool_seconds)
+        elif isinstance(effect, effects.Stop):
+            self._stop(id)
+        elif isinstance(effect, effects.LookUp):
+            self._start(id, "look-up", self._look_up, state, state.limits.tool_seconds)
+        elif isinstance(effect, effects.GiveTask):
+            self._start(id, "task", self._give, state, state.limits.tool_seconds)
+        elif isinstance(effect, effects.AwaitTask):
+            self._aside(self._ask_after(state, id))
+        elif isinstance(effect, effects.CancelTask):
+            self._aside(perform.end_child(state, id, effect.task, effect.reason))
+        elif isinstance(effect, effects.AskPerson):
+            self._aside(perform.put(state, id))
+        else:
+            self._aside(perform.withdraw(state, id))
+
+    def _start(self, id: str, kind: str, work: Work, state: State, seconds: float) -> None:
+        if id in self._open:
+            if kind != "look-up":
+                return
+            # A look-up follows on the call that it is about.
+            self._leave(id)
+        opened = _Open(kind)
+        self._open[id] = opened
+        opened.task = asyncio.create_task(work(state, id, opened), name=f"effect {id}")
+        opened.timer = asyncio.get_running_loop().call_later(seconds, self._give_up, id, opened, seconds)
+
+    async def _think(self, state: State, id: str, opened: _Open) -> None:
+        model = state.model
+        assert model is not None
+        fresh = model.attempt == 1 and not self._recovered
+        stream = Stream(self._store, self._grant.lease, state.address, model, fresh=fresh)
+        try:
+            commands, rest = await self._performer.think(state, id, stream)
+        except asyncio.CancelledError:
+            self._ended(id, opened, Stopped(now(), id))
+            raise
+        finally:
+            await stream.close()
+        self._rest.extend(rest)
+        self._ended(id, opened, *commands)
+
+    async def _act(self, state: State, id: str, opened: _Open) -> None:
+        self._crossing("call")
+        try:
+            command = await self._performer.act(state, state.effects[id])
+        except asyncio.CancelledError:
+            self._ended(id, opened, Stopped(now(), id))
+            raise
+        self._crossing("called")
+        if opened is not self._open.get(id) and not isinstance(command, ToolReturned):
+            return
+        self._ended(id, opened, command)
+
+    async def _look_up(self, state: State, id: str, opened: _Open) -> None:
+        self._ended(id, opened, await self._performer.look_up(state, state.effects[id]))
+
+    async def _give(self, state: State, id: str, opened: _Open) -> None:
+        self._crossing("call")
+        command = await self._performer.give(state, id)
+        self._crossing("called")
+        self._ended(id, opened, command)
+
+    async def _ask_after(self, state: State, id: str) -> None:
+        if (command := await self._performer.ask_after(state, id)) is not None:
+            self._mail.append(command)
+
+    def _ended(self, id: str, opened: _Open, *commands: Command) -> None:
+        """An effect said something; what was given up before may still say that it did happen."""
+        if self._open.get(id) is opened:
+            self._leave(id)
+        elif not any(isinstance(command, ToolReturned) for command in commands):
+            return
+        self._mail.extend(commands)
+        self._wake()
+
+    def _leave(self, id: str) -> None:
+        opened = self._open.pop(id)
+        if opened.timer is not None:
+            opened.timer.cancel()
+
+    def _give_up(self, id: str, opened: _Open, seconds: float) -> None:
+        """Its time is over. What it still does, it does for nobody; a call that may have happened is not cut off, for
+        it may yet say so."""
+        if self._open.get(id) is not opened:
+            return
+        self._leave(id)
+        command: Command
+        if opened.kind == "task":
+            command = ChildRefused(now(), id, "TIMEOUT", f"Nobody took the task in {seconds:g} seconds.")
+        elif opened.stopping:
+            command = Stopped(now(), id)
+        elif opened.kind == "model":
+            command = ModelFailed(now(), id, "TIMEOUT", f"No answer came in {seconds:g} seconds.", True)
+        elif opened.kind == "look-up":
+            command = ToolLookedUp(now(), id, "unknown")
+        else:
+            command = ToolTimedOut(now(), id, seconds)
+        self._mail.append(command)
+        assert opened.task is not None
+        if opened.kind != "unsafe" or opened.stopping:
+            opened.task.cancel()
+        self._errands.add(opened.task)
+        opened.task.add_done_callback(self._errand_ended)
+        self._abandoned.add(opened.task)
+        self._wake()
+
+    def _stop(self, id: str) -> None:
+        """The session ends. What could have happened outside has a moment to say so; the rest is cancelled."""
+        opened = self._open.get(id)
+        if opened is None:
+            self._mail.append(Stopped(now(), id))
+        elif not opened.stopping:
+            opened.stopping = True
+            if opened.timer is not None:
+                opened.timer.cancel()
+            loop = asyncio.get_running_loop()
+            opened.timer = loop.call_later(self._grace, self._give_up, id, opened, self._grace)
+            if opened.kind not in ("unsafe", "reconcilable", "look-up", "task"):
+                assert opened.task is not None
+                opened.task.cancel()
+
+    def _aside(self, work: Coroutine[None, None, None]) -> None:
+        """Something whose outcome decides nothing, and which is done again by whoever takes the session up next."""
+        task = asyncio.create_task(work, name="errand")
+        self._errands.add(task)
+        task.add_done_callback(self._errand_ended)
+
+    def _errand_ended(self, task: asyncio.Task[None]) -> None:
+        self._errands.discard(task)
+        self._abandoned.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.warning("an errand of %s failed", self._live.state.address, exc_info=error)
+        self._wake()
+
+    async def _close(self) -> None:
+        tasks = [opened.task for opened in self._open.values() if opened.task is not None]
+        for id in list(self._open):
+            self._leave(id)
+        tasks += [*self._errands, *self._followers]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            # One that ignores being cancelled is left to itself: the session does not wait for it.
+            await asyncio.wait(tasks, timeout=self._grace)
+
+
+def timer_id(topic: str, id: str) -> str:
+    """The store's id of a session's timer."""
+    return f"{topic}#{id}"
+
+
+def event_of(topic: str, fact: Fact, by: str, tree: str) -> Event:
+    """A decided fact as an event, with the blobs that it speaks of."""
+    data = fact.data
+    refs: tuple[BlobRef, ...] = ()
+    if "blob" in data and isinstance(blob := data["blob"], dict):
+        refs = (BlobRef(str(blob["digest"]), cast("int", blob["size"])),)
+    return Event(topic, fact.type, data, principal=by, correlation=tree, time=fact.time, refs=refs)

@@ -1,0 +1,102 @@
+"""The tools of a session: those of its connector that its profile allows, and those of the runtime itself."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Final, cast
+
+import orjson
+
+from pharos.core.wire import Json, JsonObject
+from pharos.mesh.connectors import EffectClass, Tool
+from pharos.runtime.orchestration.delegation import DELEGATE, delegate_tool, facts_of
+from pharos.runtime.profiles.profile import Profile
+from pharos.runtime.session.commands import Proposed, ToolFacts
+from pharos.runtime.session.state import State
+
+ASK: Final = "ask_person"
+WAIT: Final = "wait"
+
+_ASK = Tool(
+    ASK,
+    "Ask a person and wait for the answer.",
+    {
+        "type": "object",
+        "properties": {
+            "question": {"type": "string"},
+            "choices": {"type": "array", "items": {"type": "string"}, "description": "Answers to choose from."},
+            "who": {"type": "string", "description": "Whom to ask; left out: whoever the work is for."},
+        },
+        "required": ["question"],
+    },
+    EffectClass.PURE,
+)
+_WAIT = Tool(
+    WAIT,
+    "Wait, for some seconds or until a time.",
+    {
+        "type": "object",
+        "properties": {
+            "seconds": {"type": "number", "minimum": 0},
+            "until": {"type": "string", "format": "date-time"},
+        },
+    },
+    EffectClass.PURE,
+)
+
+
+class Toolbox:
+    """The tools that are offered in one step."""
+
+    __slots__ = ("_delegates", "_facts", "offered")
+
+    def __init__(self, profile: Profile, found: Sequence[Tool], state: State, *, agents: bool) -> None:
+        """``agents``: work can be given to others at all."""
+        own: list[Tool] = []
+        facts: dict[str, ToolFacts] = {}
+        delegates: Sequence[str] = ()
+        for tool in (_ASK, _WAIT):
+            if profile.allows(tool.name):
+                own.append(tool)
+                facts[tool.name] = ToolFacts("person" if tool is _ASK else "timer", "pure")
+        if agents and profile.delegates and state.depth < state.limits.depth:
+            own.append(delegate_tool(profile.delegates))
+            facts[DELEGATE] = ToolFacts("agent", "idempotent")
+            delegates = profile.delegates
+        for tool in found:
+            if tool.name not in facts and profile.allows(tool.name):
+                asks, who = profile.asks(tool)
+                facts[tool.name] = ToolFacts("tool", tool.effect.value, asks, who, tool.version)
+                own.append(tool)
+        self._delegates = delegates
+        self._facts: Mapping[str, ToolFacts] = facts
+        self.offered: Sequence[Tool] = own
+
+    def propose(self, message: JsonObject) -> tuple[Proposed, ...]:
+        """The calls that a model's message asks for."""
+        asked = message.get("tool_calls")
+        if not asked:
+            return ()
+        return tuple(self._proposed(call) for call in cast("list[JsonObject]", asked))
+
+    def _proposed(self, call: JsonObject) -> Proposed:
+        function = cast("dict[str, Json]", call["function"])
+        name, written = str(function["name"]), str(function.get("arguments") or "{}")
+        facts, problem = self._facts.get(name), ""
+        try:
+            arguments = orjson.loads(written)
+        except orjson.JSONDecodeError as error:
+            arguments, problem = {}, f"they are no JSON: {error}"
+        if not isinstance(arguments, dict):
+            arguments, problem = {}, "they must be an object"
+        if facts is not None and facts.kind == "agent" and not problem:
+            facts = facts_of(arguments, self._delegates)
+        digest = digest_of(name, arguments if not problem else {"unreadable": written})
+        return Proposed(str(call["id"]), name, arguments, digest, facts, problem)
+
+
+def digest_of(name: str, arguments: JsonObject) -> str:
+    """What exactly is to be done: SHA-256 of the tool's name and the arguments as JSON with sorted keys."""
+    said = orjson.dumps([name, arguments], option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(said).hexdigest()

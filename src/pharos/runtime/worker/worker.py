@@ -1,0 +1,127 @@
+"""The consumer of the group ``sessions``: as many sessions at once as its dispatch grants."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from pharos.core.fault import Fault
+from pharos.mesh.scheduling.grants import Dispatch, Grant
+from pharos.runtime.profiles.profile import Profile
+from pharos.runtime.session.events import PREFIX, Address
+from pharos.runtime.worker.live import Checkpoint, Memory, no_checkpoint
+from pharos.runtime.worker.performing import Performer
+from pharos.runtime.worker.ports import Reach
+from pharos.runtime.worker.run import GRACE, Lost, Run
+from pharos.store.delivery import Subscribe
+from pharos.store.faults import LEASE_LOST
+from pharos.store.ports import Store
+
+_log = logging.getLogger(__name__)
+
+GROUP: Final = "sessions"
+AT_ONCE: Final = 256
+"""Sessions that are worked on at once. Most of them wait for a model; a pool's slots say how many may really begin."""
+KEPT: Final = 1024
+"""Sessions kept in memory between two leases."""
+DRAIN: Final = 10.0
+"""Seconds that what is under way has to end when the city stops. What has not is taken up by the next worker."""
+
+
+class Worker:
+    """Works on sessions until it is stopped; a hard stop at any moment is safe."""
+
+    def __init__(
+        self,
+        store: Store,
+        dispatch: Dispatch,
+        reach: Reach,
+        *,
+        checkpoint: Checkpoint = no_checkpoint,
+        at_once: int = AT_ONCE,
+        drain: float = DRAIN,
+        grace: float = GRACE,
+        crossing: Callable[[str], None] = lambda place: None,
+    ) -> None:
+        self._store = store
+        self._dispatch = dispatch
+        self._reach = reach
+        self._at_once = at_once
+        self._drain = drain
+        self._grace = grace
+        self._crossing = crossing
+        self._memory = Memory(store.log, KEPT, checkpoint)
+        self._profiles: dict[str, Profile] = {}
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self._stopping = False
+        self._busy: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def service(self) -> AsyncIterator[None]:
+        """Subscribe, then work until the context is left."""
+        await self._store.commit(Subscribe(GROUP, PREFIX, backlog=True))
+        self._stopping = False
+        tasks = [asyncio.create_task(self._work(number), name=f"sessions {number}") for number in range(self._at_once)]
+        for task in tasks:
+            task.add_done_callback(_report)
+        try:
+            yield
+        finally:
+            self._stopping = True
+            for task in tasks:
+                if task not in self._busy:
+                    task.cancel()
+            if self._busy:
+                await asyncio.wait(self._busy, timeout=self._drain)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _work(self, number: int) -> None:
+        owner = f"{self._name}/{number}"
+        task = asyncio.current_task()
+        assert task is not None
+        while not self._stopping:
+            try:
+                async with self._dispatch.grant(owner) as grant:
+                    self._busy.add(task)
+                    try:
+                        await self._session(grant)
+                    finally:
+                        self._busy.discard(task)
+            except Lost:
+                _log.info("a session was taken over by another worker")
+            except Fault as fault:
+                if fault.code != LEASE_LOST.code:
+                    _log.warning("a session was given back: %s", fault)
+                    await asyncio.sleep(0.05)
+            except Exception:  # noqa: BLE001 - the boundary: one session's defect is not another's
+                # The attempt counts: what raises again and again is put aside in the end, and others go on.
+                _log.exception("a session was given back because of a defect")
+
+    async def _session(self, grant: Grant) -> None:
+        address = Address.of_topic(grant.lease.topic)
+        live = await self._memory.take(address)
+        performer = Performer(self._store, self._reach, self._profiles)
+        run = Run(
+            self._store,
+            grant,
+            live,
+            performer,
+            draining=lambda: self._stopping,
+            crossing=self._crossing,
+            grace=self._grace,
+        )
+        await run.run()
+        # Only what went well to its end is known to be whole.
+        self._memory.give(live)
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("the task %r has ended with an error", task.get_name(), exc_info=error)
