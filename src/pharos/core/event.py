@@ -21,6 +21,28 @@ START: Position = ""
 """The position before the first event."""
 
 
+class BlobRef(NamedTuple):
+    """Bytes that belong to an event and are kept outside of it.
+
+    ``namespace`` is whose they are: who may read them for as long as the event is there (empty: the city alone).
+    """
+
+    digest: str
+    """``sha256:`` and 64 hexadecimal digits."""
+    size: int
+    """Bytes."""
+    namespace: str = ""
+
+    @property
+    def uri(self) -> str:
+        """Where the bytes are read over HTTP."""
+        return f"{BLOBS}{self.digest}"
+
+
+BLOBS: Final = "/blobs/"
+"""Path below which blobs are read."""
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -33,7 +55,8 @@ class Event:
     ``topic`` is the ordered stream it belongs to (one per session, per operation, per key …; topics are light and come
     into being by the first append). ``type`` names the fact in the past tense (``model.called``). ``causation`` is the
     id of what led to it, ``correlation`` groups everything that one request set off, ``traceparent`` is the W3C trace
-    context, ``principal`` the id of who acted.
+    context, ``principal`` the id of who acted. ``refs`` are blobs that its data speak of: the event is in the log only if
+    they are in the store, and they stay there as long as the event does.
     """
 
     topic: Final[str]
@@ -47,6 +70,7 @@ class Event:
     source: Final[str] = "pharos"
     id: Final[str] = field(default_factory=uuid7)
     time: Final[datetime] = field(default_factory=_now)
+    refs: Final[tuple[BlobRef, ...]] = ()
 
 
 class Recorded(NamedTuple):
@@ -57,7 +81,11 @@ class Recorded(NamedTuple):
     sequence: int
 
     def cloudevent(self) -> JsonObject:
-        """The event in the structured JSON form of CloudEvents 1.0 (section 3.1 of its JSON format)."""
+        """The event in the structured JSON form of CloudEvents 1.0 (section 3.1 of its JSON format).
+
+        Its blob is named by ``dataref`` (the extension *Dataref (Claim Check Pattern)*); where it has several, all of
+        them by ``datarefs``, parted by spaces, since an attribute of CloudEvents is no list.
+        """
         event = self.event
         attributes: JsonObject = {
             "specversion": "1.0",
@@ -73,5 +101,9 @@ class Recorded(NamedTuple):
         for name in ("subject", "principal", "causation", "correlation", "traceparent"):
             if value := getattr(event, name):
                 attributes[name] = value
+        if event.refs:
+            attributes["dataref"] = event.refs[0].uri
+            if len(event.refs) > 1:
+                attributes["datarefs"] = " ".join(ref.uri for ref in event.refs)
         attributes["data"] = dict(event.data)
         return attributes

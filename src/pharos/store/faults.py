@@ -39,8 +39,30 @@ GONE = FaultCode(
     "has the earliest event there is (`earliest`), the topic's `generation` and the `reason`.",
     Retry.AFTER_FIX,
 )  # fmt: skip
+BLOB_MISSING = FaultCode(
+    "BLOB_MISSING", "Blob not stored", 409, Category.PRECONDITION,
+    "The event cites a blob that is not stored as a whole, or that its namespace does not have. Upload it first: an "
+    "event is never in the log without its blob.", Retry.AFTER_FIX,
+)  # fmt: skip
+BLOB_CITED = FaultCode(
+    "BLOB_CITED", "Blob in use", 409, Category.PRECONDITION,
+    "Events cite the blob: it goes with the last of them. `facts` has their number.",
+)  # fmt: skip
+BLOBS_UNAVAILABLE = FaultCode(
+    "BLOBS_UNAVAILABLE", "Blob store unavailable", 503, Category.DEPENDENCY,
+    "The place where blobs are kept cannot be reached or has refused. Nothing was done and nothing is lost; messages "
+    "without blobs pass as ever. Try again later.", Retry.AFTER_TIME,
+)  # fmt: skip
+UPLOAD_OFFSET = FaultCode(
+    "UPLOAD_OFFSET", "Upload is at another offset", 409, Category.CONFLICT,
+    "The bytes do not continue the upload where it is. `facts` has its offset: go on from there.", Retry.AFTER_FIX,
+)  # fmt: skip
+UPLOAD_BUSY = FaultCode(
+    "UPLOAD_BUSY", "Upload in progress", 423, Category.CONFLICT,
+    "Another request is sending bytes to this upload. Wait for its end, then ask for the offset.", Retry.AFTER_TIME,
+)  # fmt: skip
 
 ALL: tuple[FaultCode, ...] = (
     POSITION_CONFLICT, COUNTER_EXHAUSTED, IDEMPOTENCY_RACE, SCHEMA_TOO_NEW, HOME_IN_USE, STORAGE_FAILED, LEASE_LOST,
-    GONE,
+    GONE, BLOB_MISSING, BLOB_CITED, BLOBS_UNAVAILABLE, UPLOAD_OFFSET, UPLOAD_BUSY,
 )  # fmt: skip

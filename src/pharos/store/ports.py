@@ -16,6 +16,7 @@ from pharos.core.operation import Delete, Put, SetStatus
 from pharos.core.projection import Projection, Row, Scalar
 from pharos.core.resource import ResourceId
 from pharos.core.wire import JsonObject
+from pharos.store.blobs import BlobCommand, Holdings, StoredBlob, Uploads
 from pharos.store.delivery import Deliveries, DeliveryCommand, Lease
 
 # The commands of a model call are named tuples: a frozen dataclass costs three times as much to make.
@@ -99,7 +100,7 @@ class Remember:
     expires_at: datetime
 
 
-Command = Append | Reserve | Settle | Forget | Remember | Put | Delete | SetStatus | DeliveryCommand
+Command = Append | Reserve | Settle | Forget | Remember | Put | Delete | SetStatus | DeliveryCommand | BlobCommand
 Result = Recorded | Lease | int | bool | None
 """What a command answers: see each command. A change to the catalog answers as follows.
 
@@ -215,7 +216,8 @@ class Log(Protocol):
 
 
 class Blobs(Protocol):
-    """Immutable bytes by content hash (``sha256:…``)."""
+    """Immutable bytes by content hash (``sha256:…``). Who has them, and may read them, is the matter of
+    :class:`~pharos.store.blobs.Holdings`. Raises ``BLOBS_UNAVAILABLE`` where they are out of reach."""
 
     async def put(self, data: AsyncIterator[bytes] | bytes) -> str:
         """Store bytes durably and return their digest. Storing the same bytes again changes nothing."""
@@ -226,8 +228,11 @@ class Blobs(Protocol):
     async def size(self, digest: str) -> int | None:
         """Length in bytes, or ``None`` if there is no such blob."""
 
+    async def list(self, after: str = "", limit: int = 100) -> Sequence[StoredBlob]:
+        """What is stored, by digest, whoever has it: for who collects."""
+
     async def delete(self, digest: str) -> bool:
-        """Remove a blob; whether it was there."""
+        """Remove a blob, whoever has it; whether it was there. To let one go: :class:`~pharos.store.blobs.GiveUp`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +325,10 @@ class Store(Protocol):
     def views(self) -> Views: ...
     @property
     def deliveries(self) -> Deliveries: ...
+    @property
+    def holdings(self) -> Holdings: ...
+    @property
+    def uploads(self) -> Uploads: ...
 
     async def commit(self, *commands: Command, operation_id: str = "", principal: str = "") -> Sequence[Result]:
         """Bring all commands about in one transaction and return their results in order.

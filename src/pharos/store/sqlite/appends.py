@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 import apsw
 
-from pharos.core.event import Recorded
+from pharos.core.event import BlobRef, Recorded
 from pharos.store.faults import POSITION_CONFLICT
 from pharos.store.ports import Append
 from pharos.store.sqlite.codec import dump, dump_event, from_position, load_event, to_position
@@ -25,8 +25,15 @@ End = tuple[int, int, int]
 
 _NEW: End = (0, 0, 0)
 
+Cite = Callable[[Sequence[BlobRef], int, int], None]
+"""Called with an event's blobs, its position and its time."""
+
 Listener = Callable[[int, str, int, int, int], None]
 """Called with a topic's row id, its name, and an event's position, sequence and time."""
+
+
+def _cite_nothing(_refs: Sequence[BlobRef], _position: int, _time: int) -> None:
+    """There are no blobs."""
 
 
 def prepare_append(command: Append) -> str:
@@ -60,6 +67,8 @@ class LogStage:
         self._anew: dict[int, None] = {}
         """Topics that were retired in this transaction."""
         self._time = 0
+        self.cite: Cite = _cite_nothing
+        """Told of the blobs of every event that has some; it may refuse."""
         self.listener: Listener | None = None
         """Hears of every event, where somebody wants to."""
 
@@ -114,6 +123,8 @@ class LogStage:
         recorded = Recorded(event, to_position(position), sequence)
         journal.put(self._ends, name, (topic, sequence, position))
         journal.add(self._staged, (recorded, topic, body))
+        if event.refs:
+            self.cite(event.refs, position, origin.time)
         if key is not None:
             journal.put(self._keys, (topic, key), recorded)
         self._time = origin.time

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import orjson
 
-from pharos.core.event import START, Event, Position, Recorded
+from pharos.core.event import START, BlobRef, Event, Position, Recorded
 from pharos.core.fault import INVALID
 from pharos.core.wire import Json
 
@@ -48,24 +48,24 @@ def load(text: str) -> Json:
 def dump_event(event: Event) -> str:
     """Everything of an event that has no column of its own."""
     data = event.data
-    return dump(
-        (
-            event.id,
-            event.time,
-            event.source,
-            event.subject,
-            event.principal,
-            event.causation,
-            event.correlation,
-            event.traceparent,
-            data if type(data) is dict else dict(data),
-        )
+    parts = (
+        event.id,
+        event.time,
+        event.source,
+        event.subject,
+        event.principal,
+        event.causation,
+        event.correlation,
+        event.traceparent,
+        data if type(data) is dict else dict(data),
     )
+    # Most events have no blobs, and no place for them.
+    return dump((*parts, [tuple(ref) for ref in event.refs]) if event.refs else parts)
 
 
 def load_event(position: int, topic: str, sequence: int, type: str, body: str) -> Recorded:
     """The inverse of :func:`dump_event`, with the columns."""
-    id, time, source, subject, principal, causation, correlation, traceparent, data = orjson.loads(body)
+    id, time, source, subject, principal, causation, correlation, traceparent, data, *rest = orjson.loads(body)
     event = Event(
         topic=topic,
         type=type,
@@ -78,5 +78,6 @@ def load_event(position: int, topic: str, sequence: int, type: str, body: str) -
         source=source,
         id=id,
         time=datetime.fromisoformat(time),
+        refs=tuple(BlobRef(*ref) for ref in rest[0]) if rest else (),
     )
     return Recorded(event, to_position(position), sequence)

@@ -19,6 +19,7 @@ import apsw
 
 from pharos.core.fault import Fault
 from pharos.core.operation import Delete, Put, SetStatus
+from pharos.store.blobs import Collect, GiveUp, Keep, Uncite
 from pharos.store.delivery import (
     Acknowledge,
     Bury,
@@ -44,6 +45,7 @@ from pharos.store.sqlite.blobs import FileBlobs
 from pharos.store.sqlite.catalog import SqliteCatalog
 from pharos.store.sqlite.changes import CatalogStage, prepare_delete, prepare_put, prepare_status
 from pharos.store.sqlite.checkpoint import Checkpointer
+from pharos.store.sqlite.citing import BlobStage, SqliteHoldings, prepare_blobs
 from pharos.store.sqlite.clock import Clock, now
 from pharos.store.sqlite.codec import to_position
 from pharos.store.sqlite.counters import CounterStage, SqliteCounters, prepare_forget, prepare_reserve, prepare_settle
@@ -76,6 +78,7 @@ from pharos.store.sqlite.readers import Readers
 from pharos.store.sqlite.remembering import RememberStage, find_remembered, prepare_remember
 from pharos.store.sqlite.rows import integer
 from pharos.store.sqlite.schema import CITY, VIEWS, open_writer
+from pharos.store.sqlite.uploads import FileUploads
 from pharos.store.sqlite.views import SqliteViews
 from pharos.store.sqlite.writer import Handle, Prepare, Writer
 
@@ -142,6 +145,9 @@ class SqliteStore:
         dead = DeadLetterStage(connection, journal, appends, deliveries)
         schedules = ScheduleStage(connection, journal, appends, feed)
         retention = RetentionStage(connection, journal, appends, deliveries, dead, feed)
+        self._blobs = FileBlobs(home.blobs)
+        citing = BlobStage(connection, journal, self._blobs)
+        appends.cite = citing.cite
         handlers: dict[type, tuple[Prepare, Handle]] = {
             Append: (prepare_append, appends.append),
             Reserve: (prepare_reserve, counters.reserve),
@@ -168,16 +174,21 @@ class SqliteStore:
             Unschedule: (prepare_unschedule, schedules.unschedule),
             Trim: (prepare_trim, retention.trim),
             Retire: (prepare_retire, retention.retire),
+            Keep: (prepare_blobs, citing.keep),
+            Uncite: (prepare_blobs, citing.uncite),
+            GiveUp: (prepare_blobs, citing.give_up),
+            Collect: (prepare_blobs, citing.collect),
         }
         self._hub = Hub(to_position(appends.head))
-        stages = (appends, counters, changes, remembering, deliveries, dead, schedules, retention)
+        stages = (appends, counters, changes, remembering, deliveries, dead, schedules, retention, citing)
         clock = Clock(integer(connection, "SELECT value FROM marks WHERE name = 'clock'"), wall)
         self._readers = Readers(home.city, threads=3)
         self._view_readers = Readers(home.views, threads=2)
         self._log = SqliteLog(self._readers, self._hub)
         self._catalog = SqliteCatalog(self._readers)
         self._counters = SqliteCounters(self._readers)
-        self._blobs = FileBlobs(home.blobs)
+        self._uploads = FileUploads(home.blobs / "uploads", self._blobs)
+        self._holdings = SqliteHoldings(self._readers)
         self._views = SqliteViews(views_connection, self._view_readers, self._readers, self._hub)
         self._checkpointer = Checkpointer(home.city, connection)
         self._writer = Writer(connection, journal, appends, deliveries, stages, handlers, self._hub, feed, clock)
@@ -197,6 +208,16 @@ class SqliteStore:
     def blobs(self) -> FileBlobs:
         """Immutable bytes."""
         return self._blobs
+
+    @property
+    def holdings(self) -> SqliteHoldings:
+        """Who has which blobs."""
+        return self._holdings
+
+    @property
+    def uploads(self) -> FileUploads:
+        """Bytes on their way to become blobs."""
+        return self._uploads
 
     @property
     def counters(self) -> SqliteCounters:
@@ -231,6 +252,7 @@ class SqliteStore:
         await self._views.close()
         await self._view_readers.close()
         await self._readers.close()
+        await self._uploads.close()
         await self._blobs.close()
         await asyncio.to_thread(self._close)
 

@@ -166,6 +166,59 @@ CITY: Final[Sequence[str]] = (
     ) STRICT;
     CREATE INDEX schedules_by_due ON schedules (due);
     """,
+    """
+    -- Who has which blobs. A namespace has a blob while an event of it cites it, and for a while after since: see
+    -- store/blobs.py. The size is what the namespace is charged with.
+    CREATE TABLE blob_holdings (
+        namespace TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        since INTEGER NOT NULL,
+        PRIMARY KEY (namespace, digest)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX blob_holdings_of_digest ON blob_holdings (digest);
+    -- What events cite: of the log by position, of a schedule (position 0) by its id.
+    CREATE TABLE blob_references (
+        position INTEGER NOT NULL,
+        schedule TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        namespace TEXT NOT NULL,
+        PRIMARY KEY (position, schedule, digest)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX blob_references_of_digest ON blob_references (digest, namespace);
+
+    -- Whoever removes an event lets its blobs go in the same transaction, and the grace of who had them begins.
+    CREATE TRIGGER events_let_blobs_go AFTER DELETE ON events BEGIN
+        DELETE FROM blob_references WHERE position = OLD.position;
+    END;
+    CREATE TRIGGER schedules_cite_blobs AFTER INSERT ON schedules WHEN json_array_length(NEW.body) > 9 BEGIN
+        INSERT OR IGNORE INTO blob_holdings
+            SELECT json_extract(value, '$[2]'), json_extract(value, '$[0]'), json_extract(value, '$[1]'),
+                CAST(unixepoch('subsec') * 1000000 AS INTEGER)
+            FROM json_each(NEW.body, '$[9]');
+        INSERT OR IGNORE INTO blob_references
+            SELECT 0, NEW.id, json_extract(value, '$[0]'), json_extract(value, '$[2]') FROM json_each(NEW.body, '$[9]');
+    END;
+    CREATE TRIGGER schedules_let_blobs_go AFTER DELETE ON schedules BEGIN
+        DELETE FROM blob_references WHERE position = 0 AND schedule = OLD.id;
+    END;
+    CREATE TRIGGER references_end AFTER DELETE ON blob_references BEGIN
+        UPDATE blob_holdings SET since = max(since, CAST(unixepoch('subsec') * 1000000 AS INTEGER))
+            WHERE namespace = OLD.namespace AND digest = OLD.digest;
+    END;
+
+    -- Of the blobs there are, the events that speak of them, as they were written before events had references.
+    INSERT OR IGNORE INTO blob_references
+        SELECT position, '', json_extract(body, '$[8].content.digest'), '' FROM events
+        WHERE type = 'audit.recorded' AND json_extract(body, '$[8].content.digest') <> '';
+    INSERT OR IGNORE INTO blob_references
+        SELECT position, '', json_extract(body, '$[8].blob'), '' FROM events
+        WHERE type = 'response.kept' AND json_extract(body, '$[8].blob') <> '';
+    DELETE FROM blob_references WHERE digest IN (
+        SELECT json_extract(record.value, '$.content') FROM events, json_each(body, '$[8].records') AS record
+        WHERE events.type = 'audit.expired');
+    INSERT OR IGNORE INTO blob_holdings SELECT namespace, digest, 0, 0 FROM blob_references;
+    """,
 )
 """Migrations of the city's database: the entry at index n leads from version n to n + 1. Entries are never edited."""
 
