@@ -1,0 +1,1 @@
+"""Agents that work for agents: delegation, its limits, and what becomes known of who can be relied on."""
