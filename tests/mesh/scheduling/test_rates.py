@@ -243,13 +243,11 @@ def test_mesh_48_a_process_that_stood_still_makes_up_for_nothing() -> None:
 
 def test_a_bucket_never_rounds() -> None:
     bucket = Bucket(1, 3, 1, 0, full=False)
-    opened = 0
     now = 0
     for _ in range(1000):
         now = bucket.opens(1, now) or 0
         assert bucket.has(1, now)
         bucket.take(1)
-        opened += 1
     assert now == 3000
 
 
