@@ -319,10 +319,10 @@ class DeliveryStage:
         """Back to its lane, now or later."""
         row = self.leased(command.lease)
         attempts = row.attempts if command.attempted else max(row.attempts - 1, 0)
-        free = free(row, row.cursor, attempts)
+        given = free(row, row.cursor, attempts)
         if delay:
-            free = free._replace(delay=origin.time + delay)
-        self.table.put(row, self.rested(free, self.last(row), origin.time))
+            given = given._replace(delay=origin.time + delay)
+        self.table.put(row, self.rested(given, self.last(row), origin.time))
 
     def lane(self, command: Lane, payload: None, origin: Origin) -> None:
         """What is ready keeps the time of its arrival."""
