@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from pharos.client.paging import every_async as every_async
     from pharos.core.call import Call as Call
     from pharos.core.fault import Fault as Fault
+    from pharos.mesh.connectors import Errand as Errand
+    from pharos.runtime.code import agent as agent
+    from pharos.runtime.tools.functions import ToolError as ToolError
 
 __version__ = "0.1.0"
 
@@ -19,12 +22,17 @@ _EXPORTS = {
     "AsyncClient": "pharos.client.client",
     "Call": "pharos.core.call",
     "Client": "pharos.client.client",
+    "Errand": "pharos.mesh.connectors",
     "Fault": "pharos.core.fault",
+    "ToolError": "pharos.runtime.tools.functions",
+    "agent": "pharos.runtime.code",
     "every": "pharos.client.paging",
     "every_async": "pharos.client.paging",
 }
 
-__all__ = ["AsyncClient", "Call", "Client", "Fault", "__version__", "every", "every_async"]
+__all__ = [
+    "AsyncClient", "Call", "Client", "Errand", "Fault", "ToolError", "__version__", "agent", "every", "every_async",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> object:

@@ -37,6 +37,13 @@ PLUGIN_BROKEN = FaultCode(
     Retry.AFTER_FIX,
 )  # fmt: skip
 
+AGENT_CODE_BROKEN = FaultCode(
+    "AGENT_CODE_BROKEN", "The code of an agent cannot be used", 422, Category.VALIDATION,
+    "A module that was to bring agents cannot be imported, has none, or has two of one name. The city was not opened.",
+    Retry.AFTER_FIX,
+)  # fmt: skip
+
 ALL: tuple[FaultCode, ...] = (
     TOOL_GONE, TOOL_CHANGED, TOOL_NAME_TAKEN, TOOL_UNUSABLE, TOOL_BROKE, PLUGIN_BROKEN,
+    AGENT_CODE_BROKEN,
 )  # fmt: skip

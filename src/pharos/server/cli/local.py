@@ -68,7 +68,12 @@ _FILE = click.Path(path_type=Path)
     help="Most refused credentials of one address in a minute, then it waits for the next one; 0: no bound.",
 )
 @click.option(
-    "-f", "--file", "files", type=_FILE, multiple=True, help="Manifest file or directory to apply at start. Repeatable."
+    "-f",
+    "--file",
+    "files",
+    type=_FILE,
+    multiple=True,
+    help="Manifest file or directory to apply at start, or a Python file with agents. Repeatable.",
 )
 @click.option(
     "--full-sync", is_flag=True, help="Sync the disk at every commit: also a power failure loses nothing acknowledged."
