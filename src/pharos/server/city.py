@@ -7,7 +7,7 @@ contribution is put in its place. Everything that is opened is closed again, in 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,11 +30,14 @@ from pharos.gateway.models.spending.prices import PriceList
 from pharos.gateway.models.spending.quotes import Quotes
 from pharos.insight.audit.sealing import Sealer
 from pharos.insight.plane import insight_plane, projections
-from pharos.mesh.connectors import ModelConnector
+from pharos.mesh.connectors import ModelConnector, ToolConnector
 from pharos.mesh.plane import Declared, Mesh, mesh_plane
 from pharos.mesh.runner import ProjectionRunner
 from pharos.mesh.topics.kinds import SCHEDULE, TOPIC
+from pharos.runtime.code import CodeAgent, distinct, installed_code, load_code
 from pharos.runtime.profiles.plane import profiles_plane
+from pharos.runtime.tools.plugins import tool_plugins
+from pharos.runtime.tools.toolbox import Toolbox
 from pharos.server.app import App
 from pharos.server.credentials import Authenticate, known_caller
 from pharos.server.doctor import Doctor
@@ -45,6 +48,7 @@ from pharos.server.mcp import PATH, McpFace
 from pharos.server.pages import pages
 from pharos.server.replies import read_body
 from pharos.server.system import system_plane
+from pharos.server.tools import OperationTools
 from pharos.store import faults as store_faults
 from pharos.store.ports import Store
 from pharos.store.sqlite.engine import open_store
@@ -96,21 +100,32 @@ class City:
     doctor: Doctor
     models: ModelConnector
     """How its agents reach models."""
+    tools: ToolConnector
+    """What they can do."""
     mesh: Mesh
     """How its own parts publish and work on topics."""
 
 
 @asynccontextmanager
 async def open_city(
-    home: Path, *, files: Sequence[Path] = (), full_sync: bool = False, loopback: bool = True
+    home: Path,
+    *,
+    files: Sequence[Path] = (),
+    full_sync: bool = False,
+    loopback: bool = True,
+    code: Sequence[CodeAgent] = (),
 ) -> AsyncIterator[City]:
     """Open the city of ``home``, apply the manifests in ``files``, and run its services until the context is left.
 
-    ``loopback``: only this machine can reach it. Raises the fault of what cannot be opened or applied.
+    A file that ends in ``.py`` has agents in Python; ``code`` are further ones. ``loopback``: only this machine can
+    reach it. Raises the fault of what cannot be opened or applied.
     """
     started_at = datetime.now(UTC)
     # Before there is a home: a wrong name leaves nothing behind.
-    documents = [document for file in files for document in await _read(file)]
+    coded = distinct([*_coded(files), *code, *installed_code()])
+    plugged = tool_plugins()
+    documents = [document for file in files if file.suffix != ".py" for document in await _read(file)]
+    documents += [Document(agent.origin, agent.document()) for agent in coded]
     async with AsyncExitStack() as open_parts:
         store = open_store(home, full_sync=full_sync)
         open_parts.push_async_callback(store.close)
@@ -129,6 +144,13 @@ async def open_city(
 
         tickets = Tickets(index, clock)
         models = InnerEntrance(tickets)
+        tools = Toolbox(
+            {
+                "the city": OperationTools(lambda: directory.operations, invoker),
+                **{f"the plugin {name}": connector for name, connector in plugged.items()},
+                **{str(agent.id): agent.tools for agent in coded},
+            }
+        )
         sealer = Sealer(store)
         identify = partial(known_caller, authenticate=authenticate)
         mesh = Mesh(store, Declared(partial(index.all, TOPIC), partial(index.all, SCHEDULE), index.subscribe))
@@ -172,7 +194,9 @@ async def open_city(
             await _apply(documents, invoker)
         for service in (runner.service, *(service for plane in planes for service in plane.services), face_service):
             await open_parts.enter_async_context(service())
-        yield City(home, app, store, directory, index, invoker, authenticator, runner, draining, doctor, models, mesh)
+        yield City(
+            home, app, store, directory, index, invoker, authenticator, runner, draining, doctor, models, tools, mesh
+        )
 
 
 def _front_door(
@@ -198,6 +222,13 @@ def _front_door(
         *(Route(method, f"{PREFIX}*", http, "An operation") for method in ("GET", "POST")),
     ]
     return App(routes, DIALECTS["openai-chat"].write_fault, signatures), mcp.service
+
+
+def _coded(files: Sequence[Path]) -> Iterator[CodeAgent]:
+    """The agents of the files in Python. Raises ``AGENT_CODE_BROKEN``."""
+    for file in files:
+        if file.suffix == ".py":
+            yield from load_code(str(file))
 
 
 async def _read(file: Path) -> list[Document]:
