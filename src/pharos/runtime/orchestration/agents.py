@@ -1,0 +1,150 @@
+"""Agents of this city as sessions: a task is a session of its own, begun once for each key.
+
+The child's id follows from its parent's and from the event that asked for it, so a task that is given again, by whoever
+took the parent up after a crash, meets the session that was begun before. The child says how it ended in its parent's
+log, in the commit that ends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from pharos.control.index import Index
+from pharos.core.fault import CONFLICT, Fault
+from pharos.core.wire import JsonObject
+from pharos.mesh.connectors import Errand, Task, TaskEnd
+from pharos.mesh.money import decimal_text
+from pharos.runtime.orchestration.beginning import bounds_of, lane_of, rights_of
+from pharos.runtime.profiles.profile import Profile
+from pharos.runtime.profiles.resolving import agent_named, resolve
+from pharos.runtime.session.commands import Cancel, Start
+from pharos.runtime.session.decide import decide
+from pharos.runtime.session.events import Address, Parent
+from pharos.runtime.session.state import State
+from pharos.runtime.worker.live import read
+from pharos.runtime.worker.run import event_of
+from pharos.runtime.worker.worker import GROUP
+from pharos.store.delivery import Lane
+from pharos.store.faults import POSITION_CONFLICT
+from pharos.store.ports import Append, Command, Store
+
+TRIES: Final = 8
+"""How often a lost race for a session's log is run again."""
+
+_OUTCOMES: dict[str, Literal["completed", "failed", "cancelled", "rejected"]] = {
+    "completed": "completed",
+    "failed": "failed",
+    "expired": "failed",
+    "cancelled": "cancelled",
+}
+
+Admit = Callable[[Profile, Errand, Task], Task]
+"""Looks at a task before it begins: may lessen what it is given, or raise the fault that refuses it."""
+
+
+def _as_it_is(profile: Profile, errand: Errand, task: Task) -> Task:
+    return task
+
+
+class SessionAgents:
+    """Gives tasks to the agents that are declared. An :class:`~pharos.mesh.connectors.AgentConnector`."""
+
+    def __init__(self, index: Index, store: Store, admit: Admit = _as_it_is) -> None:
+        self._index = index
+        self._store = store
+        self._admit = admit
+
+    async def give(self, errand: Errand, task: Task) -> str:
+        """Begin the session, once per key; its address. Raises ``NOT_FOUND`` for an agent that nobody declared, the
+        faults of one that cannot be resolved, and ``CONFLICT`` where something else has the session's id."""
+        parent = Address.parse(errand.session)
+        child = errand.key.rpartition("/")[2]
+        address = Address(parent.namespace, f"{parent.id}.{child}")
+        if (known := await self._known(address)) is not None:
+            return _same(known, parent, child)
+        resource = agent_named(self._index, task.agent, parent.namespace)
+        given = task.data.get("values")
+        profile = resolve(self._index, resource, given if isinstance(given, dict) else None)
+        task = self._admit(profile, errand, task)
+        start = Start(
+            now=datetime.now(UTC),
+            agent=profile.agent,
+            version=profile.version,
+            profile=profile.to_json(),
+            bounds=bounds_of(profile, task.budget),
+            rights=rights_of(errand.principal, task.permissions),
+            account=profile.account,
+            owner=errand.principal.id,
+            text=task.text,
+            data=task.data,
+            parent=Parent(topic=parent.topic, child=child),
+            tree=errand.tree or str(parent),
+            depth=task.depth,
+            path=task.path,
+            deadline=errand.deadline,
+            above=tuple((share.session, share.limit) for share in errand.budgets),
+        )
+        decided = decide(State(address), start)
+        commands: list[Command] = [Lane(GROUP, address.topic, lane_of(profile, address.namespace))]
+        expected: int | None = 0
+        for fact in decided.facts:
+            commands.append(Append(event_of(address.topic, fact, errand.principal.id, start.tree), expected))
+            expected = None
+        try:
+            await self._store.commit(*commands, principal=errand.principal.id)
+        except Fault as fault:
+            known = await self._known(address) if fault.code == POSITION_CONFLICT.code else None
+            if known is None:
+                raise
+            return _same(known, parent, child)
+        return str(address)
+
+    async def end(self, errand: Errand, id: str) -> TaskEnd | None:
+        """How the session ended."""
+        state = await self._known(Address.parse(id))
+        if state is None or state.end is None:
+            return None
+        end = state.end
+        data: JsonObject = dict(end.data)
+        return TaskEnd(_OUTCOMES[end.outcome], end.text, data, decimal_text(state.spent), end.code)
+
+    async def cancel(self, errand: Errand, id: str, reason: str) -> None:
+        """Ask the session to end. Asked twice, or after its end, it changes nothing."""
+        await cancel(self._store, Address.parse(id), errand.principal.id, reason)
+
+    async def _known(self, address: Address) -> State | None:
+        state = (await read(self._store.log, address)).state
+        return state if state.sequence else None
+
+
+async def cancel(store: Store, address: Address, by: str, reason: str) -> bool:
+    """Ask a session to end; whether that was news to it. Raises ``POSITION_CONFLICT`` where it never rests."""
+    for attempt in range(TRIES):
+        state = (await read(store.log, address)).state
+        if not state.sequence or state.quarantine is not None or state.poison is not None:
+            return False
+        decided = decide(state, Cancel(datetime.now(UTC), by, reason))
+        if not decided.facts:
+            return False
+        appends = [
+            Append(event_of(address.topic, fact, by, state.tree), state.sequence if place == 0 else None)
+            for place, fact in enumerate(decided.facts)
+        ]
+        try:
+            await store.commit(*appends, principal=by)
+        except Fault as fault:
+            if fault.code != POSITION_CONFLICT.code or attempt == TRIES - 1:
+                raise
+        else:
+            return True
+    return False
+
+
+def _same(known: State, parent: Address, child: str) -> str:
+    """The session that was begun for this task before."""
+    whose = known.parent
+    if whose is None or whose["topic"] != parent.topic or whose["child"] != child:
+        raise CONFLICT(f"The session {known.address} was begun for something else.", subject=str(known.address))
+    return str(known.address)

@@ -1,0 +1,54 @@
+"""How a session begins: what is taken from the profile, and from whom it is begun for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pharos.core.principal import Principal
+from pharos.mesh.money import decimal_text, nanos_of, to_nanos
+from pharos.mesh.scheduling.lanes import DEFAULT_POOL, lane
+from pharos.runtime.profiles.profile import Profile
+from pharos.runtime.session.events import Bounds, Rights
+
+
+def bounds_of(profile: Profile, budget: str | None = None) -> Bounds:
+    """The limits of a session. ``budget``: what whoever begins it gives it at most, as a decimal string."""
+    limits = profile.spec.limits
+    bounds = Bounds(
+        steps=limits.steps,
+        seconds=float(limits.seconds),
+        repeats=limits.repetitions,
+        parallel=limits.parallel_tools,
+        depth=limits.depth,
+    )
+    costs = [] if limits.cost is None else [to_nanos(limits.cost)]
+    if budget is not None:
+        costs.append(nanos_of(budget))
+    if costs:
+        bounds["cost"] = decimal_text(min(costs))
+    return bounds
+
+
+def rights_of(principal: Principal, permissions: Iterable[str] | None = None) -> Rights:
+    """Whom a session acts for, with their rights; ``permissions``: no more than these."""
+    held = principal if permissions is None else principal.narrowed(frozenset(permissions))
+    return Rights(
+        kind=held.kind.value,
+        name=held.name,
+        namespace=held.namespace,
+        permissions=sorted(held.permissions),
+        chain=[[actor.kind.value, actor.name] for actor in held.chain],
+    )
+
+
+def lane_of(profile: Profile, tenant: str) -> str:
+    """Where a session waits for its turn."""
+    spec = profile.spec
+    return lane(
+        profile.pool or DEFAULT_POOL,
+        spec.class_ or "",
+        tenant=tenant,
+        agent=profile.agent,
+        model=profile.model,
+        labels={"weight": spec.weight_label} if spec.weight_label else {},
+    )
