@@ -65,6 +65,7 @@ def start(text: str = "do it", *, now: datetime = NOW, bounds: Bounds | None = N
         "bounds": bounds if bounds is not None else {"seconds": 3600.0},
         "rights": RIGHTS,
         "account": "default/ci",
+        "owner": "key/default/ci",
         "text": text,
         "data": {},
         **more,

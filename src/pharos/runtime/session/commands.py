@@ -27,6 +27,7 @@ class Start(NamedTuple):
     bounds: Bounds
     rights: Rights
     account: str
+    owner: str
     text: str
     data: JsonObject
     interactive: bool = False
@@ -143,6 +144,7 @@ class Fork(NamedTuple):
     at: int
     rights: Rights
     account: str
+    owner: str
 
 
 # From the worker.

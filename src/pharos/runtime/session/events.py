@@ -10,13 +10,17 @@ the log; its ``id`` (``e17``) follows from the sequence of the event that asked 
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple, NotRequired, TypedDict
+from typing import Final, Literal, NamedTuple, NotRequired
+
+# Not that of ``typing``: before Python 3.12 pydantic, with which checkpoints are read, cannot look into it.
+from typing_extensions import TypedDict
 
 from pharos.core.wire import JsonObject
 from pharos.mesh.facts import Usage
 
 PREFIX: Final = "sessions/"
 STREAMS: Final = "streams/"
+CHECKPOINTS: Final = "checkpoints/"
 
 
 class Address(NamedTuple):
@@ -37,6 +41,11 @@ class Address(NamedTuple):
     def stream(self) -> str:
         """Where its tokens are, as they come."""
         return f"{STREAMS}{self.namespace}/{self.id}"
+
+    @property
+    def checkpoint(self) -> str:
+        """Where its newest checkpoint is named."""
+        return f"{CHECKPOINTS}{self.namespace}/{self.id}"
 
     @classmethod
     def of_topic(cls, topic: str) -> Address:
@@ -124,6 +133,8 @@ class SessionCreated(TypedDict):
     bounds: Bounds
     rights: Rights
     account: str
+    owner: str
+    """Id of the principal that began it."""
     text: str
     data: JsonObject
     interactive: bool
@@ -148,6 +159,7 @@ class SessionForked(TypedDict):
     at: int
     rights: Rights
     account: str
+    owner: str
 
 
 class SessionWaiting(TypedDict):
@@ -239,11 +251,15 @@ class Resumed(TypedDict):
 
 
 class CheckpointWritten(TypedDict):
-    """``checkpoint.written``: the fold up to ``sequence`` is kept in a blob. A cache: without it nothing changes."""
+    """``checkpoint.written``, on the topic ``checkpoints/…`` and never on the session's own: the fold up to
+    ``sequence`` (at ``position``) is kept in a blob. A cache: without it nothing changes."""
 
     sequence: int
+    position: str
     blob: str
     hash: str
+    digests: list[str]
+    """Of the events since the last link of the session's chain."""
 
 
 # Thinking.
@@ -253,6 +269,8 @@ class TurnStarted(TypedDict):
     """``turn.started``: a step of the loop: one answer of a model and what it asks for."""
 
     turn: int
+    chain: NotRequired[str]
+    """Digest of every event before it (see ``session/chain.py``): whoever alters one breaks all that follow."""
 
 
 class ModelRequested(TypedDict):

@@ -36,7 +36,6 @@ TYPES: Mapping[str, Evolve] = {
     events.RESUMED: life.resumed,
     events.BUDGET_EXTENDED: life.extended,
     events.BUDGET_EXCEEDED: life.ignored,
-    events.CHECKPOINT_WRITTEN: life.ignored,
     events.TURN_STARTED: thinking.turn_started,
     events.MODEL_REQUESTED: thinking.requested,
     events.CONTEXT_ASSEMBLED: thinking.assembled,

@@ -266,6 +266,7 @@ class State:
     limits: Limits = field(default_factory=Limits)
     rights: Rights | None = None
     account: str = ""
+    owner: str = ""
     interactive: bool = False
     tree: str = ""
     depth: int = 0

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from pharos.core.event import START, Position
-from pharos.runtime.session.events import Address
+from pharos.core.event import START, Position, Recorded
+from pharos.runtime.session.chain import Link
+from pharos.runtime.session.events import TURN_STARTED, Address
 from pharos.runtime.session.evolve import fold
 from pharos.runtime.session.state import State
 from pharos.store.ports import Log
@@ -19,7 +20,7 @@ class Live:
     """A session as far as it was read. ``epoch`` is that of the lease under which it was worked on last, and ``clean``
     says that nothing was under way when that was given back."""
 
-    __slots__ = ("clean", "epoch", "kept", "position", "state")
+    __slots__ = ("clean", "epoch", "kept", "link", "position", "state")
 
     def __init__(self, state: State, position: Position = START, kept: int = 0) -> None:
         self.state = state
@@ -28,6 +29,16 @@ class Live:
         self.clean = False
         self.kept = kept
         """Sequence up to which there is a checkpoint."""
+        self.link = Link()
+
+    def take(self, recorded: Sequence[Recorded]) -> None:
+        """Bring it forward by what was recorded after it."""
+        fold(self.state, recorded)
+        self.position = recorded[-1].position
+        # What stands before the last turn is in that turn's own link.
+        turns = [index for index, one in enumerate(recorded) if one.event.type == TURN_STARTED]
+        for one in recorded[turns[-1] if turns else 0 :]:
+            self.link = self.link.then(one.event)
 
     async def catch_up(self, log: Log) -> bool:
         """Read what was recorded since; whether there was something."""
@@ -39,8 +50,7 @@ class Live:
                     # Whoever looks at the state as it was goes on doing so.
                     self.state = self.state.copy()
                     grew = True
-                fold(self.state, page)
-                self.position = page[-1].position
+                self.take(page)
             if len(page) < PAGE:
                 return grew
 

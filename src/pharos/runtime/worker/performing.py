@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final, cast
 
@@ -217,7 +218,10 @@ class Performer:
         budget = None if child.reserved is None else decimal_text(child.reserved)
         task = Task(child.agent, child.text, child.data, frozenset(child.permissions), budget, child.depth, child.path)
         try:
-            return ChildTaken(now(), id, await self._reach.agents.give(self.errand(state, id), task))
+            errand = self.errand(state, id)
+            ends = [at for at in (errand.deadline, child.deadline) if at is not None]
+            errand = replace(errand, deadline=min(ends, default=None))
+            return ChildTaken(now(), id, await self._reach.agents.give(errand, task))
         except Fault as fault:
             return ChildRefused(now(), id, fault.code, fault.detail)
         except PermissionError:

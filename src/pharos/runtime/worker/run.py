@@ -33,13 +33,13 @@ from pharos.runtime.session.commands import (
 from pharos.runtime.session.decide import decide
 from pharos.runtime.session.deciding.draft import Decided
 from pharos.runtime.session.effects import Fact, Wake
-from pharos.runtime.session.events import TIMER_FIRED
-from pharos.runtime.session.evolve import fold
+from pharos.runtime.session.events import TIMER_FIRED, TURN_STARTED
 from pharos.runtime.session.state import State
+from pharos.runtime.worker.checkpoints import Checkpoints
 from pharos.runtime.worker.live import Live
 from pharos.runtime.worker.performing import Performer, now
 from pharos.runtime.worker.streams import Stream
-from pharos.store.delivery import Acknowledge, Lease, Release, Schedule, Unschedule
+from pharos.store.delivery import Acknowledge, Fence, Lease, Release, Schedule, Unschedule
 from pharos.store.faults import LEASE_LOST, POSITION_CONFLICT, STORAGE_FAILED
 from pharos.store.ports import Append, Store
 from pharos.store.ports import Command as StoreCommand
@@ -92,6 +92,7 @@ class Run:
         draining: Callable[[], bool] = lambda: False,
         crossing: Callable[[str], None] = lambda place: None,
         grace: float = GRACE,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         """``crossing`` is called with the name of each place where the process could die with something half done, for
         those who want to see that it may."""
@@ -102,6 +103,7 @@ class Run:
         self._draining = draining
         self._crossing = crossing
         self._grace = grace
+        self._checkpoints = checkpoints
         self._recovered = False
         self._abandoned: set[asyncio.Task[None]] = set()
         self._mail: deque[Command] = deque()
@@ -172,6 +174,11 @@ class Run:
         live.state = decided.state
         for effect in decided.effects:
             self._begin(effect)
+        checkpoints = self._checkpoints
+        # For one that never rests; others are kept when they are given back.
+        long = checkpoints is not None and live.state.sequence - live.kept >= 4 * checkpoints.every
+        if long and (kept := await self._kept()):
+            await self._store.commit(Fence(self._grant.lease), *kept)
 
     async def _commit(self, decided: Decided) -> None:
         live, grant = self._live, self._grant
@@ -180,8 +187,13 @@ class Run:
         by = f"agent/{state.agent or decided.state.agent}"
         commands: list[StoreCommand] = [Acknowledge(grant.lease, live.position, keep=True)]
         expected: int | None = state.sequence
+        link = live.link
         for fact in decided.facts:
-            commands.append(Append(event_of(topic, fact, by, state.tree), expected))
+            if fact.type == TURN_STARTED:
+                fact = fact._replace(data={**fact.data, "chain": link.closed()})
+            event = event_of(topic, fact, by, state.tree)
+            link = link.then(event)
+            commands.append(Append(event, expected))
             expected = None
         last = len(commands) - 1
         for wake in decided.wakes:
@@ -203,6 +215,7 @@ class Run:
             grant.kept(results[0])
         if decided.facts:
             live.position = cast("Recorded", results[last]).position
+            live.link = link
 
     async def _caught_up(self) -> None:
         while True:
@@ -247,13 +260,26 @@ class Run:
         """Nothing is under way: whatever was heard is done. What came since makes the session ready again."""
         live, lease = self._live, self._grant.lease
         drained = self._draining()
+        kept = await self._kept() if self._checkpoints is not None and self._checkpoints.due(live) else ()
         self._crossing("give back")
-        if drained:
-            await self._store.commit(Release(lease, 0.0, attempted=False))
-        else:
-            await self._store.commit(Acknowledge(lease, live.position))
+        end = Release(lease, 0.0, attempted=False) if drained else Acknowledge(lease, live.position)
+        await self._store.commit(*kept, end)
         self._grant.ended()
         live.clean = not drained
+
+    async def _kept(self) -> tuple[StoreCommand, ...]:
+        """A checkpoint, to be made known by a commit. One that cannot be written is done without."""
+        live = self._live
+        assert self._checkpoints is not None
+        sequence = live.state.sequence
+        self._crossing("checkpoint")
+        try:
+            commands = await self._checkpoints.write(live.state, live.position, live.link)
+        except Fault as fault:
+            _log.warning("no checkpoint of %s: %s", live.state.address, fault)
+            return ()
+        live.kept = sequence
+        return commands
 
     # Hearing.
 
@@ -266,8 +292,7 @@ class Run:
         while self._news:
             recorded = self._news.popleft()
             if recorded.sequence == live.state.sequence + 1:
-                fold(live.state, (recorded,))
-                live.position = recorded.position
+                live.take((recorded,))
 
     async def _wait(self) -> None:
         loop = asyncio.get_running_loop()

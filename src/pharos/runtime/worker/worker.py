@@ -14,7 +14,8 @@ from pharos.core.fault import Fault
 from pharos.mesh.scheduling.grants import Dispatch, Grant
 from pharos.runtime.profiles.profile import Profile
 from pharos.runtime.session.events import PREFIX, Address
-from pharos.runtime.worker.live import Checkpoint, Memory, no_checkpoint
+from pharos.runtime.worker.checkpoints import EVERY, Checkpoints
+from pharos.runtime.worker.live import Memory
 from pharos.runtime.worker.performing import Performer
 from pharos.runtime.worker.ports import Reach
 from pharos.runtime.worker.run import GRACE, Lost, Run
@@ -42,7 +43,7 @@ class Worker:
         dispatch: Dispatch,
         reach: Reach,
         *,
-        checkpoint: Checkpoint = no_checkpoint,
+        every: int = EVERY,
         at_once: int = AT_ONCE,
         drain: float = DRAIN,
         grace: float = GRACE,
@@ -55,7 +56,8 @@ class Worker:
         self._drain = drain
         self._grace = grace
         self._crossing = crossing
-        self._memory = Memory(store.log, KEPT, checkpoint)
+        self._checkpoints = Checkpoints(store, every)
+        self._memory = Memory(store.log, KEPT, self._checkpoints.read)
         self._profiles: dict[str, Profile] = {}
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._stopping = False
@@ -116,6 +118,7 @@ class Worker:
             draining=lambda: self._stopping,
             crossing=self._crossing,
             grace=self._grace,
+            checkpoints=self._checkpoints,
         )
         await run.run()
         # Only what went well to its end is known to be whole.

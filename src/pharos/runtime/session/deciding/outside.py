@@ -39,6 +39,7 @@ def start(draft: Draft, command: Start) -> None:
         "bounds": command.bounds,
         "rights": command.rights,
         "account": command.account,
+        "owner": command.owner,
         "text": command.text,
         "data": command.data,
         "interactive": command.interactive,
@@ -61,7 +62,13 @@ def fork(draft: Draft, command: Fork) -> None:
     """Close what was open in the copied part."""
     draft.tell(
         events.SESSION_FORKED,
-        {"source": command.source, "at": command.at, "rights": command.rights, "account": command.account},
+        {
+            "source": command.source,
+            "at": command.at,
+            "rights": command.rights,
+            "account": command.account,
+            "owner": command.owner,
+        },
     )
 
 

@@ -22,6 +22,7 @@ def created(state: State, data: Data, sequence: int, at: datetime) -> None:
     pinned(state, data, sequence, at)
     state.rights = cast("Rights", mapping(data, "rights"))
     state.account = text(data, "account")
+    state.owner = text(data, "owner")
     state.interactive = data["interactive"] is True
     state.tree = text(data, "tree")
     state.depth = number(data, "depth")
@@ -70,6 +71,7 @@ def forked(state: State, data: Data, sequence: int, at: datetime) -> None:
     state.parent = None
     state.rights = cast("Rights", mapping(data, "rights"))
     state.account = text(data, "account")
+    state.owner = text(data, "owner")
     state.tree = str(state.address)
     state.depth, state.path, state.above = 0, (), ()
     state.deadline = None
