@@ -213,7 +213,7 @@ class Exchange:
         if lines.translate(None, _VISIBLE) != _LINE_ENDS[: 2 * len(own)]:
             raise RuntimeError("a header's value has control characters")
         length = fields.get(b"content-length")
-        if b"close" in fields.get(b"connection", b"").lower():
+        if b"connection" in fields and b"close" in fields[b"connection"].lower():
             self.keep_alive = False
         elif not self.keep_alive:
             lines += b"connection: close\r\n"

@@ -281,7 +281,7 @@ class BoundedProtocol(asyncio.Protocol):
     def _begin(self, exchange: Exchange, app: ASGIApp) -> None:
         self.exchange = exchange
         tasks = self._state.tasks
-        task = self.loop.create_task(exchange.run(app))
+        task = self.loop.create_task(exchange.run(app), name="pharos-request")
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from pharos.core.event import time_text
 from pharos.core.fault import Fault
 from pharos.gateway.models.call import Call, Next, Reply
 from pharos.gateway.models.conversation import MAX_ID
@@ -157,7 +158,7 @@ def _note(call: Call) -> Mapping[str, str]:
         "dialect": call.dialect.name,
         "model": call.model.name,
         "stream": "true" if call.ask.stream else "",
-        "startedAt": call.started_at.isoformat(),
+        "startedAt": time_text(call.started_at),
     }
     if call.user:
         note["user"] = call.user

@@ -14,7 +14,7 @@ import logging
 import time
 from typing import cast
 
-from pharos.core.event import Event
+from pharos.core.event import Event, time_text
 from pharos.core.fault import INTERNAL, Fault
 from pharos.core.wire import JsonObject
 from pharos.gateway.models.call import Attempt, Body, Call, Next, Relay, Reply, relay_of
@@ -211,7 +211,7 @@ def _attempt(attempt: Attempt) -> facts.Attempt:
         # What used nothing costs nothing, also where no price is known.
         "cost": decimal_text(attempt.cost) if rates is not None or not attempt.usage else None,
         "currency": CURRENCY,
-        "startedAt": attempt.started_at.isoformat(),
+        "startedAt": time_text(attempt.started_at),
         "latencyMs": _milliseconds(attempt.latency),
         "firstTokenMs": _milliseconds(first - attempt.started) if first is not None else None,
     }
