@@ -79,14 +79,13 @@ class RetentionStage:
                     limit = min(limit, row.cursor)
                 if (first := self._dead.first(row.group, topic)) is not None:
                     limit = min(limit, first - 1)
-        floor = self._floors.get(topic, 0)
-        removed = integer(
-            self._connection,
-            "SELECT count(*) FROM events WHERE topic = ? AND position > ? AND position <= ?",
-            (topic, floor, limit),
-        )
+        sql = "SELECT count(*), max(position) FROM events WHERE topic = ? AND position > ? AND position <= ?"
+        removed: int
+        ((removed, highest),) = select(self._connection, sql, (topic, self._floors.get(topic, 0), limit))
         if not removed:
             return 0
+        # Behind the last event that goes, nothing is missing.
+        limit = highest
         self._journal.put(self._floors, topic, limit)
         for row in rows:
             self._dead.drop(row.group, topic, limit, origin)
