@@ -26,7 +26,8 @@ class Grant(Protocol):
 
     @property
     def slot(self) -> int:
-        """Number of the slot, from 0: with the lease's epoch a fence for what only one may use, such as a device."""
+        """Number of the slot, from 0, which nobody else has: for what only one may use, such as a device. It may be
+        another one after :meth:`aside`."""
 
     @property
     def lost(self) -> asyncio.Event:
@@ -57,6 +58,10 @@ class Grant(Protocol):
 class Dispatch(Protocol):
     """Grants work of a group, the next one that its pools allow."""
 
-    def grant(self, owner: str) -> AbstractAsyncContextManager[Grant]:
+    def grant(self, owner: str, *, renew: bool = True) -> AbstractAsyncContextManager[Grant]:
         """``async with dispatcher.grant("worker-1") as grant:`` waits for the next delivery. It may wait for ever: who
-        stops cancels it, and then nothing was taken. As many can wait as there are workers; nobody polls."""
+        stops cancels it, and then nothing was taken. As many can wait as there are workers; nobody polls.
+
+        Without ``renew`` the holder renews the lease itself, as one does that is elsewhere and may be cut off, and
+        tells :meth:`Grant.kept`; when the lease ends, it is taken back for good and the slot is given to the next.
+        """

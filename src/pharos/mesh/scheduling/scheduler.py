@@ -76,6 +76,8 @@ class Ticket:
     """It has been granted before, gave its slot back meanwhile, and has one again now."""
     overdue_at: int | None = None
     """Of its class, before it was granted."""
+    adopted: bool = False
+    """A former process was granted it."""
 
 
 @dataclass(slots=True)
@@ -158,7 +160,7 @@ class Scheduler:
         for lane, ready in waiting.items():
             self.offer(lane, ready, now)
         for ticket in returning:
-            entry = self._class_of(ticket.lane)
+            entry = self.class_of(ticket.lane)
             entry.returning.append(ticket)
             self._wake(entry, now)
 
@@ -190,7 +192,8 @@ class Scheduler:
         }
         self._most_gates = max(_FEW_GATES, 2 * len(self._rate_gates))
 
-    def _class_of(self, lane: str) -> ClassState:
+    def class_of(self, lane: str) -> ClassState:
+        """The class of a lane."""
         return self.classes[self.rules.class_of(flow_of(lane))]
 
     # What waits.
@@ -270,8 +273,9 @@ class Scheduler:
 
     # Granting.
 
-    def choose(self, now: int) -> Ticket | None:
-        """Grant what is next, if there is a free slot and something may begin."""
+    def choose(self, now: int, *, begin: bool = True) -> Ticket | None:
+        """Grant what is next, if there is a free slot and something may begin; without ``begin``, only to who has begun
+        before (see :meth:`resume`)."""
         if not self._free:
             return None
         self._ring(now)
@@ -283,6 +287,8 @@ class Scheduler:
             before = entry.overdue_at
             if entry.returning:
                 ticket = self._again(entry, now)
+            elif not begin:
+                continue
             else:
                 if shut is None:
                     shut = {s for s in self._signatures if not all(gate.is_open(now) for gate in s)}
@@ -341,8 +347,8 @@ class Scheduler:
         self.used += 1
         return number
 
-    def occupy(self, number: int) -> int:
-        """A slot is held by work that was granted before, by a former process, say; the number to :meth:`vacate`."""
+    def adopt(self, lane: str, number: int, now: int) -> Ticket:
+        """A slot is held by work that a former process was granted. What it uses is not counted: rates began empty."""
         while number in self._taken:
             number += 1
         self._taken.add(number)
@@ -350,15 +356,13 @@ class Scheduler:
         if number in self._free:
             self._free.remove(number)
             heapify(self._free)
-        return number
+        return Ticket(lane, number, Node("", None), 0, (), (), now, adopted=True)
 
-    def vacate(self, number: int) -> None:
-        """The slot is free again."""
-        if number in self._taken:
-            self._taken.remove(number)
-            self.used -= 1
-            if number < self.rules.slots:
-                heappush(self._free, number)
+    def _vacate(self, number: int) -> None:
+        self._taken.discard(number)
+        self.used -= 1
+        if number < self.rules.slots:
+            heappush(self._free, number)
 
     def _estimate(self, lane: str) -> int:
         if self.rules.measure == "grants":
@@ -370,7 +374,7 @@ class Scheduler:
 
     def settle(self, ticket: Ticket, used: Used, now: int) -> None:
         """A grant has ended, having used so much; its seconds are counted here. Only the first time counts."""
-        if not self._close(ticket, now):
+        if not self._close(ticket, now) or ticket.adopted:
             return
         used = used._replace(seconds=ticket.seconds)
         measure = self.rules.measure
@@ -389,7 +393,7 @@ class Scheduler:
         if not self._close(ticket, now):
             return
         correct(ticket.leaf, -ticket.estimate, ticket.jumped)
-        entry = self._class_of(ticket.lane)
+        entry = self.class_of(ticket.lane)
         entry.granted -= 1
         if entry.waits():
             entry.overdue_at = ticket.overdue_at
@@ -404,7 +408,7 @@ class Scheduler:
         if ticket.holding:
             self._put_back(ticket, now)
         else:
-            entry = self._class_of(ticket.lane)
+            entry = self.class_of(ticket.lane)
             if ticket in entry.returning:
                 entry.returning.remove(ticket)
                 if not entry.waits():
@@ -414,7 +418,7 @@ class Scheduler:
     def _put_back(self, ticket: Ticket, now: int) -> None:
         ticket.holding = False
         ticket.seconds += max(0, now - ticket.since)
-        self.vacate(ticket.slot)
+        self._vacate(ticket.slot)
 
     def _learn(self, lane: str, actual: int) -> None:
         known = self._estimates.pop(lane, None)
@@ -434,7 +438,7 @@ class Scheduler:
     def resume(self, ticket: Ticket, now: int) -> None:
         """A grant wants a slot again: :meth:`choose` will return its ticket, before work of its class that has not
         begun. Rates do not count it again."""
-        entry = self._class_of(ticket.lane)
+        entry = self.class_of(ticket.lane)
         if ticket.open and not ticket.holding and ticket not in entry.returning:
             entry.returning.append(ticket)
             self._wake(entry, now)
@@ -453,6 +457,21 @@ class Scheduler:
             return False
         gate.paused_until, gate.reason = until, reason
         return True
+
+    def gates_of(self, rate: RateRule) -> Iterator[Gate]:
+        """The rate of everybody who has it for themselves, or the one that all have together."""
+        for (key, _), gate in self._rate_gates.items():
+            if key == rate.key:
+                yield gate
+
+    def gates_before(self, lane: str, now: int) -> Iterator[Gate]:
+        """What the lane's flow stands behind, open or shut."""
+        yield from self._signature(lane)
+        flow = flow_of(lane)
+        path = self.rules.path_of(flow)
+        for rate in self.rules.rates:
+            if rate.level is not None and rate.covers(flow.attributes):
+                yield self._gate_of(rate, path[: rate.level + 1], now)
 
     def pauses(self, now: int) -> Iterator[tuple[Match, int, str]]:
         """Who is paused, until when, and why."""
