@@ -1,0 +1,184 @@
+"""The paths of A2A on the front door: cards, keys, and both HTTP bindings of every agent.
+
+``/a2a/NAMESPACE/AGENT`` is an agent's URL: JSON-RPC is posted there, HTTP+JSON has its resources below, and its card is
+at the well-known path below it. The root's well-known path has the card of the city's one agent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NamedTuple
+
+import orjson
+from a2a.utils.errors import UnsupportedOperationError
+
+from pharos.control.index import Index
+from pharos.core.fault import NOT_FOUND, UNAUTHENTICATED
+from pharos.core.plane import Receive, Route, Scope, Send, correlation_of, fields_of
+from pharos.core.principal import Principal
+from pharos.core.resource import Resource
+from pharos.gateway.federation.card import FRESH_SECONDS, KEY_SET, PREFIX, WELL_KNOWN, Cards
+from pharos.gateway.federation.handler import Handler
+from pharos.gateway.federation.jsonrpc import JsonRpc
+from pharos.gateway.federation.reach import Reaching
+from pharos.gateway.federation.rest import Rest
+from pharos.gateway.federation.sse import Header, send_bytes
+from pharos.gateway.federation.visit import Authenticate, Visit, caller, extensions_in, public_agent
+from pharos.runtime.profiles.kinds import AgentSpec
+
+
+class _Place(NamedTuple):
+    namespace: str
+    agent: str
+    rest: str
+    """Path below the agent's URL: empty, or beginning with a slash."""
+
+
+class Door:
+    """ASGI applications of the routes."""
+
+    def __init__(
+        self,
+        index: Index,
+        authenticate: Authenticate,
+        reaching: Reaching,
+        cards: Cards,
+        handler: Handler,
+        draining: asyncio.Event,
+    ) -> None:
+        self._index = index
+        self._authenticate = authenticate
+        self._reaching = reaching
+        self._cards = cards
+        self._rpc = JsonRpc(handler, draining)
+        self._rest = Rest(handler, draining)
+
+    def routes(self) -> tuple[Route, ...]:
+        """The routes."""
+        return (
+            Route("GET", WELL_KNOWN, self.root_card, "The signed A2A card of the city's agent."),
+            Route("GET", KEY_SET, self.keys, "Public keys of the city's A2A cards (JWKS)."),
+            Route("GET", f"{PREFIX}*", self.agent, "An agent's A2A card, tasks and streams (HTTP+JSON)."),
+            Route("POST", f"{PREFIX}*", self.agent, "Send an agent a message over A2A (JSON-RPC or HTTP+JSON)."),
+            Route("DELETE", f"{PREFIX}*", self.agent, "Take back a notification configuration (A2A HTTP+JSON)."),
+        )
+
+    async def root_card(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """``GET /.well-known/agent-card.json``."""
+        agent = self._reaching.agent()
+        if agent is None:
+            raise NOT_FOUND(
+                "No agent stands at the root. A Federation resource names one (`agent`); each agent has its card at "
+                f"{PREFIX}NAMESPACE/AGENT{WELL_KNOWN}."
+            )
+        await self._send_card(agent, scope, send)
+
+    async def keys(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """``GET /a2a/keys.json``. Asked for often where keys may be revoked, so it is kept for a minute at most."""
+        await _send_cached(send, scope, orjson.dumps(self._cards.keys.public()), b"application/jwk-set+json", 60)
+
+    async def agent(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Everything below ``/a2a/``."""
+        place = _place(scope["path"])
+        public = scope["method"] in ("GET", "HEAD") and place.rest == WELL_KNOWN
+        principal = None if public else caller(fields_of(scope), self._authenticate)
+        agent = public_agent(self._index, place.namespace, place.agent)
+        if agent is None:
+            raise NOT_FOUND(f"There is no agent {place.namespace[:128]}/{place.agent[:128]} here.")
+        if public:
+            await self._send_card(agent, scope, send)
+            return
+        visit = self.visit(scope, principal or _nobody(), agent)
+        if place.rest in ("", "/") and scope["method"] == "POST":
+            await self._rpc.answer(visit, scope, receive, send)
+        else:
+            await self._rest.answer(visit, place.rest, scope, receive, send)
+
+    def visit(self, scope: Scope, principal: Principal, agent: Resource[AgentSpec]) -> Visit:
+        """The visit that a request is."""
+        fields = fields_of(scope)
+        return Visit(
+            principal=principal,
+            agent=agent,
+            reach=self._reaching.of(scope),
+            version=_text(fields.get(b"a2a-version", b"")) or _parameter(scope, "A2A-Version"),
+            extensions=extensions_in(",".join(_text(v) for k, v in scope["headers"] if k == b"a2a-extensions")),
+            after=_text(fields.get(b"last-event-id", b"")),
+            correlation=correlation_of(scope),
+            traceparent=_text(fields.get(b"traceparent", b"")),
+        )
+
+    def admit(self, metadata: dict[bytes, bytes], tenant: str) -> Visit:
+        """The visit that a gRPC call is. Raises ``UNAUTHENTICATED``, ``NOT_FOUND``, ``UnsupportedOperationError``."""
+        principal = caller(metadata, self._authenticate)
+        if tenant:
+            namespace, _, name = tenant.partition("/")
+            agent = public_agent(self._index, namespace, name)
+        else:
+            agent = self._reaching.agent()
+        if agent is None:
+            raise UnsupportedOperationError(
+                message="Name the agent as the request's tenant, NAMESPACE/AGENT, as its card does."
+            )
+        return Visit(
+            principal=principal,
+            agent=agent,
+            reach=self._reaching.known(),
+            version=_text(metadata.get(b"a2a-version", b"")),
+            extensions=extensions_in(_text(metadata.get(b"a2a-extensions", b""))),
+            after=_text(metadata.get(b"last-event-id", b"")),
+            traceparent=_text(metadata.get(b"traceparent", b"")),
+        )
+
+    async def _send_card(self, agent: Resource[AgentSpec], scope: Scope, send: Send) -> None:
+        served = self._cards.served(agent, self._reaching.of(scope))
+        headers: list[Header] = [(b"last-modified", served.modified.encode())] if served.modified else []
+        await _send_cached(
+            send, scope, served.body, b"application/json", FRESH_SECONDS, headers, etag=served.etag.encode()
+        )
+
+
+async def _send_cached(
+    send: Send,
+    scope: Scope,
+    body: bytes,
+    media: bytes,
+    seconds: int,
+    headers: list[Header] | None = None,
+    etag: bytes = b"",
+) -> None:
+    head = [(b"cache-control", b"public, max-age=%d" % seconds), *(headers or ())]
+    if etag:
+        head.append((b"etag", etag))
+        wanted = fields_of(scope).get(b"if-none-match", b"")
+        # The weak comparison of RFC 9110, section 8.8.3.2.
+        if wanted == b"*" or etag in (entry.strip().removeprefix(b"W/") for entry in wanted.split(b",")):
+            await send({"type": "http.response.start", "status": 304, "headers": head})
+            await send({"type": "http.response.body", "body": b""})
+            return
+    await send_bytes(send, b"" if scope["method"] == "HEAD" else body, 200, media, head)
+
+
+def _place(path: str) -> _Place:
+    namespace, _, rest = path.removeprefix(PREFIX).partition("/")
+    agent, slash, rest = rest.partition("/")
+    if not namespace or not agent:
+        raise NOT_FOUND(f"An agent's URL is {PREFIX}NAMESPACE/AGENT.")
+    return _Place(namespace, agent, f"{slash}{rest}")
+
+
+def _text(value: bytes) -> str:
+    return value.decode("latin-1").strip()
+
+
+def _parameter(scope: Scope, name: str) -> str:
+    """A query parameter, where the protocol lets one stand for a header (section 3.6.1)."""
+    for pair in scope.get("query_string", b"").decode("latin-1").split("&"):
+        key, _, value = pair.partition("=")
+        if key == name:
+            return str(value)
+    return ""
+
+
+def _nobody() -> Principal:
+    raise UNAUTHENTICATED()

@@ -1,0 +1,117 @@
+"""Keeps the gRPC binding where the ``Federation`` resource says, and says of the resource whether it is there."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Final
+
+from pharos.control.index import Index
+from pharos.core.fault import Fault
+from pharos.core.operation import SetStatus
+from pharos.core.resource import AnyResource, Condition, ResourceId
+from pharos.core.tasks import running
+from pharos.gateway.federation.handler import Handler
+from pharos.gateway.federation.kinds import FEDERATION, THE, GrpcDoor
+from pharos.gateway.federation.reach import Reaching
+from pharos.gateway.federation.visit import Visit
+
+_log = logging.getLogger(__name__)
+
+READY: Final = "GrpcReady"
+_AGAIN_SECONDS = 10.0
+
+Observe = Callable[[SetStatus], Awaitable[None]]
+
+
+class GrpcService:
+    """See the module. ``admit`` is ``Door.admit``."""
+
+    def __init__(
+        self,
+        index: Index,
+        reaching: Reaching,
+        handler: Handler,
+        admit: Callable[[dict[bytes, bytes], str], Visit],
+        observe: Observe,
+    ) -> None:
+        self._index = index
+        self._reaching = reaching
+        self._handler = handler
+        self._admit = admit
+        self._observe = observe
+        self._changed = asyncio.Event()
+        self._settled = asyncio.Event()
+        index.subscribe(self._follow)
+
+    @asynccontextmanager
+    async def service(self) -> AsyncIterator[None]:
+        """Serve what is declared until left; what is declared at the start is served when this has been entered."""
+        async with running(self._run(), "pharos-a2a-grpc"):
+            await self._settled.wait()
+            yield
+
+    async def _run(self) -> None:
+        while True:
+            self._changed.clear()
+            wanted = self._reaching.spec.grpc
+            async with AsyncExitStack() as open_now:
+                problem = ""
+                if wanted is not None:
+                    try:
+                        self._reaching.grpc_port = await open_now.enter_async_context(self._serving(wanted))
+                    except Fault as fault:
+                        problem = fault.detail
+                        _log.warning("%s", problem)
+                    await self._tell(problem)
+                self._settled.set()
+                try:
+                    await self._until_another(wanted, problem)
+                finally:
+                    self._reaching.grpc_port = 0
+
+    @asynccontextmanager
+    async def _serving(self, door: GrpcDoor) -> AsyncIterator[int]:
+        # gRPC is heavy: a city that does not serve it does not load it.
+        from pharos.gateway.federation.grpc_door import Servicer, serving
+
+        servicer = Servicer(self._handler, self._admit)
+        async with serving(door.host, door.port, servicer) as port:
+            yield port
+
+    async def _until_another(self, current: GrpcDoor | None, problem: str) -> None:
+        while self._reaching.spec.grpc == current:
+            try:
+                async with asyncio.timeout(_AGAIN_SECONDS if problem else None):
+                    await self._changed.wait()
+            except TimeoutError:
+                return
+            self._changed.clear()
+
+    async def _tell(self, problem: str) -> None:
+        resource = self._index.get(FEDERATION, THE, THE)
+        if resource is None:
+            return
+        before = next((c for c in resource.status.conditions if c.type == READY), None)
+        if before is not None and before.message == problem:
+            return
+        condition = Condition(
+            type=READY,
+            status="False" if problem else "True",
+            reason="Unavailable" if problem else "Listening",
+            message=problem,
+            last_transition_time=datetime.now(UTC),
+        )
+        others = [c for c in resource.status.conditions if c.type != READY]
+        after = resource.status.model_copy(update={"conditions": [*others, condition]})
+        try:
+            await self._observe(SetStatus(resource.id, after, expected=resource.status))
+        except Fault as fault:  # removed or changed meanwhile
+            _log.info("the status of %s was not written: %s", resource.id, fault.code)
+
+    def _follow(self, id: ResourceId, resource: AnyResource | None) -> None:
+        if id.kind == FEDERATION.name:
+            self._changed.set()
