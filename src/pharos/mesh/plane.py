@@ -16,7 +16,7 @@ from pharos.mesh.topics.http import CloudEventsFace, Identify, Invoke, ReadBody
 from pharos.mesh.topics.keeping import Keeping
 from pharos.mesh.topics.kinds import SCHEDULE, TOPIC, ScheduleSpec, TopicSpec
 from pharos.mesh.topics.policies import Policies
-from pharos.mesh.topics.producer import Publisher
+from pharos.mesh.topics.producer import Cite, Publisher, unchanged
 from pharos.mesh.topics.publishing import Publishing
 from pharos.mesh.topics.reading import TopicReads
 from pharos.mesh.topics.schedules import ScheduleOperations
@@ -38,9 +38,10 @@ class Declared:
 class Mesh:
     """The parts of the mesh that others in the process use: the rules of topics, and the one publisher."""
 
-    def __init__(self, store: Store, declared: Declared) -> None:
+    def __init__(self, store: Store, declared: Declared, cite: Cite = unchanged) -> None:
         self.policies = Policies(declared.topics)
-        self.publisher = Publisher(store, self.policies)
+        self.cite = cite
+        self.publisher = Publisher(store, self.policies, cite)
         self.firing = Firing(store, declared.schedules)
         self.keeping = Keeping(store, self.policies)
         declared.subscribe(self._changed)
@@ -62,7 +63,7 @@ def mesh_plane(store: Store, mesh: Mesh, invoke: Invoke, identify: Identify, rea
         GroupOperations(store, mesh.publisher.changed),
         Working(store, mesh.policies),
         DeadLetterOperations(store),
-        ScheduleOperations(store),
+        ScheduleOperations(store, mesh.cite),
     )
     return Plane(
         name="mesh",

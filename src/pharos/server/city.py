@@ -30,6 +30,10 @@ from pharos.gateway.models.spending.prices import PriceList
 from pharos.gateway.models.spending.quotes import Quotes
 from pharos.insight.audit.sealing import Sealer
 from pharos.insight.plane import insight_plane, projections
+from pharos.mesh.blobs.citing import Citing
+from pharos.mesh.blobs.depot import Depot
+from pharos.mesh.blobs.kinds import BLOB_QUOTA_KIND, BlobQuotaSpec
+from pharos.mesh.blobs.plane import blobs_plane
 from pharos.mesh.connectors import ModelConnector, ToolConnector
 from pharos.mesh.plane import Declared, Mesh, mesh_plane
 from pharos.mesh.runner import ProjectionRunner
@@ -153,7 +157,9 @@ async def open_city(
         )
         sealer = Sealer(store)
         identify = partial(known_caller, authenticate=authenticate)
-        mesh = Mesh(store, Declared(partial(index.all, TOPIC), partial(index.all, SCHEDULE), index.subscribe))
+        depot = Depot(store, partial(_quotas_of, index))
+        declared = Declared(partial(index.all, TOPIC), partial(index.all, SCHEDULE), index.subscribe)
+        mesh = Mesh(store, declared, Citing(depot))
         planes = [
             control_plane(directory, store, index, invoker),
             trust_plane(index, directory, invoker.decide, pepper, clock),
@@ -172,6 +178,7 @@ async def open_city(
             ),
             profiles_plane(index, partial(may_grant, index)),
             mesh_plane(store, mesh, invoker.invoke, identify, read_body),
+            blobs_plane(store, depot, identify),
             *(entry.load()(ground) for entry in entry_points(group=PLANES)),
         ]
         views = [*projections(), *(view for plane in planes for view in plane.projections)]
@@ -197,6 +204,10 @@ async def open_city(
         yield City(
             home, app, store, directory, index, invoker, authenticator, runner, draining, doctor, models, tools, mesh
         )
+
+
+def _quotas_of(index: Index, namespace: str) -> list[BlobQuotaSpec]:
+    return [quota.spec for quota in index.all(BLOB_QUOTA_KIND) if quota.metadata.namespace == namespace]
 
 
 def _front_door(

@@ -9,7 +9,7 @@ all, in their order. Calls that run at once share the engine's transactions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple
 
 from pharos.core.event import Event, Recorded
@@ -28,11 +28,21 @@ MOST: Final = 1000
 _REMEMBERED = 65_536
 
 
+Cite = Callable[[Event], Awaitable[Event]]
+"""Adds to a message the blob that its ``dataref`` names. Raises ``BLOB_MISSING``."""
+
+
+async def unchanged(event: Event) -> Event:
+    """There are no blobs."""
+    return event
+
+
 class Publisher:
     """Appends messages as the rules of their topics want it. One for the city, since it counts depths."""
 
-    def __init__(self, store: Store, policies: Policies) -> None:
+    def __init__(self, store: Store, policies: Policies, cite: Cite = unchanged) -> None:
         self._store = store
+        self._cite = cite
         self._policies = policies
         self._told: set[str] = set()
         self.depths = Depths(store.deliveries)
@@ -47,7 +57,11 @@ class Publisher:
         store raises.
         """
         policy = self._policies.of(topic)
-        commands: list[Command] = [Append(event, None, key) for event, key in messages]
+        commands: list[Command] = []
+        for event, key in messages:
+            # Few messages have extensions; only those can name a blob.
+            cited = await self._cite(event) if "extensions" in event.data else event
+            commands.append(Append(cited, None, key))
         commands += also
         if policy.lane is not None and topic not in self._told:
             commands += await self._lanes(topic, policy.lane)

@@ -22,6 +22,7 @@ from pharos.mesh.topics.cron import check_cron, times_after, zone_of
 from pharos.mesh.topics.firing import DONE
 from pharos.mesh.topics.messages import NewMessage, envelope_of, event_of
 from pharos.mesh.topics.names import CRON, LONGEST, TOPICS, Place, TopicName, is_reply, later_of, place_of
+from pharos.mesh.topics.producer import Cite, unchanged
 from pharos.store.delivery import Schedule, Scheduled, Unschedule
 from pharos.store.ports import Store
 
@@ -113,8 +114,9 @@ class Preview(Wire):
 class ScheduleOperations:
     """Messages that are still to come."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, cite: Cite = unchanged) -> None:
         self._store = store
+        self._cite = cite
 
     @write(
         "schedules.create",
@@ -152,6 +154,7 @@ class ScheduleOperations:
         name = later_of(namespace, id)
         if await self._find(name) is not None:
             raise CONFLICT(f"The id {id} is that of another message that is still to come.", subject=id)
+        event = await self._cite(event)
         return Decision(
             Created(operation=invocation.operation_id, id=id, namespace=namespace, due=due),
             commands=(Schedule(name, due, event),),
