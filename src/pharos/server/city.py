@@ -37,6 +37,8 @@ from pharos.mesh.blobs.plane import blobs_plane
 from pharos.mesh.connectors import ModelConnector, ToolConnector
 from pharos.mesh.plane import Declared, Mesh, mesh_plane
 from pharos.mesh.runner import ProjectionRunner
+from pharos.mesh.scheduling.kinds import POOL
+from pharos.mesh.scheduling.plane import DeclaredPools, Scheduling, scheduling_plane
 from pharos.mesh.topics.kinds import SCHEDULE, TOPIC
 from pharos.runtime.code import CodeAgent, distinct, installed_code, load_code
 from pharos.runtime.profiles.plane import profiles_plane
@@ -108,6 +110,8 @@ class City:
     """What they can do."""
     mesh: Mesh
     """How its own parts publish and work on topics."""
+    scheduling: Scheduling
+    """Who is next of a group's work."""
 
 
 @asynccontextmanager
@@ -160,6 +164,10 @@ async def open_city(
         depot = Depot(store, partial(_quotas_of, index))
         declared = Declared(partial(index.all, TOPIC), partial(index.all, SCHEDULE), index.subscribe)
         mesh = Mesh(store, declared, Citing(depot))
+        declared_pools = DeclaredPools(
+            partial(index.get, POOL), partial(index.all, POOL), index.subscribe, invoker.observe
+        )
+        scheduling = Scheduling(store, declared_pools)
         planes = [
             control_plane(directory, store, index, invoker),
             trust_plane(index, directory, invoker.decide, pepper, clock),
@@ -179,6 +187,7 @@ async def open_city(
             profiles_plane(index, partial(may_grant, index)),
             mesh_plane(store, mesh, invoker.invoke, identify, read_body),
             blobs_plane(store, depot, identify),
+            scheduling_plane(store, scheduling),
             *(entry.load()(ground) for entry in entry_points(group=PLANES)),
         ]
         views = [*projections(), *(view for plane in planes for view in plane.projections)]
@@ -202,8 +211,9 @@ async def open_city(
         for service in (runner.service, *(service for plane in planes for service in plane.services), face_service):
             await open_parts.enter_async_context(service())
         yield City(
-            home, app, store, directory, index, invoker, authenticator, runner, draining, doctor, models, tools, mesh
-        )
+            home, app, store, directory, index, invoker, authenticator, runner, draining, doctor, models, tools, mesh,
+            scheduling,
+        )  # fmt: skip
 
 
 def _quotas_of(index: Index, namespace: str) -> list[BlobQuotaSpec]:
