@@ -6,13 +6,17 @@ Generated from the operation registry by `make docs`; edits are overwritten.
 from __future__ import annotations
 
 from pharos.client.callers import AsyncCaller
+from pharos.client.generated.awaited.agents import AsyncAgents
 from pharos.client.generated.awaited.approvals import AsyncApprovals
 from pharos.client.generated.awaited.audit import AsyncAudit
+from pharos.client.generated.awaited.blobs import AsyncBlobs
 from pharos.client.generated.awaited.budgets import AsyncBudgets
 from pharos.client.generated.awaited.cache import AsyncCache
 from pharos.client.generated.awaited.catalog import AsyncCatalog
 from pharos.client.generated.awaited.compression import AsyncCompression
+from pharos.client.generated.awaited.deadletters import AsyncDeadletters
 from pharos.client.generated.awaited.faults import AsyncFaults
+from pharos.client.generated.awaited.groups import AsyncGroups
 from pharos.client.generated.awaited.journeys import AsyncJourneys
 from pharos.client.generated.awaited.keys import AsyncKeys
 from pharos.client.generated.awaited.kinds import AsyncKinds
@@ -20,8 +24,12 @@ from pharos.client.generated.awaited.ledger import AsyncLedger
 from pharos.client.generated.awaited.limits import AsyncLimits
 from pharos.client.generated.awaited.models import AsyncModels
 from pharos.client.generated.awaited.operations import AsyncOperations
+from pharos.client.generated.awaited.pools import AsyncPools
+from pharos.client.generated.awaited.prompts import AsyncPrompts
+from pharos.client.generated.awaited.schedules import AsyncSchedules
 from pharos.client.generated.awaited.secrets import AsyncSecrets
 from pharos.client.generated.awaited.system import AsyncSystem
+from pharos.client.generated.awaited.topics import AsyncTopics
 from pharos.client.generated.awaited.views import AsyncViews
 
 
@@ -30,13 +38,17 @@ class AsyncNamespaces:
 
     def __init__(self, caller: AsyncCaller) -> None:
         self._caller = caller
+        self.agents = AsyncAgents(caller)
         self.approvals = AsyncApprovals(caller)
         self.audit = AsyncAudit(caller)
+        self.blobs = AsyncBlobs(caller)
         self.budgets = AsyncBudgets(caller)
         self.cache = AsyncCache(caller)
         self.catalog = AsyncCatalog(caller)
         self.compression = AsyncCompression(caller)
+        self.deadletters = AsyncDeadletters(caller)
         self.faults = AsyncFaults(caller)
+        self.groups = AsyncGroups(caller)
         self.journeys = AsyncJourneys(caller)
         self.keys = AsyncKeys(caller)
         self.kinds = AsyncKinds(caller)
@@ -44,6 +56,10 @@ class AsyncNamespaces:
         self.limits = AsyncLimits(caller)
         self.models = AsyncModels(caller)
         self.operations = AsyncOperations(caller)
+        self.pools = AsyncPools(caller)
+        self.prompts = AsyncPrompts(caller)
+        self.schedules = AsyncSchedules(caller)
         self.secrets = AsyncSecrets(caller)
         self.system = AsyncSystem(caller)
+        self.topics = AsyncTopics(caller)
         self.views = AsyncViews(caller)
