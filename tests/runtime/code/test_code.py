@@ -16,7 +16,6 @@ from pharos.core.fault import Fault
 from pharos.core.principal import Principal, PrincipalKind
 from pharos.mesh.connectors import EffectClass, Errand
 from pharos.runtime.code import CodeAgent, distinct, load_code
-from pharos.runtime.profiles.profile import acting
 from pharos.server.city import open_city
 
 CODE = '''
@@ -50,8 +49,9 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def someone(*permissions: str) -> Principal:
-    return Principal(PrincipalKind.KEY, "someone", permissions=frozenset(permissions))
+def as_agent(name: str, *permissions: str) -> Principal:
+    """Whom a session of an agent acts as."""
+    return Principal(PrincipalKind.AGENT, name, permissions=frozenset(permissions))
 
 
 async def test_code_is_an_agent_like_any_other_with_tools_of_its_own(tmp_path: Path, file: Path) -> None:
@@ -63,7 +63,7 @@ async def test_code_is_an_agent_like_any_other_with_tools_of_its_own(tmp_path: P
         assert profile.instructions == "You tell people about the weather.\n\nYou never guess."
         assert profile.spec.tools == ["catalog_*", "order", "weather"]
         assert profile.spec.limits.steps == 8
-        me = acting("default/weather-teller", someone("catalog.read"))
+        me = as_agent("weather-teller", "catalog.read")
         assert me.id == "agent/default/weather-teller"
         mine = {tool.name: tool for tool in await city.tools.tools(me)}
         assert {"weather", "order", "catalog_get"} <= set(mine)
@@ -73,7 +73,7 @@ async def test_code_is_an_agent_like_any_other_with_tools_of_its_own(tmp_path: P
         assert (await city.tools.call(errand, "order", {"what": "umbrella"})).content == "default/s/e1"
         assert (await city.tools.call(errand, "order", {"what": "sun"})).failed
         # No other agent sees them, whatever it lists.
-        other = acting("default/other", someone("*"))
+        other = as_agent("other", "*")
         assert "order" not in {tool.name for tool in await city.tools.tools(other)}
         with pytest.raises(Fault) as refused:
             await city.tools.call(Errand("k", "s", other), "order", {"what": "umbrella"})

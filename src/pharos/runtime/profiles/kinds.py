@@ -132,7 +132,7 @@ class AgentSpec(Spec):
     class_: Annotated[Name | None, Field(alias="class")] = None
     """Its class in the pool; left out: the pool's ordinary one."""
     weight_label: Annotated[str, Field(min_length=1, max_length=128)] | None = None
-    """Under which name the pool weighs its sessions; left out: its own."""
+    """What its sessions have as `label/weight` in the shares and weights of the pool; left out: nothing."""
     options: JsonObject = Field(default_factory=dict)
     """Further members of each request to the model, such as ``temperature``, in the words of chat completions."""
     output: JsonObject | None = None

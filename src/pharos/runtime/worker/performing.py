@@ -17,7 +17,7 @@ from pharos.core.principal import Principal
 from pharos.core.wire import JsonObject
 from pharos.mesh.connectors import Errand, ModelReply, ModelText, Share, Task, Tool, ToolResult
 from pharos.mesh.money import decimal_text, nanos_of
-from pharos.runtime.profiles.profile import Profile, acting
+from pharos.runtime.profiles.profile import Profile
 from pharos.runtime.session.commands import (
     ChildDone,
     ChildRefused,
@@ -75,7 +75,7 @@ class Performer:
         return Errand(
             key=effect_key(state.address, id),
             session=str(state.address),
-            principal=acting(state.agent, principal),
+            principal=principal,
             account=state.account,
             tree=state.tree,
             deadline=end_of(state, now()),
