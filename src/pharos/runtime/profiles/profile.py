@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import orjson
 
+from pharos.core.principal import Principal, PrincipalKind
 from pharos.core.wire import Json, JsonObject
 from pharos.mesh.connectors import EffectClass, Tool
 from pharos.runtime.profiles.kinds import AgentSpec, matches
@@ -115,3 +116,9 @@ def _content(profile: Profile) -> JsonObject:
         "pool": profile.pool,
         "spec": profile.spec.to_json(),
     }
+
+
+def acting(agent: str, principal: Principal) -> Principal:
+    """The agent (``namespace/name``) as one that acts for ``principal``, with its rights and no others."""
+    namespace, _, name = agent.rpartition("/")
+    return replace(principal.delegate(PrincipalKind.AGENT, name, principal.permissions), namespace=namespace)
