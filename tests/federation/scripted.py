@@ -37,8 +37,8 @@ class Session:
 
     async def tell(self, type: str, data: Mapping[str, Any], *, asked: Asked | None = None) -> None:
         who = asked.principal.id if asked is not None else "workload/system/pharos"
-        correlation = asked.correlation if asked is not None else ""
-        event = Event(self.address.topic, type, dict(data), principal=who, correlation=correlation)
+        cause = asked.correlation if asked is not None else ""
+        event = Event(self.address.topic, type, dict(data), principal=who, causation=cause)
         await self.store.commit(Append(event))
 
     async def think(self, text: str, *pieces: str, calls: tuple[dict[str, Any], ...] = ()) -> None:
@@ -103,7 +103,7 @@ class Scripted:
     async def start(self, asked: Asked, beginning: Beginning) -> Address:
         if (known := self._keys.get((asked.principal.id, asked.key or ""))) is not None:
             return known
-        address = Address(beginning.namespace, beginning.id or uuid7())
+        address = Address(asked.principal.namespace, beginning.id or uuid7())
         session = self.sessions[address] = Session(self.store, address, asked)
         session.heard.append(beginning.text)
         session.data.append(beginning.data)
@@ -117,7 +117,7 @@ class Scripted:
             "v": 1, "agent": f"{beginning.namespace}/{beginning.agent}", "version": "", "profile": {}, "bounds": {},
             "rights": rights, "account": "", "text": beginning.text, "data": beginning.data,
             "interactive": beginning.interactive, "tree": str(address), "depth": 0, "path": [],
-            "labels": dict(beginning.labels),
+            "labels": dict(beginning.labels), "owner": principal.id,
         }  # fmt: skip
         await session.tell(of.SESSION_CREATED, created, asked=asked)
         if asked.key:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -223,10 +224,8 @@ async def test_mesh_15_a_reader_that_leaves_does_not_stop_the_task(city: Town) -
 
 async def wait_for_end(client: Client, id: str) -> pb.Task:
     async with asyncio.timeout(20):
-        try:
+        with suppress(UnsupportedOperationError):  # it has ended already
             await collect(client.subscribe(pb.SubscribeToTaskRequest(id=id)))
-        except UnsupportedOperationError:
-            pass  # it has ended already
         return await client.get_task(pb.GetTaskRequest(id=id))
 
 

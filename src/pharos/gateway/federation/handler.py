@@ -14,6 +14,7 @@ from typing import Final
 from a2a.server.context import ServerCallContext
 from a2a.server.request_handlers.request_handler import RequestHandler
 from a2a.types import a2a_pb2 as pb
+from a2a.utils.errors import UnsupportedOperationError
 from a2a.utils.proto_utils import validate_proto_required_fields
 from google.protobuf.message import Message
 
@@ -30,7 +31,7 @@ from pharos.gateway.federation.errors import (
     unsupported_media,
     violation,
 )
-from pharos.gateway.federation.extensions import RESUME, delegation_in, metadata_of
+from pharos.gateway.federation.extensions import RESUME, Delegation, delegation_in, metadata_of
 from pharos.gateway.federation.follow import folded, following, topics_of
 from pharos.gateway.federation.listing import Listing, Wanted
 from pharos.gateway.federation.message import content_of, sane_id, takes
@@ -121,6 +122,7 @@ class Handler(RequestHandler):
         else:
             with _Translated():
                 delegation = delegation_in({**metadata_of(message), **metadata_of(params)})
+                _bounded(delegation, visit)
                 beginning = Beginning(
                     namespace=visit.agent.metadata.namespace,
                     agent=visit.agent.metadata.name,
@@ -225,7 +227,7 @@ class Handler(RequestHandler):
     async def _own(self, id: str, visit: Visit) -> TaskFold:
         """The caller's task with this agent. Raises ``TaskNotFoundError`` for any other."""
         _may_read(visit)
-        address = Address(visit.agent.metadata.namespace, id)
+        address = Address(visit.principal.namespace, id)
         if "/" in id or len(id) > 128:
             raise not_found()
         fold, _ = await folded(self._log, address)
@@ -331,6 +333,15 @@ def _admitted(params: Message, context: ServerCallContext) -> Visit:
     check_version(visit.version)
     validate_proto_required_fields(params)
     return visit
+
+
+def _bounded(delegation: Delegation, visit: Visit) -> None:
+    """Raise ``UnsupportedOperationError`` for a task that has been passed on too often, or comes round again."""
+    most = visit.agent.spec.limits.depth
+    if delegation.depth > most:
+        raise UnsupportedOperationError(message=f"The task was passed on {delegation.depth} times; {most} are taken.")
+    if sum(name.startswith(f"{visit.url} ") for name in delegation.path) > 1:
+        raise UnsupportedOperationError(message="The task has come by this agent twice before.")
 
 
 def _may_read(visit: Visit) -> None:

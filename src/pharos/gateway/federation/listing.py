@@ -90,7 +90,7 @@ class TaskProjection:
                 " ON CONFLICT (topic) DO UPDATE SET owner = excluded.owner, state = excluded.state",
                 {
                     "topic": topic,
-                    "owner": event.principal,
+                    "owner": data["owner"],
                     "agent": data["agent"],
                     "context": labels.get(CONTEXT) or Address.of_topic(topic).id,
                     "state": pb.TaskState.TASK_STATE_SUBMITTED,
@@ -102,7 +102,7 @@ class TaskProjection:
             view.execute(
                 "UPDATE a2a_tasks SET owner = :owner, state = :state, changed = :changed, held = ''"
                 " WHERE topic = :topic",
-                {"topic": topic, "owner": event.principal, "state": pb.TaskState.TASK_STATE_SUBMITTED, "changed": at},
+                {"topic": topic, "owner": data["owner"], "state": pb.TaskState.TASK_STATE_SUBMITTED, "changed": at},
             )
             return
         if type in HOLDS or type == of.INPUT_REQUESTED:

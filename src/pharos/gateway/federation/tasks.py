@@ -31,7 +31,7 @@ Update = pb.TaskStatusUpdateEvent | pb.TaskArtifactUpdateEvent
 CONTEXT: Final = "a2a.context"
 """Label of a session: the A2A context it belongs to."""
 MESSAGE: Final = "a2a:"
-"""Before the id of the message that an event comes of, in the event's correlation."""
+"""Before the id of the message that an event comes of, in the event's causation."""
 
 ENDED: Final = frozenset(
     {
@@ -142,7 +142,7 @@ class TaskFold:
     # What each event means. Each returns what streams are told.
 
     def _created(self, recorded: Recorded, data: Mapping[str, Any]) -> list[Update]:
-        self.owner = recorded.event.principal
+        self.owner = data["owner"]
         self.agent = data["agent"]
         self.task.context_id = data.get("labels", {}).get(CONTEXT) or self.address.id
         self._heard(recorded, data)
@@ -151,7 +151,7 @@ class TaskFold:
         return []
 
     def _forked(self, recorded: Recorded, data: Mapping[str, Any]) -> list[Update]:
-        self.owner = recorded.event.principal
+        self.owner = data["owner"]
         self.asked.clear()
         self._held.clear()
         return [self._become(recorded, pb.TaskState.TASK_STATE_SUBMITTED)]
@@ -275,9 +275,9 @@ class TaskFold:
             ParseDict({"data": data["data"], "mediaType": "application/json"}, message.parts.add())
 
     def _message_id(self, recorded: Recorded) -> str:
-        correlation = recorded.event.correlation
-        if correlation.startswith(MESSAGE):
-            return correlation.removeprefix(MESSAGE)
+        cause = recorded.event.causation
+        if cause.startswith(MESSAGE):
+            return cause.removeprefix(MESSAGE)
         return f"{self.address.id}-{recorded.sequence}"
 
     def _become(self, recorded: Recorded, state: Any, words: str = "", *, remember: bool = False) -> Update:

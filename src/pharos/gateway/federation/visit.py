@@ -12,7 +12,7 @@ from pharos.control.index import Index
 from pharos.core.fault import UNAUTHENTICATED
 from pharos.core.principal import Principal
 from pharos.core.resource import Resource
-from pharos.gateway.federation.card import PROTOCOL, Reach
+from pharos.gateway.federation.card import PROTOCOL, Reach, path_of
 from pharos.gateway.federation.kinds import PRIVATE
 from pharos.runtime.profiles.kinds import AGENT, AgentSpec
 
@@ -40,6 +40,11 @@ class Visit:
     def agent_name(self) -> str:
         """``namespace/name``."""
         return f"{self.agent.metadata.namespace}/{self.agent.metadata.name}"
+
+    @property
+    def url(self) -> str:
+        """The agent's URL, which names it anywhere."""
+        return f"{self.reach.base}{path_of(self.agent)}"
 
     def context(self) -> ServerCallContext:
         """For the methods of :class:`~.handler.Handler`."""

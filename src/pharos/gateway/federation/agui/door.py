@@ -84,7 +84,7 @@ class AguiDoor:
         input = _input(await read_body(scope, receive))
         after = fields.get(b"last-event-id", b"").decode("latin-1").strip()
         behind = Cursor.parse(after) if after else None
-        address = Address(namespace, session_id(principal, namespace, name, input.thread_id))
+        address = Address(principal.namespace, session_id(principal, namespace, name, input.thread_id))
         trace = fields.get(b"traceparent", b"").decode("latin-1")
         run = _Run(principal, namespace, name, address, input, trace)
         await send_pieces(self._pieces(run, behind), receive, send, failed=_failed, draining=self._draining)

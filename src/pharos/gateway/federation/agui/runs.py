@@ -1,7 +1,7 @@
 """A run of AG-UI out of a session's events.
 
 A thread is an interactive session, a run is what follows one input of it: it begins with the event that the input
-became (its ``correlation`` names the run) and ends when the session waits for somebody, or has ended. Whoever folds the
+became (its ``causation`` names the run) and ends when the session waits for somebody, or has ended. Whoever folds the
 same events tells the same run, so that a front end that lost its connection goes on where it was.
 """
 
@@ -43,7 +43,7 @@ from pharos.runtime.session import events as of
 from pharos.runtime.session.events import Address
 
 RUN: Final = "agui:"
-"""Before the id of a run, in the correlation of the events that its input became."""
+"""Before the id of a run, in the causation of the events that its input became."""
 
 _APPROVAL = {
     "type": "object",
@@ -83,7 +83,7 @@ class RunFold:
         if self.finished:
             return []
         told: list[BaseEvent] = []
-        if not self.begun and recorded.event.correlation == f"{RUN}{self.run}":
+        if not self.begun and recorded.event.causation == f"{RUN}{self.run}":
             self.begun = True
             told.append(RunStartedEvent(thread_id=self.thread, run_id=self.run))
         handler = _HANDLERS.get(recorded.event.type)
@@ -91,7 +91,7 @@ class RunFold:
         return [*told, *events] if self.begun else []
 
     def _created(self, recorded: Recorded, data: Mapping[str, Any]) -> list[BaseEvent]:
-        self.owner = recorded.event.principal
+        self.owner = data["owner"]
         self.agent = data["agent"]
         return self._heard(recorded, data)
 
