@@ -41,9 +41,12 @@ from pharos.mesh.scheduling.kinds import POOL
 from pharos.mesh.scheduling.plane import DeclaredPools, Scheduling, scheduling_plane
 from pharos.mesh.topics.kinds import SCHEDULE, TOPIC
 from pharos.runtime.code import CodeAgent, distinct, installed_code, load_code
+from pharos.runtime.orchestration.agents import SessionAgents
+from pharos.runtime.plane import Reaching, sessions_plane
 from pharos.runtime.profiles.plane import profiles_plane
-from pharos.runtime.tools.plugins import tool_plugins
+from pharos.runtime.tools.plugins import memory_plugins, tool_plugins
 from pharos.runtime.tools.toolbox import Toolbox
+from pharos.runtime.worker.worker import GROUP
 from pharos.server.app import App
 from pharos.server.credentials import Authenticate, known_caller
 from pharos.server.doctor import Doctor
@@ -58,12 +61,13 @@ from pharos.server.tools import OperationTools
 from pharos.store import faults as store_faults
 from pharos.store.ports import Store
 from pharos.store.sqlite.engine import open_store
-from pharos.trust.authenticator import Authenticator
+from pharos.trust.authenticator import Authenticator, principal_of
 from pharos.trust.bootstrap import ensure_admin
 from pharos.trust.clock import SteadyClock
 from pharos.trust.granting import may_grant
 from pharos.trust.issuers.plane import issuer_plane
 from pharos.trust.keyring import Keyring
+from pharos.trust.kinds import KEY
 from pharos.trust.plane import trust_plane
 from pharos.trust.secret_plane import secret_plane
 from pharos.trust.secrets import load_pepper
@@ -188,6 +192,14 @@ async def open_city(
             mesh_plane(store, mesh, invoker.invoke, identify, read_body),
             blobs_plane(store, depot, identify),
             scheduling_plane(store, scheduling),
+            sessions_plane(
+                store,
+                index,
+                lambda: runner,
+                partial(_account, index),
+                Reaching(models, tools, SessionAgents(index, store), memory=memory_plugins().get),
+                scheduling.dispatcher(GROUP),
+            ),
             *(entry.load()(ground) for entry in entry_points(group=PLANES)),
         ]
         views = [*projections(), *(view for plane in planes for view in plane.projections)]
@@ -214,6 +226,15 @@ async def open_city(
             home, app, store, directory, index, invoker, authenticator, runner, draining, doctor, models, tools, mesh,
             scheduling,
         )  # fmt: skip
+
+
+def _account(index: Index, name: str) -> Principal | None:
+    """Who works on the account of a key, with what the key may do now."""
+    namespace, _, short = name.rpartition("/")
+    key = index.get(KEY, short, namespace)
+    if key is None or (key.spec.expires_at is not None and key.spec.expires_at <= datetime.now(UTC)):
+        return None
+    return principal_of(key)
 
 
 def _quotas_of(index: Index, namespace: str) -> list[BlobQuotaSpec]:

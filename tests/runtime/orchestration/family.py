@@ -65,7 +65,20 @@ class Member:
             "kind": "key", "name": "k", "namespace": "default", "permissions": [*permissions], "chain": [],
         }  # fmt: skip
         self.do(
-            Start(self.now, self._agent, "sha256:0", {}, bounds, rights, "default/k", text, {}, depth=depth, path=path)
+            Start(
+                self.now,
+                self._agent,
+                "sha256:0",
+                {},
+                bounds,
+                rights,
+                "default/k",
+                "key/default/k",
+                text,
+                {},
+                depth=depth,
+                path=path,
+            )
         )
         self.do(Advance(self.now))
         return self

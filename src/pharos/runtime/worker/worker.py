@@ -63,6 +63,11 @@ class Worker:
         self._stopping = False
         self._busy: set[asyncio.Task[None]] = set()
 
+    @property
+    def busy(self) -> int:
+        """Sessions that are being worked on."""
+        return len(self._busy)
+
     @asynccontextmanager
     async def service(self) -> AsyncIterator[None]:
         """Subscribe, then work until the context is left."""

@@ -28,6 +28,7 @@ from pharos.client.generated.awaited.pools import AsyncPools
 from pharos.client.generated.awaited.prompts import AsyncPrompts
 from pharos.client.generated.awaited.schedules import AsyncSchedules
 from pharos.client.generated.awaited.secrets import AsyncSecrets
+from pharos.client.generated.awaited.sessions import AsyncSessions
 from pharos.client.generated.awaited.system import AsyncSystem
 from pharos.client.generated.awaited.topics import AsyncTopics
 from pharos.client.generated.awaited.views import AsyncViews
@@ -60,6 +61,7 @@ class AsyncNamespaces:
         self.prompts = AsyncPrompts(caller)
         self.schedules = AsyncSchedules(caller)
         self.secrets = AsyncSecrets(caller)
+        self.sessions = AsyncSessions(caller)
         self.system = AsyncSystem(caller)
         self.topics = AsyncTopics(caller)
         self.views = AsyncViews(caller)

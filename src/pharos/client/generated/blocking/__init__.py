@@ -28,6 +28,7 @@ from pharos.client.generated.blocking.pools import Pools
 from pharos.client.generated.blocking.prompts import Prompts
 from pharos.client.generated.blocking.schedules import Schedules
 from pharos.client.generated.blocking.secrets import Secrets
+from pharos.client.generated.blocking.sessions import Sessions
 from pharos.client.generated.blocking.system import System
 from pharos.client.generated.blocking.topics import Topics
 from pharos.client.generated.blocking.views import Views
@@ -60,6 +61,7 @@ class Namespaces:
         self.prompts = Prompts(caller)
         self.schedules = Schedules(caller)
         self.secrets = Secrets(caller)
+        self.sessions = Sessions(caller)
         self.system = System(caller)
         self.topics = Topics(caller)
         self.views = Views(caller)

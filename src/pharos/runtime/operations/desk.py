@@ -1,0 +1,95 @@
+"""What the operations on sessions share: reading one, deciding, and saying who may."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Protocol, TypeVar
+
+from pharos.core.event import Event
+from pharos.core.fault import NOT_FOUND
+from pharos.core.operation import Decision, Invocation, Written
+from pharos.core.principal import Actor, Principal
+from pharos.core.wire import Json
+from pharos.mesh.topics.access import CROSS, namespace_for
+from pharos.runtime.operations.items import Which
+from pharos.runtime.profiles.profile import Profile
+from pharos.runtime.session.commands import Command
+from pharos.runtime.session.decide import decide
+from pharos.runtime.session.deciding.draft import Decided
+from pharos.runtime.session.events import Address
+from pharos.runtime.session.state import State
+from pharos.runtime.worker.checkpoints import Checkpoints
+from pharos.runtime.worker.live import Live, read
+from pharos.runtime.worker.run import event_of
+from pharos.store.ports import Store
+
+START = "sessions.start"
+READ = "sessions.read"
+SEND = "sessions.send"
+APPROVE = "sessions.approve"
+CONTROL = "sessions.control"
+
+W = TypeVar("W", bound=Written)
+
+
+class Profiles(Protocol):
+    """Where sessions get their agents from."""
+
+    def resolve(self, agent: str, namespace: str, values: Mapping[str, Json]) -> Profile:
+        """The profile of an agent as it is declared now. Raises ``NOT_FOUND``, ``AGENT_INCOMPLETE`` …"""
+
+
+AccountOf = Callable[[str], Principal | None]
+"""Who works on the account ``namespace/name``, with the rights they have now; ``None``: there is no such account."""
+
+
+class Desk:
+    """Reads sessions, and decides about them."""
+
+    def __init__(self, store: Store, profiles: Profiles, account: AccountOf) -> None:
+        self.store = store
+        self.profiles = profiles
+        self.account = account
+        self._checkpoint = Checkpoints(store).read
+
+    def address(self, principal: Principal, which: Which) -> Address:
+        """The session that is meant. Raises ``FORBIDDEN`` for another namespace than one may look into."""
+        return Address(namespace_for(principal, which.namespace), which.session)
+
+    async def live(self, address: Address) -> Live:
+        """A session as it is now. Raises ``NOT_FOUND``."""
+        live = await read(self.store.log, address, self._checkpoint)
+        if not live.state.sequence:
+            raise NOT_FOUND(f"There is no session {str(address)!r}.", subject=str(address))
+        return live
+
+    async def decide(
+        self, invocation: Invocation, address: Address, output: Callable[[State], W], *commands: Command
+    ) -> Decision[W]:
+        """The decision that brings about what commands from outside come to."""
+        live = await self.live(address)
+        return decision(invocation, decide(live.state, *commands), live.state.sequence, output)
+
+
+def decision(invocation: Invocation, decided: Decided, sequence: int, output: Callable[[State], W]) -> Decision[W]:
+    """Facts that were decided on the state at ``sequence``, as a write's decision."""
+    state = decided.state
+    by, topic = invocation.principal.id, state.address.topic
+    events = [event_of(topic, fact, by, state.tree) for fact in decided.facts]
+    events += [
+        Event(notice.topic, notice.type, notice.data, principal=by, correlation=state.tree)
+        for notice in decided.notices
+    ]
+    return Decision(output(state), events=tuple(events), expects={topic: sequence} if decided.facts else {})
+
+
+def begun_for(principal: Principal, account: Principal) -> Principal:
+    """Whom a session acts for that ``principal`` begins: the account it works on, on behalf of who asks."""
+    return replace(account, chain=(Actor(principal.kind, principal.name), *principal.chain))
+
+
+def lacking_namespace(_owner: object, principal: Principal, arguments: Mapping[str, Json]) -> str | None:
+    """What a caller lacks for a call that names a namespace."""
+    asked = arguments.get("namespace")
+    return None if asked is None or asked == principal.namespace or principal.may(CROSS) else CROSS

@@ -1,0 +1,255 @@
+"""Speaking to sessions: input, answers, and when to rest or end."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pharos.core.call import Call
+from pharos.core.fault import INVALID, NOT_FOUND
+from pharos.core.operation import Decision, Invocation, Reversibility, write
+from pharos.core.principal import Principal, PrincipalKind
+from pharos.core.wire import JsonObject
+from pharos.mesh.money import to_nanos
+from pharos.runtime.operations.desk import APPROVE, CONTROL, SEND, Desk, lacking_namespace
+from pharos.runtime.operations.items import Changed, Reason, Text, Which, item_of
+from pharos.runtime.session import commands
+from pharos.runtime.session.faults import (
+    ANSWER_GIVEN,
+    ANSWER_LATE,
+    ANSWER_MISMATCH,
+    NOT_WAITING,
+    OWN_REQUEST,
+    SESSION_ENDED,
+    SESSION_QUARANTINED,
+)
+from pharos.runtime.session.state import State
+
+EffectId = Annotated[str, Field(pattern=r"^e[0-9]{1,18}$")]
+"""As it stands in ``sessions.get``."""
+
+
+class SendInput(Which):
+    """Input of ``sessions.send``."""
+
+    text: Text
+    data: JsonObject = Field(default_factory=dict)
+    answers: EffectId | None = None
+    """The question that it answers; left out: it is new input, which the model sees at its next step."""
+
+
+class Answer(Which):
+    """Input of ``sessions.approve`` and ``sessions.deny``."""
+
+    approval: EffectId
+    digest: str = Field(min_length=64, max_length=64, pattern=r"^[0-9a-f]+$")
+    """Of the call that one has seen, from ``sessions.get``: the answer is to that call and to no other."""
+    reason: Reason = ""
+
+
+class Because(Which):
+    """Names a session, and says why."""
+
+    reason: Reason = ""
+
+
+class ResolveEffect(Which):
+    """Input of ``sessions.resolve``."""
+
+    effect: EffectId
+    outcome: Literal["done", "not done", "abandoned"]
+    """``done``: it happened, and ``content`` is its result. ``not done``: it did not; it is done now, under the same
+    key. ``abandoned``: it is not to be done any more, and the model is told so."""
+    content: Text = ""
+
+
+class ExtendBudget(Which):
+    """Input of ``sessions.extend``."""
+
+    budget: Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=9, allow_inf_nan=False)]
+    """The most it may spend altogether, as a decimal string."""
+
+
+class Steering:
+    """What people and programs say to sessions."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def _say(self, invocation: Invocation, which: Which, command: commands.Command) -> Decision[Changed]:
+        address = self._desk.address(invocation.principal, which)
+
+        def output(after: State) -> Changed:
+            return Changed(operation=invocation.operation_id, session=item_of(after))
+
+        return await self._desk.decide(invocation, address, output, command)
+
+    @write(
+        "sessions.send",
+        permission=SEND,
+        reversibility=Reversibility.NONE,
+        inverse=None,
+        faults=(NOT_FOUND, SESSION_ENDED, SESSION_QUARANTINED, NOT_WAITING),
+        lacking=lacking_namespace,
+    )
+    async def send(self, invocation: Invocation, input: SendInput) -> Decision[Changed]:
+        """Give a session input, or the answer to a question it has asked.
+
+        Input that comes while the model works is part of its next step. A question is answered once.
+        """
+        by = invocation.principal.id
+        command = commands.Send(invocation.time, input.text, input.data, by, input.answers or "")
+        return await self._say(invocation, input, command)
+
+    @write(
+        "sessions.approve",
+        permission=APPROVE,
+        reversibility=Reversibility.NONE,
+        inverse=None,
+        faults=(NOT_FOUND, OWN_REQUEST, ANSWER_GIVEN, ANSWER_LATE, ANSWER_MISMATCH, NOT_WAITING, SESSION_ENDED),
+        lacking=lacking_namespace,
+    )
+    async def approve(self, invocation: Invocation, input: Answer) -> Decision[Changed]:
+        """Agree to a call that a session wants to make.
+
+        The agreement is to exactly the call whose `digest` is given. It is recorded before the call is made and stays
+        whatever happens to the call. The first answer counts; the same one again changes nothing.
+        """
+        await self._not_its_own(invocation.principal, input)
+        by = invocation.principal.id
+        command = commands.Approve(invocation.time, input.approval, input.digest, by, input.reason)
+        return await self._say(invocation, input, command)
+
+    @write(
+        "sessions.deny",
+        permission=APPROVE,
+        reversibility=Reversibility.NONE,
+        inverse=None,
+        faults=(NOT_FOUND, OWN_REQUEST, ANSWER_GIVEN, ANSWER_LATE, ANSWER_MISMATCH, NOT_WAITING, SESSION_ENDED),
+        lacking=lacking_namespace,
+    )
+    async def deny(self, invocation: Invocation, input: Answer) -> Decision[Changed]:
+        """Refuse a call that a session wants to make. The model is told, with the reason."""
+        await self._not_its_own(invocation.principal, input)
+        by = invocation.principal.id
+        command = commands.Deny(invocation.time, input.approval, input.digest, by, input.reason)
+        return await self._say(invocation, input, command)
+
+    async def _not_its_own(self, principal: Principal, which: Which) -> None:
+        """No agent agrees to its own calls, whoever it acts for."""
+        state = (await self._desk.live(self._desk.address(principal, which))).state
+        namespace, _, name = state.agent.partition("/")
+        itself = principal.kind is PrincipalKind.AGENT and (principal.namespace, principal.name) == (namespace, name)
+        behind = any(actor.kind is PrincipalKind.AGENT and actor.name == name for actor in principal.chain)
+        if itself or behind:
+            raise OWN_REQUEST(subject=str(state.address), rule="runtime/four-eyes")
+
+    @write(
+        "sessions.cancel",
+        permission=CONTROL,
+        reversibility=Reversibility.NONE,
+        inverse=None,
+        destroys=True,
+        faults=(NOT_FOUND, SESSION_QUARANTINED),
+        lacking=lacking_namespace,
+    )
+    async def cancel(self, invocation: Invocation, input: Because) -> Decision[Changed]:
+        """End a session, and everything below it.
+
+        What is under way is stopped, its children end first, and what was kept of its budget for them is free again.
+        What may have happened outside and cannot be known is named at its end. Asked twice it changes nothing.
+        """
+        command = commands.Cancel(invocation.time, invocation.principal.id, input.reason)
+        return await self._say(invocation, input, command)
+
+    @write(
+        "sessions.pause",
+        permission=CONTROL,
+        reversibility=Reversibility.COMPENSATING,
+        inverse="sessions.resume",
+        faults=(NOT_FOUND, SESSION_ENDED, SESSION_QUARANTINED),
+        lacking=lacking_namespace,
+    )
+    async def pause(self, invocation: Invocation, input: Because) -> Decision[Changed]:
+        """Let a session begin nothing new. What is under way ends, and its result is kept."""
+        made = await self._say(
+            invocation, input, commands.Pause(invocation.time, invocation.principal.id, input.reason)
+        )
+        return _with_inverse(made, "sessions.resume")
+
+    @write(
+        "sessions.resume",
+        permission=CONTROL,
+        reversibility=Reversibility.COMPENSATING,
+        inverse="sessions.pause",
+        faults=(NOT_FOUND, SESSION_ENDED, SESSION_QUARANTINED, NOT_WAITING),
+        lacking=lacking_namespace,
+    )
+    async def resume(self, invocation: Invocation, input: Which) -> Decision[Changed]:
+        """Let a paused session go on."""
+        made = await self._say(invocation, input, commands.Resume(invocation.time, invocation.principal.id))
+        return _with_inverse(made, "sessions.pause")
+
+    @write(
+        "sessions.close",
+        permission=SEND,
+        reversibility=Reversibility.NONE,
+        inverse=None,
+        faults=(NOT_FOUND, SESSION_ENDED, SESSION_QUARANTINED, NOT_WAITING),
+        lacking=lacking_namespace,
+    )
+    async def close(self, invocation: Invocation, input: Which) -> Decision[Changed]:
+        """Complete an interactive session with its last answer."""
+        return await self._say(invocation, input, commands.Close(invocation.time, invocation.principal.id))
+
+    @write(
+        "sessions.resolve",
+        permission=CONTROL,
+        reversibility=Reversibility.NONE,
+        inverse=None,
+        faults=(NOT_FOUND, NOT_WAITING, SESSION_QUARANTINED),
+        lacking=lacking_namespace,
+    )
+    async def resolve(self, invocation: Invocation, input: ResolveEffect) -> Decision[Changed]:
+        """Say whether a call happened of which nobody could tell.
+
+        Such a call was cut off in the middle, and its tool can neither be asked nor called again safely. The session
+        waits for this.
+        """
+        by = invocation.principal.id
+        command = commands.Resolve(invocation.time, input.effect, input.outcome, by, input.content)
+        return await self._say(invocation, input, command)
+
+    @write(
+        "sessions.extend",
+        permission=CONTROL,
+        reversibility=Reversibility.NONE,
+        inverse=None,
+        faults=(NOT_FOUND, INVALID, SESSION_ENDED, SESSION_QUARANTINED),
+        lacking=lacking_namespace,
+    )
+    async def extend(self, invocation: Invocation, input: ExtendBudget) -> Decision[Changed]:
+        """Set the most that a session may spend. One that waits for money goes on."""
+        command = commands.Extend(invocation.time, to_nanos(input.budget), invocation.principal.id)
+        return await self._say(invocation, input, command)
+
+    @write(
+        "sessions.release",
+        permission=CONTROL,
+        reversibility=Reversibility.NONE,
+        inverse=None,
+        faults=(NOT_FOUND, NOT_WAITING),
+        lacking=lacking_namespace,
+    )
+    async def release(self, invocation: Invocation, input: Which) -> Decision[Changed]:
+        """Let a session out of quarantine, once what was in its way is mended. Otherwise it is put there again."""
+        command = commands.ReleaseQuarantine(invocation.time, invocation.principal.id)
+        return await self._say(invocation, input, command)
+
+
+def _with_inverse(made: Decision[Changed], operation: str) -> Decision[Changed]:
+    session = made.output.session
+    call = Call(operation=operation, arguments={"session": session.session, "namespace": session.namespace})
+    return Decision(made.output, events=made.events, expects=made.expects, inverse=call)
