@@ -76,7 +76,7 @@ def decision(invocation: Invocation, decided: Decided, sequence: int, output: Ca
     """Facts that were decided on the state at ``sequence``, as a write's decision."""
     state = decided.state
     by, topic = invocation.principal.id, state.address.topic
-    events = [event_of(topic, fact, by, state.tree) for fact in decided.facts]
+    events = [event_of(topic, fact, by, state.tree, invocation.correlation) for fact in decided.facts]
     events += [
         Event(notice.topic, notice.type, notice.data, principal=by, correlation=state.tree)
         for notice in decided.notices

@@ -489,10 +489,10 @@ def timer_id(topic: str, id: str) -> str:
     return f"{topic}#{id}"
 
 
-def event_of(topic: str, fact: Fact, by: str, tree: str) -> Event:
-    """A decided fact as an event, with the blobs that it speaks of."""
+def event_of(topic: str, fact: Fact, by: str, tree: str, cause: str = "") -> Event:
+    """A decided fact as an event, with the blobs that it speaks of; ``cause`` names the request that led to it."""
     data = fact.data
     refs: tuple[BlobRef, ...] = ()
     if "blob" in data and isinstance(blob := data["blob"], dict):
         refs = (BlobRef(str(blob["digest"]), cast("int", blob["size"])),)
-    return Event(topic, fact.type, data, principal=by, correlation=tree, time=fact.time, refs=refs)
+    return Event(topic, fact.type, data, principal=by, correlation=tree, causation=cause, time=fact.time, refs=refs)
