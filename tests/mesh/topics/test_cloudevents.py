@@ -77,7 +77,8 @@ def test_batched_mode() -> None:
 @pytest.mark.parametrize(
     ("change", "pointer"),
     [
-        ({"id": ""}, "/id"), ({"source": None}, "/source"), ({"type": 1}, "/type"), ({"specversion": "0.3"}, "/specversion"),
+        ({"id": ""}, "/id"), ({"source": None}, "/source"), ({"type": 1}, "/type"),
+        ({"specversion": "0.3"}, "/specversion"),
         ({"Bad": 1}, "/Bad"), ({"data_base64": "AA=="}, "/data_base64"),
         ({"data": None, "data_base64": "*"}, "/data_base64"),
     ],
@@ -111,7 +112,15 @@ TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_s
 
 @given(id=TEXT, source=TEXT, type=TEXT, data=JSON, extension=TEXT, number=st.integers(-(2**31), 2**31 - 1))
 def test_an_event_survives_any_form(id: str, source: str, type: str, data: object, extension: str, number: int) -> None:
-    event = {"specversion": "1.0", "id": id, "source": source, "type": type, "data": data, "ext1": extension, "n": number}
+    event = {
+        "specversion": "1.0",
+        "id": id,
+        "source": source,
+        "type": type,
+        "data": data,
+        "ext1": extension,
+        "n": number,
+    }
     message = structured(event)
     NewMessage.model_validate(message)
     again = orjson.loads(cloudevents.structured(read(message)))

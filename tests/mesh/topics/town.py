@@ -71,7 +71,9 @@ class Town:
         assert call is not None
         return await self.invoker.invoke(call.operation, call.arguments, _as)
 
-    async def declare(self, kind: str, name: str, _as: Principal = ADMIN, namespace: str = "default", **spec: Any) -> Any:
+    async def declare(
+        self, kind: str, name: str, _as: Principal = ADMIN, namespace: str = "default", **spec: Any
+    ) -> Any:
         document = {
             "apiVersion": "pharos/v1", "kind": kind, "metadata": {"name": name, "namespace": namespace}, "spec": spec
         }  # fmt: skip

@@ -82,8 +82,8 @@ class Firing:
                 self._wake.clear()
                 if self._dirty:
                     self._dirty = False
-                    await self._reconcile()
-                wait = await self._fire_due()
+                    await self.reconcile()
+                wait = await self.fire_due()
             except Fault as fault:
                 # The disk is full, the store overloaded: nothing was lost, it is all still due.
                 _log.warning("schedules cannot be kept: %s", fault.code)
@@ -105,7 +105,7 @@ class Firing:
                 wait.cancel()
             await asyncio.gather(*waits, return_exceptions=True)
 
-    async def _fire_due(self) -> float:
+    async def fire_due(self) -> float:
         """Publish what is due, as far as one look goes; seconds until the next look."""
         due, following = await self._store.deliveries.due(_PAGE + len(self._failing))
         failed = 0
@@ -147,7 +147,7 @@ class Firing:
             Append(self._skipped(scheduled, reason, following))
             if reason
             # The key: should two of us ever run, the time comes once all the same.
-            else Append(_occurrence(scheduled), idempotency_key=f"{scheduled.id} {scheduled.due.isoformat()}")
+            else Append(_occurrence(scheduled, now), idempotency_key=f"{scheduled.id} {scheduled.due.isoformat()}")
         )
         await self._store.commit(first, *_moved(scheduled, following or DONE))
         self.fired += not reason
@@ -175,7 +175,7 @@ class Firing:
                 after = events[-1].position
         return False
 
-    async def _reconcile(self) -> None:
+    async def reconcile(self) -> None:
         """Bring the store's schedules to what is declared."""
         present: dict[str, Scheduled] = {}
         after: str | None = None
@@ -200,7 +200,7 @@ def _moved(scheduled: Scheduled, due: datetime) -> tuple[Command, ...]:
     return Unschedule(scheduled.id), Schedule(scheduled.id, due, scheduled.event, scheduled.again)
 
 
-def _occurrence(scheduled: Scheduled) -> Event:
+def _occurrence(scheduled: Scheduled, now: datetime) -> Event:
     """The message of one due time."""
     event = scheduled.event
     return Event(
@@ -210,6 +210,7 @@ def _occurrence(scheduled: Scheduled) -> Event:
         principal=event.principal,
         subject=event.subject,
         source=event.source,
+        time=now,
     )
 
 
@@ -232,7 +233,7 @@ def _schedule(id: str, resource: Resource[ScheduleSpec], now: datetime, came: bo
         envelope["type"] = spec.type
     if spec.data is not None:
         envelope["data"] = spec.data
-    event = event_of(Place(resource.metadata.namespace, spec.topic), envelope, subject=spec.subject or "")
+    event = event_of(Place(resource.metadata.namespace, spec.topic), envelope, now, subject=spec.subject or "")
     again: Mapping[str, str] = {
         "cron": spec.cron or "",
         "zone": spec.time_zone,

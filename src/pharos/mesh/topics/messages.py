@@ -159,6 +159,7 @@ def envelope_of(message: NewMessage) -> Envelope:
 def event_of(
     place: Place,
     envelope: Envelope,
+    time: datetime,
     *,
     subject: str = "",
     principal: str = "",
@@ -166,7 +167,7 @@ def event_of(
     correlation: str = "",
     traceparent: str = "",
 ) -> Event:
-    """The event that carries a message."""
+    """The event that carries a message. ``time`` is that of the store, by which it is kept."""
     return Event(
         topic=place.topic,
         type=PUBLISHED,
@@ -176,6 +177,7 @@ def event_of(
         causation=causation,
         correlation=correlation,
         traceparent=traceparent,
+        time=time,
     )
 
 

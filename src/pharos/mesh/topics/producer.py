@@ -10,6 +10,7 @@ all, in their order. Calls that run at once share the engine's transactions.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Final, NamedTuple
 
 from pharos.core.event import Event, Recorded
@@ -80,6 +81,10 @@ class Publisher:
         self.published += len(recorded)
         return recorded
 
+    def now(self) -> datetime:
+        """The time by the clock of the store."""
+        return self._store.deliveries.now()
+
     def changed(self) -> None:
         """Groups or rules changed: tell lanes anew."""
         self._told.clear()
@@ -125,6 +130,7 @@ class Producer:
         event = event_of(
             Place(self._namespace, name),
             _envelope(data, type),
+            self._publisher.now(),
             subject=subject,
             principal=self._principal,
             correlation=correlation,
@@ -138,12 +144,12 @@ class Producer:
         """Publish messages together, at most :data:`MOST`. Raises ``TOPIC_FULL`` and ``INVALID``."""
         if len(messages) > MOST:
             raise INVALID(f"{len(messages)} messages at once; {MOST} are the most.", facts={"limit": MOST})
-        place = Place(self._namespace, name)
+        place, now = Place(self._namespace, name), self._publisher.now()
         appended: list[tuple[Event, str | None]] = []
         for message in messages:
             outgoing = message if isinstance(message, Outgoing) else Outgoing(message)
             envelope = _envelope(outgoing.data, outgoing.type)
-            event = event_of(place, envelope, subject=outgoing.subject, principal=self._principal)
+            event = event_of(place, envelope, now, subject=outgoing.subject, principal=self._principal)
             appended.append((event, outgoing.key))
         return await self._publisher.append(place.topic, appended) if appended else ()
 

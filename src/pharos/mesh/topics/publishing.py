@@ -116,7 +116,10 @@ class Publishing:
         of an operation: the messages are their own record, and name the call as their causation.
         """
         place = _writable(namespace_for(invocation.principal, input.namespace), input.name)
-        events = [_event(place, message, invocation) for message in input.messages]
+        now = self._store.deliveries.now()
+        events = [
+            _attributed(place, envelope_of(message), now, message.subject, invocation) for message in input.messages
+        ]
         keyed = [
             (event, _key(message, event, invocation, number))
             for number, (event, message) in enumerate(zip(events, input.messages, strict=True))
@@ -152,11 +155,12 @@ class Publishing:
             raise _no_responder(place)
         envelope = envelope_of(input.message)
         key = _key(input.message, None, invocation, 0)
-        deadline = self._store.deliveries.now() + timedelta(seconds=input.timeout_seconds)
+        now = self._store.deliveries.now()
+        deadline = now + timedelta(seconds=input.timeout_seconds)
         answers = Place(place.namespace, f"{REPLIES}{_answers_of(place, key)}")
         envelope["replyTo"] = answers.name
         envelope["deadline"] = deadline.isoformat()
-        event = _attributed(place, envelope, input.message.subject, invocation)
+        event = _attributed(place, envelope, now, input.message.subject, invocation)
         mark = Append(_mark(answers, event, deadline), idempotency_key=REQUESTED)
 
         async def perform() -> Answered:
@@ -212,6 +216,7 @@ class Publishing:
         event = event_of(
             place,
             envelope,
+            now,
             subject=input.message.subject or "",
             principal=invocation.principal.id,
             causation=str(mark.event.data["request"]) if mark is not None else invocation.operation_id,
@@ -247,14 +252,11 @@ def _writable(namespace: str, name: str) -> Place:
     return Place(namespace, name)
 
 
-def _event(place: Place, message: NewMessage, invocation: Invocation) -> Event:
-    return _attributed(place, envelope_of(message), message.subject, invocation)
-
-
-def _attributed(place: Place, envelope: Envelope, subject: str | None, invocation: Invocation) -> Event:
+def _attributed(place: Place, envelope: Envelope, now: datetime, subject: str | None, invocation: Invocation) -> Event:
     return event_of(
         place,
         envelope,
+        now,
         subject=subject or "",
         principal=invocation.principal.id,
         causation=invocation.operation_id,

@@ -160,7 +160,7 @@ class TopicReads:
             await _known(self._store.log, topic, input.after)
             found = await self._store.log.read(topic, input.after, input.limit + 1)
         except Fault as fault:
-            raise _with_fix(fault, "topics.read", input) from None
+            raise await self._explained(fault, "topics.read", topic, input) from None
         page = found[: input.limit]
         return Page[Message](
             items=[message_of(recorded) for recorded in page],
@@ -189,7 +189,27 @@ class TopicReads:
                 async for recorded in events:
                     yield message_of(recorded)
         except Fault as fault:
-            raise _with_fix(fault, "topics.tail", input) from None
+            raise await self._explained(fault, "topics.tail", topic, input) from None
+
+    async def _explained(self, fault: Fault, operation: str, topic: str, input: ReadTopic | TailTopic) -> Fault:
+        """``GONE`` with why, and with the call that begins with the earliest message there is."""
+        if fault.code != GONE.code:
+            return fault
+        arguments = input.model_dump(mode="json", by_alias=True, exclude_none=True) | {"after": START}
+        fix = Fix(
+            id="earliest",
+            title="Read from the earliest message there is",
+            applicability=Applicability.CERTAIN,
+            call=Call(operation=operation, arguments=arguments),
+            effect="What was removed is skipped, knowingly.",
+        )
+        facts = {**fault.document.facts}
+        grave = await self._store.deliveries.tombstone(topic)
+        if grave is not None:
+            facts["retired"] = grave.reason
+        return fault.amended(
+            lambda document: document.model_copy(update={"fixes": [fix], "pointer": "/after", "facts": facts})
+        )
 
     @read("topics.list", permission=READ)
     async def list_topics(self, invocation: Invocation, input: ListTopics) -> Page[TopicItem]:
@@ -307,27 +327,13 @@ def _topic(principal: Principal, which: Which) -> str:
 async def _known(log: Log, topic: str, after: Position) -> None:
     """Raise ``GONE`` for a position that this log never gave out, such as one of a log that was lost."""
     if after and after > await log.head():
+        await log.read(topic, after, 1)  # what never was a position is refused as such
         first = await log.read(topic, START, 1)
         earliest = first[0].position if first else None
         raise GONE(
             "The position is of another log.",
             facts={"topic": topic, "earliest": earliest, "reason": "unknown position"},
         )
-
-
-def _with_fix(fault: Fault, operation: str, input: ReadTopic | TailTopic) -> Fault:
-    """``GONE`` with the call that begins with the earliest message there is."""
-    if fault.code != GONE.code:
-        return fault
-    arguments = input.model_dump(mode="json", by_alias=True, exclude_none=True) | {"after": START}
-    fix = Fix(
-        id="earliest",
-        title="Read from the earliest message there is",
-        applicability=Applicability.CERTAIN,
-        call=Call(operation=operation, arguments=arguments),
-        effect="What was removed is skipped, knowingly.",
-    )
-    return fault.amended(lambda document: document.model_copy(update={"fixes": [fix], "pointer": "/after"}))
 
 
 def _missing(place: Place, reason: str | None) -> Fault:

@@ -139,12 +139,14 @@ class ScheduleOperations:
             raise INVALID("Only answers go to replies/: use topics.reply.", pointer="/topic")
         # Under an idempotency key a repeated call means the same message.
         id = input.id or uuid7()
-        due = input.at or self._store.deliveries.now() + timedelta(seconds=input.delay_seconds or 0)
+        now = self._store.deliveries.now()
+        due = input.at or now + timedelta(seconds=input.delay_seconds or 0)
         envelope = envelope_of(input.message)
         envelope["schedule"] = id
         event = event_of(
             Place(namespace, input.topic),
             envelope,
+            now,
             subject=input.message.subject or "",
             principal=principal.id,
             causation=invocation.operation_id,
