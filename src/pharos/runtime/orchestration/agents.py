@@ -7,7 +7,8 @@ log, in the commit that ends it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Final, Literal
 
@@ -30,6 +31,8 @@ from pharos.store.delivery import Lane
 from pharos.store.faults import POSITION_CONFLICT
 from pharos.store.ports import Append, Command, Store
 
+LONGEST_ID: Final = 96
+
 TRIES: Final = 8
 """How often a lost race for a session's log is run again."""
 
@@ -40,12 +43,12 @@ _OUTCOMES: dict[str, Literal["completed", "failed", "cancelled", "rejected"]] = 
     "cancelled": "cancelled",
 }
 
-Admit = Callable[[Profile, Errand, Task], Task]
+Admit = Callable[[Profile, Errand, Task], Awaitable[tuple[Profile, Task]]]
 """Looks at a task before it begins: may lessen what it is given, or raise the fault that refuses it."""
 
 
-def _as_it_is(profile: Profile, errand: Errand, task: Task) -> Task:
-    return task
+async def _as_it_is(profile: Profile, errand: Errand, task: Task) -> tuple[Profile, Task]:
+    return profile, task
 
 
 class SessionAgents:
@@ -61,13 +64,13 @@ class SessionAgents:
         faults of one that cannot be resolved, and ``CONFLICT`` where something else has the session's id."""
         parent = Address.parse(errand.session)
         child = errand.key.rpartition("/")[2]
-        address = Address(parent.namespace, f"{parent.id}.{child}")
+        address = Address(parent.namespace, child_id(parent.id, child))
         if (known := await self._known(address)) is not None:
             return _same(known, parent, child)
         resource = agent_named(self._index, task.agent, parent.namespace)
         given = task.data.get("values")
         profile = resolve(self._index, resource, given if isinstance(given, dict) else None)
-        task = self._admit(profile, errand, task)
+        profile, task = await self._admit(profile, errand, task)
         start = Start(
             now=datetime.now(UTC),
             agent=profile.agent,
@@ -117,6 +120,12 @@ class SessionAgents:
     async def _known(self, address: Address) -> State | None:
         state = (await read(self._store.log, address)).state
         return state if state.sequence else None
+
+
+def child_id(parent: str, child: str) -> str:
+    """The id of a child's session. Readable; where that grows too long, the ids above are a digest."""
+    id = f"{parent}.{child}"
+    return id if len(id) <= LONGEST_ID else f"{hashlib.sha256(parent.encode()).hexdigest()[:32]}.{child}"
 
 
 async def cancel(store: Store, address: Address, by: str, reason: str) -> bool:

@@ -36,13 +36,18 @@ _CHILD_ENDED: Final[Mapping[str, str]] = {
 
 _BEGUN = (
     "INSERT INTO delegation_sessions (session, agent, tree, parent, depth, status, waiting, owner, budget, spent, "
-    "begun, ended) VALUES (:session, :agent, :tree, :parent, :depth, 'working', '', :owner, :budget, 0, :at, NULL) "
+    "begun, ended, stop, stopped) VALUES (:session, :agent, :tree, :parent, :depth, 'working', '', :owner, :budget, 0, "
+    ":at, NULL, '', NULL) "
     "ON CONFLICT (session) DO NOTHING"
 )
 _WAITS = (
     "UPDATE delegation_sessions SET status = 'waiting', waiting = :waiting WHERE session = :session AND ended IS NULL"
 )
 _WORKS = "UPDATE delegation_sessions SET status = :status, waiting = '' WHERE session = :session AND ended IS NULL"
+_STOPS = (
+    "UPDATE delegation_sessions SET status = 'cancelling', waiting = '', stop = :stop, stopped = :at "
+    "WHERE session = :session AND ended IS NULL AND stopped IS NULL"
+)
 _OVER = (
     "UPDATE delegation_sessions SET status = :status, waiting = '', spent = :spent, ended = :at "
     "WHERE session = :session AND ended IS NULL"
@@ -73,7 +78,9 @@ class DelegationsProjection:
     schema: Sequence[str] = (
         "CREATE TABLE delegation_sessions (session TEXT PRIMARY KEY, agent TEXT NOT NULL, tree TEXT NOT NULL, "
         "parent TEXT NOT NULL, depth BIGINT NOT NULL, status TEXT NOT NULL, waiting TEXT NOT NULL, "
-        "owner TEXT NOT NULL, budget BIGINT, spent BIGINT NOT NULL, begun BIGINT NOT NULL, ended BIGINT)",
+        "owner TEXT NOT NULL, budget BIGINT, spent BIGINT NOT NULL, begun BIGINT NOT NULL, ended BIGINT, "
+        "stop TEXT NOT NULL, stopped BIGINT)",
+        "CREATE INDEX delegation_sessions_stop ON delegation_sessions (stop)",
         "CREATE INDEX delegation_sessions_tree ON delegation_sessions (tree, begun)",
         "CREATE INDEX delegation_sessions_agent ON delegation_sessions (agent, ended, begun)",
         "CREATE INDEX delegation_sessions_open ON delegation_sessions (begun) WHERE ended IS NULL",
@@ -138,6 +145,10 @@ def _works(status: str) -> Callable[[View, str, Data, int], None]:
     return fold
 
 
+def _cancelled(view: View, session: str, data: Data, at: int) -> None:
+    view.execute(_STOPS, {"session": session, "stop": str(data.get("stop") or ""), "at": at})
+
+
 def _over(status: str) -> Callable[[View, str, Data, int], None]:
     def fold(view: View, session: str, data: Data, at: int) -> None:
         values: dict[str, Scalar] = {"session": session, "status": status, "spent": _money(data, "spent") or 0}
@@ -175,7 +186,7 @@ _FOLDS: Mapping[str, Callable[[View, str, Data, int], None]] = {
     events.SESSION_CREATED: _created,
     events.SESSION_WAITING: _waiting,
     events.TURN_STARTED: _works("working"),
-    events.CANCEL_REQUESTED: _works("cancelling"),
+    events.CANCEL_REQUESTED: _cancelled,
     events.PAUSED: _works("paused"),
     events.SESSION_QUARANTINED: _works("quarantined"),
     events.SESSION_RELEASED: _works("working"),
