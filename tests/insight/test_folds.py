@@ -33,7 +33,7 @@ def tables(
         connection.execute(statement)
     for batch in batches:
         with connection:
-            projection.fold(SqliteView(connection), batch)
+            projection.fold(SqliteView(connection, {}), batch)
     found = {}
     for table in projection.tables:
         found[table] = sorted(connection.execute(f"SELECT * FROM {table}").fetchall(), key=repr)

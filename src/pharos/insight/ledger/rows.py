@@ -104,6 +104,9 @@ _RARE_TOKENS = (
 _NOTHING: dict[str, Scalar] = {
     name: "attempt" if name == "kind" else "" if type.startswith("TEXT") else 0 for name, type in _RARE.items()
 }
+_EMPTY: dict[str, Scalar] = {
+    name: None if type == "BIGINT" else "" if type.startswith("TEXT") else 0 for name, type in _COLUMNS.items()
+}
 ATTEMPT, CACHED, CORRECTION = "attempt", "cached", "correction"
 """The kinds of rows."""
 
@@ -300,10 +303,7 @@ def _change(data: Data) -> int:
 
 def _blank(recorded: Recorded, data: Data) -> dict[str, Scalar]:
     """A row without usage, of the call's own dimensions."""
-    row: dict[str, Scalar] = {
-        name: None if type == "BIGINT" else "" if type.startswith("TEXT") else 0 for name, type in _COLUMNS.items()
-    }
-    return row | {
+    return _EMPTY | {
         "position": recorded.position,
         "namespace": text(data, "namespace"),
         "key_name": text(data, "key"),
