@@ -99,3 +99,19 @@ def test_mesh_18_a_retry_keeps_its_class() -> None:
     simulation.arrive(high, 1)  # it failed, and is ready again
     simulation.run()
     assert [grant.lane for grant in simulation.grants] == [high, high, low, low, low]
+
+
+def test_mesh_17_a_claim_that_finds_nothing_does_not_make_the_class_wait_anew() -> None:
+    scheduler = pool(slots=1, classes=classes(60, 60, 10))
+    low = [lane(priority="low", tenant=name) for name in ("gone", "there")]
+    for name in low:
+        scheduler.offer(name, 1, 0)
+    scheduler.offer(lane(priority="high", tenant="t"), 1000, 0)
+    due = seconds(10)
+    ticket = scheduler.choose(due)
+    assert ticket is not None and "low" in ticket.lane
+    scheduler.withdraw(ticket, due)
+    scheduler.offer(ticket.lane, 0, due)
+    again = scheduler.choose(due)
+    assert again is not None and again.lane in low and again.lane != ticket.lane
+    assert scheduler.classes[2].granted == 1

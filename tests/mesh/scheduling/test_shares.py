@@ -13,6 +13,7 @@ from tests.mesh.scheduling.simulation import Simulation, pool, seconds
 
 from pharos.mesh.scheduling.gates import Used
 from pharos.mesh.scheduling.lanes import flow_of, lane
+from pharos.mesh.scheduling.scheduler import Scheduler
 
 
 def tenant(text: str) -> str:
@@ -192,3 +193,87 @@ def test_flows_that_are_gone_are_forgotten() -> None:
     assert set(root.children) <= {"always"} | {f"t{number}" for number in range(3000)}
     assert len(root.children) <= 3
     assert sum(len(heap) for heap in root.heaps.values()) < 100
+
+
+A, B = lane(tenant="a"), lane(tenant="b")
+
+
+def until_next(scheduler: Scheduler, name: str, most: int = 10_000) -> int:
+    """How many grants of one token others get before the next one of ``name``, which is left under way."""
+    for number in range(most):
+        ticket = scheduler.choose(0)
+        assert ticket is not None
+        if ticket.lane == name:
+            return number
+        scheduler.offer(ticket.lane, 1000, 0)
+        scheduler.settle(ticket, Used(tokens=1), 0)
+    raise AssertionError("never")
+
+
+def owing(tokens: int) -> Scheduler:
+    """Two tenants; ``a`` has had one grant that used so much, and nothing of it waits."""
+    scheduler = pool(slots=3, share=["tenant"], measure="tokens")
+    scheduler.offer(A, 1, 0)
+    ticket = scheduler.choose(0)
+    assert ticket is not None
+    scheduler.offer(B, 1000, 0)
+    scheduler.settle(ticket, Used(tokens=tokens), 0)
+    return scheduler
+
+
+def test_mesh_20_a_debt_outlives_a_rest() -> None:
+    """Whoever takes much, leaves, and comes back finds that others are still ahead."""
+    scheduler = owing(1000)
+    assert len(scheduler.classes[1].root.children) == 2, "remembered though nothing of it waits"
+    scheduler.offer(A, 1, 0)
+    assert until_next(scheduler, A) == pytest.approx(1000, abs=130)  # as its first estimate is learned, too
+
+
+def test_mesh_20_a_debt_ends_when_others_have_caught_up() -> None:
+    scheduler = owing(1000)
+    with pytest.raises(AssertionError, match="never"):
+        until_next(scheduler, A, 1500)
+    assert len(scheduler.classes[1].root.children) == 1, "forgotten"
+    scheduler.offer(A, 1, 0)
+    assert until_next(scheduler, A) <= 1
+
+
+def test_mesh_20_the_time_that_a_flow_rested_counts_against_a_debt_that_is_known_later() -> None:
+    """Its work is under way for long; meanwhile it rests, and others get 600. At the end it turns out to be 1000."""
+    scheduler = pool(slots=3, share=["tenant"], measure="tokens")
+    scheduler.offer(A, 1, 0)
+    ticket = scheduler.choose(0)
+    assert ticket is not None and ticket.lane == A
+    scheduler.offer(B, 1000, 0)
+    with pytest.raises(AssertionError, match="never"):
+        until_next(scheduler, A, 600)
+    scheduler.offer(A, 1, 0)
+    scheduler.settle(ticket, Used(tokens=1000), 0)
+    assert until_next(scheduler, A) == pytest.approx(400, abs=10)
+
+
+def test_mesh_20_what_was_charged_too_much_comes_back_also_after_others_have_passed() -> None:
+    scheduler = pool(slots=2, share=["tenant"], measure="tokens")
+    for _ in range(3):  # so that much is expected of a
+        scheduler.offer(A, 1, 0)
+        ticket = scheduler.choose(0)
+        assert ticket is not None
+        scheduler.settle(ticket, Used(tokens=1000), 0)
+    scheduler.offer(A, 1000, 0)
+    dear = scheduler.choose(0)
+    assert dear is not None and dear.estimate == 1000
+    scheduler.offer(B, 1000, 0)
+    with pytest.raises(AssertionError, match="never"):
+        until_next(scheduler, A, 700)
+    scheduler.settle(dear, Used(tokens=100), 0)
+    # b has had 700, a 100: a is next until it has had as much, however often it is granted for a token each.
+    mine = 0
+    while True:
+        ticket = scheduler.choose(0)
+        assert ticket is not None
+        if ticket.lane == B:
+            break
+        scheduler.offer(A, 1000, 0)
+        scheduler.settle(ticket, Used(tokens=1), 0)
+        mine += 1
+    assert mine == pytest.approx(600, abs=20)

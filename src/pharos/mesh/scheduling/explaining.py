@@ -178,9 +178,10 @@ def _used_up(gate: Gate, rule: RateRule, now: int) -> str:
     left = 0.0 if gate.bucket is None else gate.bucket.level(now)
     has = _amount(rule, int(left)) if rule.unit == "cost" else f"{left:g}"
     need = _amount(rule, gate.need())
+    unit = "USD" if rule.unit == "cost" else rule.unit
     return (
-        f"{_amount(rule, rule.amount)} {rule.unit} in {rule.period / SECOND:g} s are used up: {has} are left, and a "
-        f"grant is held to use {need}."
+        f"The rate of {_amount(rule, rule.amount)} {unit} in {rule.period / SECOND:g} s has no room: {has} are left, "
+        f"and a grant is taken to use {need}."
     )
 
 
