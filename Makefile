@@ -20,7 +20,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 	"$$p" -c '$(ENOUGH)' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint format types floors unit docs lock build bench fuzz clean
+.PHONY: help setup demo test check lint format types floors unit kills docs lock build bench fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -68,6 +68,9 @@ floors: setup ## import-linter: a room imports only from floors below it
 
 unit: setup ## the test suite alone; PYTEST_ARGS="tests/core -x" narrows it
 	$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) $(PYTEST_ARGS)
+
+kills: setup ## a session is killed with -9 at each of its steps, more than 200 times in all (a minute)
+	PHAROS_KILLS=all $(BIN)/python -m pytest -q tests/runtime/session/test_kill.py
 
 docs: setup ## write the generated code and pages again: typed client, docs/reference
 	$(BIN)/python -m scripts.generate_client
