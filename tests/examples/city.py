@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ class Example:
     simulator: Simulator
 
     async def call(self, operation: str, **arguments: Any) -> dict[str, Any]:
-        return await self.city.invoker.invoke(operation, arguments, SYSTEM)
+        return await self.city.invoker.invoke(operation, arguments, replace(SYSTEM, namespace="default"))
 
     async def run(self, script: Path, key: str) -> str:
         """Run a script as a user would, with a secret of ``key``; what it printed."""

@@ -43,8 +43,11 @@ from pharos.mesh.topics.kinds import SCHEDULE, TOPIC
 from pharos.runtime.code import CodeAgent, distinct, installed_code, load_code
 from pharos.runtime.orchestration.agents import SessionAgents
 from pharos.runtime.plane import Reaching, sessions_plane
+from pharos.runtime.profiles.kinds import AGENT, AgentSpec
 from pharos.runtime.profiles.plane import profiles_plane
-from pharos.runtime.tools.plugins import memory_plugins, tool_plugins
+from pharos.runtime.tools.companions import Companions
+from pharos.runtime.tools.people import Everywhere
+from pharos.runtime.tools.plugins import memory_plugins, person_plugins, sandbox_plugins, tool_plugins
 from pharos.runtime.tools.toolbox import Toolbox
 from pharos.runtime.worker.worker import GROUP
 from pharos.server.app import App
@@ -135,7 +138,7 @@ async def open_city(
     started_at = datetime.now(UTC)
     # Before there is a home: a wrong name leaves nothing behind.
     coded = distinct([*_coded(files), *code, *installed_code()])
-    plugged = tool_plugins()
+    plugged, memories, sandboxes, people = tool_plugins(), memory_plugins(), sandbox_plugins(), person_plugins()
     documents = [document for file in files if file.suffix != ".py" for document in await _read(file)]
     documents += [Document(agent.origin, agent.document()) for agent in coded]
     async with AsyncExitStack() as open_parts:
@@ -159,6 +162,7 @@ async def open_city(
         tools = Toolbox(
             {
                 "the city": OperationTools(lambda: directory.operations, invoker),
+                "memory and sandbox": Companions(partial(_agent, index), memories, sandboxes),
                 **{f"the plugin {name}": connector for name, connector in plugged.items()},
                 **{str(agent.id): agent.tools for agent in coded},
             }
@@ -197,7 +201,13 @@ async def open_city(
                 index,
                 lambda: runner,
                 partial(_account, index),
-                Reaching(models, tools, SessionAgents(index, store), memory=memory_plugins().get),
+                Reaching(
+                    models,
+                    tools,
+                    SessionAgents(index, store),
+                    Everywhere(people) if people else None,
+                    memory=memories.get,
+                ),
                 scheduling.dispatcher(GROUP),
             ),
             *(entry.load()(ground) for entry in entry_points(group=PLANES)),
@@ -264,6 +274,11 @@ def _front_door(
         *(Route(method, f"{PREFIX}*", http, "An operation") for method in ("GET", "POST")),
     ]
     return App(routes, DIALECTS["openai-chat"].write_fault, signatures), mcp.service
+
+
+def _agent(index: Index, name: str, namespace: str) -> AgentSpec | None:
+    agent = index.get(AGENT, name, namespace)
+    return None if agent is None else agent.spec
 
 
 def _coded(files: Sequence[Path]) -> Iterator[CodeAgent]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from pharos.core.principal import SYSTEM, Principal, PrincipalKind
 from pharos.runtime.profiles.profile import Profile
 from pharos.runtime.profiles.resolving import agent_named, resolve
 from pharos.server.city import City, open_city
+
+ADMIN = replace(SYSTEM, namespace="default")
 
 GROUND = """
 kind: Provider
@@ -37,10 +40,10 @@ class Town:
     def __init__(self, city: City) -> None:
         self.city = city
 
-    async def apply(self, manifest: str, principal: Principal = SYSTEM) -> dict[str, Any]:
+    async def apply(self, manifest: str, principal: Principal = ADMIN) -> dict[str, Any]:
         return await self.city.invoker.invoke("catalog.apply", {"manifest": manifest}, principal)
 
-    async def call(self, name: str, principal: Principal = SYSTEM, /, **arguments: Any) -> dict[str, Any]:
+    async def call(self, name: str, principal: Principal = ADMIN, /, **arguments: Any) -> dict[str, Any]:
         return await self.city.invoker.invoke(name, arguments, principal)
 
     def resolve(self, agent: str, **values: Any) -> Profile:

@@ -22,7 +22,7 @@ class ResolveInput(Wire):
     """Input of ``agents.resolve``."""
 
     agent: str = Reference
-    """Name of the agent, or ``namespace/name``."""
+    """Name of the agent in the caller's namespace, or ``namespace/name``."""
     values: dict[str, Json] = Field(default_factory=dict, max_length=200)
     """Values for variables of its template that are given at the start of a session."""
 
@@ -49,7 +49,7 @@ class RenderInput(Wire):
     """Input of ``prompts.render``."""
 
     template: str = Reference
-    """Name of the ``PromptTemplate``, or ``namespace/name``."""
+    """Name of the ``PromptTemplate`` in the caller's namespace, or ``namespace/name``."""
     values: dict[str, Json] = Field(default_factory=dict, max_length=200)
     """By the name of the variable."""
 
@@ -79,13 +79,15 @@ class ProfileOperations:
         A session keeps what it began with. Where the version here is another one, the agent was changed since; a
         session only goes over to it when it is told to.
         """
-        profile = resolve(self._index, agent_named(self._index, input.agent), input.values)
+        profile = resolve(
+            self._index, agent_named(self._index, input.agent, invocation.principal.namespace), input.values
+        )
         return Resolved.model_validate(profile.to_json())
 
     @read("prompts.render", permission="catalog.read", faults=(NOT_FOUND, TEMPLATE_VALUES))
     async def render(self, invocation: Invocation, input: RenderInput) -> Rendered:
         """Show a template with values. Refused where one is missing or unknown, or does not fit its variable."""
-        id = Ref("PromptTemplate").resolve(input.template, "default")
+        id = Ref("PromptTemplate").resolve(input.template, invocation.principal.namespace)
         template = self._index.get(PROMPT_TEMPLATE, id.name, id.namespace)
         if template is None:
             raise missing(id, self._index)

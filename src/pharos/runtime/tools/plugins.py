@@ -11,7 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Literal, cast
 
 from pharos.core.fault import Fault
-from pharos.mesh.connectors import GROUPS, MemoryConnector, SandboxConnector, ToolConnector
+from pharos.mesh.connectors import GROUPS, MemoryConnector, PersonConnector, SandboxConnector, ToolConnector
 from pharos.runtime.tools.faults import PLUGIN_BROKEN
 
 Sort = Literal["tool", "memory", "sandbox", "agent", "person"]
@@ -38,6 +38,11 @@ def memory_plugins() -> Mapping[str, MemoryConnector]:
 def sandbox_plugins() -> Mapping[str, SandboxConnector]:
     """Sandboxes, by name. Raises ``PLUGIN_BROKEN``."""
     return cast("Mapping[str, SandboxConnector]", plugins("sandbox"))
+
+
+def person_plugins() -> Mapping[str, PersonConnector]:
+    """Ways to people, by name. Raises ``PLUGIN_BROKEN``."""
+    return cast("Mapping[str, PersonConnector]", plugins("person"))
 
 
 def plugins(sort: Sort) -> Mapping[str, object]:
