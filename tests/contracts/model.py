@@ -113,7 +113,8 @@ class Model:
     epochs: int = 0
     """No delivery that was removed had a higher one. An engine may be above it."""
     rank: int = 0
-    moved: dict[str, str] = field(default_factory=dict)
+    again: list[Recorded] = field(default_factory=list)
+    """What the last ``Redrive`` appends again; where it comes to stand is seen in the log afterwards."""
 
     def copy(self) -> Model:
         return copy.deepcopy(self)
@@ -313,7 +314,6 @@ class Model:
                     self.groups[dead.group].deliveries[dead.topic].cursor = START
             else:
                 again.append(dead.event)
-        # Where these came to stand is seen in the log afterwards.
         self.again = again
         return len(numbers)
 

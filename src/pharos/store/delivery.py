@@ -41,7 +41,7 @@ class Subscribe(NamedTuple):
 
     The group hears of topics whose names begin with ``prefix`` (never changed afterwards: ``CONFLICT``), or, if
     ``exact``, of the one topic of that name. ``backlog``: topics that exist already are delivered from their first
-    event; otherwise only what comes from now on.
+    event, once this is committed; otherwise only what comes from now on.
     """
 
     group: str

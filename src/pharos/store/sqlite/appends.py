@@ -64,8 +64,8 @@ class LogStage:
         self._keys: dict[tuple[int, str], Recorded] = {}
         self._placed: list[tuple[int, str]] = []
         """Topics that are to be known before they have an event."""
-        self._anew: dict[int, None] = {}
-        """Topics that were retired in this transaction."""
+        self._anew: dict[int, int] = {}
+        """Topics that were retired in this transaction, with their last positions."""
         self._time = 0
         self.cite: Cite = _cite_nothing
         """Told of the blobs of every event that has some; it may refuse."""
@@ -162,6 +162,7 @@ class LogStage:
 
     def following(self, topic: int, name: str, position: int) -> Recorded | None:
         """The first event of a topic after a position."""
+        position = max(position, self._anew.get(topic, 0))
         found = select(
             self._connection,
             "SELECT position, sequence, type, body FROM events WHERE topic = ? AND position > ? "
@@ -179,7 +180,7 @@ class LogStage:
         """A topic was retired: the next event of this name is its first."""
         topic, _, last = self.end(name)
         self._journal.put(self._ends, name, (topic, 0, last))
-        self._journal.put(self._anew, topic, None)
+        self._journal.put(self._anew, topic, last)
         for key in [key for key in self._keys if key[0] == topic]:
             self._journal.drop(self._keys, key)
 

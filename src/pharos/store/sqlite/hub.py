@@ -131,11 +131,14 @@ class Hub:
         self.head = events[-1][0].position
         self._wake()
 
-    def look_again(self, topic: str) -> None:
-        """Something was removed: its followers read the tables, which know."""
-        for follower in self._by_topic.get(topic, ()):
-            follower.overflow()
-            follower.wake()
+    def removed(self, topics: Sequence[str]) -> None:
+        """Events were removed, and these topics as a whole: memory does not keep what the tables do not."""
+        self._recent.clear()
+        self._recent_size = 0
+        for topic in topics:
+            for follower in self._by_topic.get(topic, ()):
+                follower.overflow()
+                follower.wake()
 
     def recent(self, after: Position, limit: int) -> list[Recorded] | None:
         """The ``limit`` events that follow ``after``, or ``None`` if they are no longer in memory."""

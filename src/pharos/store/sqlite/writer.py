@@ -149,6 +149,8 @@ class Writer:
     def _bind(self, loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
         if self._loop is not None and not self._loop.is_closed():
             raise RuntimeError("a store belongs to the event loop that used it first")
+        if self._loop is not None:
+            self.desk.begin()
         self._loop = loop
         self._waiting = 0
         self._waking = False

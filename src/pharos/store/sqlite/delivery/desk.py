@@ -41,6 +41,11 @@ class Bell:
         """Wait no more."""
         self._waiters.discard(future)
 
+    def forget_others(self) -> None:
+        """Those who waited on another event loop have gone with it."""
+        loop = asyncio.get_running_loop()
+        self._waiters = {future for future in self._waiters if future.get_loop() is loop}
+
     def ring(self) -> None:
         """Wake them."""
         for future in self._waiters:
@@ -83,11 +88,20 @@ class Desk:
         self._closed = False
         self.read()
 
+    def begin(self) -> None:
+        """Another event loop takes over: nobody of the former one waits any more."""
+        self._timer, self._ticking = None, None
+        for bell in [*self._bells.values(), self._schedules]:
+            bell.forget_others()
+
     def read(self) -> None:
         """Take the news in. Called when a group of commits has ended."""
         feed = self._feed
         while feed:
             news = feed.popleft()
+            for group in news.gone:
+                # First: another group may have its name by now.
+                self._lanes.pop(group, None)
             for (group, lane), waiting in news.lanes.items():
                 lanes = self._lanes.setdefault(group, {})
                 if waiting is not None:
@@ -100,11 +114,8 @@ class Desk:
                 self._moves[group] = self._moves.get(group, 0) + 1
                 if (bell := self._bells.get(group)) is not None:
                     bell.ring()
-            for group in news.gone:
-                self._lanes.pop(group, None)
-                self._moves.pop(group, None)
-            for topic in news.retired:
-                self._hub.look_again(topic)
+            if news.removed is not None:
+                self._hub.removed(news.removed)
             if news.schedules:
                 self._changes += 1
                 self._schedules.ring()

@@ -80,8 +80,10 @@ class RetentionStage:
                 if (first := self._dead.first(row.group, topic)) is not None:
                     limit = min(limit, first - 1)
         sql = "SELECT count(*), max(position) FROM events WHERE topic = ? AND position > ? AND position <= ?"
+        grave = self._graves.get(topic)
+        floor = max(self._floors.get(topic, 0), 0 if grave is None else grave.began)
         removed: int
-        ((removed, highest),) = select(self._connection, sql, (topic, self._floors.get(topic, 0), limit))
+        ((removed, highest),) = select(self._connection, sql, (topic, floor, limit))
         if not removed:
             return 0
         # Behind the last event that goes, nothing is missing.
@@ -158,8 +160,8 @@ class RetentionStage:
 
     def committed(self) -> None:
         """Nothing is kept."""
-        if self._graves:
-            self._feed.append(News(retired=[grave.name for grave in self._graves.values()]))
+        if self._floors or self._graves:
+            self._feed.append(News(removed=[grave.name for grave in self._graves.values()]))
         self._floors.clear()
         self._graves.clear()
 

@@ -57,8 +57,8 @@ class News:
     """Groups that have more to do."""
     gone: list[str] = field(default_factory=list)
     """Groups that were removed."""
-    retired: list[str] = field(default_factory=list)
-    """Topics that were retired."""
+    removed: list[str] | None = None
+    """Topics that were retired, where events were removed."""
     schedules: bool = False
     """Whether a schedule came or went."""
 
@@ -192,8 +192,7 @@ class DeliveryStage:
                 else self.table.staged((group.id, topic))
             )
             if row is None:
-                created = self._created.get(group.id)
-                whole = sequence == 1 or (created is not None and created[1])
+                whole = sequence == 1 or self._wants_backlog(group)
                 new = self._new(group, topic, name, 0 if whole else position - 1)
                 self.table.put(None, self.rested(new, position, now))
             elif row.state == IDLE:
@@ -203,8 +202,15 @@ class DeliveryStage:
         """A delivery that is told something, which may be before its topic's first event. Raises ``INVALID``."""
         if not group.hears(topic):
             raise Refusal(INVALID, f"The group {group.name!r} does not hear of topic {topic!r}.", subject=topic)
-        id, _, last = self._log.place(topic)
-        return self.table.get((group.id, id)) or self._new(group, id, topic, last)
+        id, sequence, last = self._log.place(topic)
+        row = self.table.get((group.id, id))
+        if row is None:
+            whole = self._wants_backlog(group) and sequence
+            row = self._new(group, id, topic, 0 if whole else last)
+            if whole:
+                row = self.rested(row, last, self._time)
+                self.table.put(None, row)
+        return row
 
     def find(self, group: Subscribed, topic: str) -> Row | None:
         """The delivery of a topic, if there is one."""
@@ -231,6 +237,11 @@ class DeliveryStage:
     def last(self, row: Row) -> int:
         """The last position of a delivery's topic."""
         return self._log.end(row.name)[2]
+
+    def _wants_backlog(self, group: Subscribed) -> bool:
+        """Whether the topics that exist already are still to be delivered to it: with the end of this transaction."""
+        created = self._created.get(group.id)
+        return created is not None and created[1]
 
     def _new(self, group: Subscribed, topic: int, name: str, cursor: int) -> Row:
         return Row(group.id, topic, name, "", IDLE, cursor, self._epoch[None], "", 0, 0, None, 0, 0)
