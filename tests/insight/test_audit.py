@@ -447,6 +447,7 @@ async def test_an_export_proves_itself(city: Audited) -> None:
             event["topic"], line["sequence"], event["id"], event["type"], event["time"], event["source"],
             event.get("subject", ""), event.get("principal", ""), event.get("causation", ""),
             event.get("correlation", ""), event.get("traceparent", ""), event["data"],
+            *([line["refs"]] if "refs" in line else []),
         ]  # fmt: skip
         assert hashlib.sha256(canonical(said)).hexdigest() == line["leaf"]
         assert json.loads(line["prompt"]) == chat()

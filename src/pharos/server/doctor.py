@@ -106,7 +106,8 @@ class Doctor:
         # A command that leaves nothing to write would prove nothing; this record is forgotten as soon as it is made.
         record = Remember("pharos/doctor", uuid7(), fingerprint="", operation_id="", answer=None, expires_at=_PAST)
         await self._store.commit(record)
-        digest = await self._store.blobs.put(b"doctor")
+        # Bytes that nobody else has.
+        digest = await self._store.blobs.put(uuid7().encode())
         await self._store.blobs.delete(digest)
         return []
 

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
-from pharos.core.event import Event
+from pharos.core.event import BlobRef, Event
 from pharos.core.fault import Fault
 from pharos.core.wire import JsonObject
 from pharos.mesh.auditing import RECORDED, AuditRecorded, AuditRule, Content, chain_of, digest_of, packed, salted
@@ -46,6 +46,7 @@ class Trail:
     __slots__ = (
         "_blobs",
         "_grew",
+        "_kept",
         "_lost",
         "_pieces",
         "_prompt",
@@ -68,6 +69,7 @@ class Trail:
         self._room = MOST_ANSWER
         self._truncated = False
         self._lost: Fault | None = None
+        self._kept: tuple[BlobRef, ...] = ()
         self.digest = ""
         """Of the record, once it is made."""
 
@@ -102,6 +104,7 @@ class Trail:
             subject=f"Key/{key.namespace}/{key.name}",
             causation=call.id,
             correlation=call.correlation,
+            refs=self._kept,
         )
         commands.append(Append(event))
 
@@ -138,6 +141,7 @@ class Trail:
             content["withheld"] = "store-false"
         else:
             content["digest"] = await self._blobs.put(blob)
+            self._kept = (BlobRef(content["digest"], len(blob)),)
         key = call.identity.key.metadata
         served = call.attempts[-1].target.label if call.attempts else ""
         return {

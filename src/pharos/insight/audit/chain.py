@@ -69,6 +69,8 @@ def leaf_of(recorded: Recorded) -> bytes:
         event.traceparent,
         dict(event.data),
     ]
+    if event.refs:
+        said.append([list(ref) for ref in event.refs])
     return hashlib.sha256(canonical(said)).digest()
 
 

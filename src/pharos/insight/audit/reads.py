@@ -125,7 +125,7 @@ class AuditReads:
 
         Records that the conditions leave out stand as their leaf alone, so the chain stays whole. A leaf is the SHA-256
         of ``[topic, sequence, id, type, time, source, subject, principal, causation, correlation, traceparent, data]``
-        as JSON with sorted keys and no white space; a head is the SHA-256 of the head before and the leaf.
+        and, where the line has them, ``refs``, as JSON with sorted keys and no white space; a head is the SHA-256 of the head before and the leaf.
         """
         await self._runner.caught_up(AUDIT, CATCH_UP)
         await self._sealer.seal(input.namespace)
@@ -151,6 +151,8 @@ class AuditReads:
                 fields = chosen.get(recorded.position)
                 if fields is not None or recorded.event.type != RECORDED:
                     line["event"] = {**recorded.cloudevent(), "time": recorded.event.time.isoformat()}
+                    if recorded.event.refs:
+                        line["refs"] = [[*ref] for ref in recorded.event.refs]
                 if fields is not None and input.contents and (content := await self._content(fields)) is not None:
                     line["prompt"], line["answer"] = map(_readable, content)
                     seen.append(AuditItem.model_validate(fields))

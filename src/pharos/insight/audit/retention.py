@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from pharos.control.index import Index
-from pharos.core.event import Event
+from pharos.core.event import Event, Position
 from pharos.core.fault import Fault
 from pharos.core.resource import Resource
 from pharos.core.tasks import running
@@ -26,6 +26,7 @@ from pharos.insight.audit.sealing import Sealer
 from pharos.insight.fields import as_time, since_1970
 from pharos.insight.ledger.items import integer, object_in
 from pharos.mesh.auditing import chain_of
+from pharos.mesh.blobs.letting import let_go, remove
 from pharos.mesh.runner import ProjectionRunner
 from pharos.store.ports import Append, Store
 
@@ -45,6 +46,11 @@ class Due(NamedTuple):
     content: str
     sequence: int
     days: int
+    position: Position
+
+    def told(self) -> JsonObject:
+        """What the tombstone says of it."""
+        return {"call": self.call, "content": self.content, "sequence": self.sequence, "days": self.days}
 
 
 class Keeper:
@@ -124,22 +130,19 @@ class Keeper:
         named = {"namespace": of["namespace"], "key": of["key_name"], "model": of["model"], "call": of["call"]}
         if holding(self._index.all(LEGAL_HOLD), **named, labels=labels, at=at) is not None:
             return None
-        return Due(of["call"], of["content"], of["sequence"], days)
+        return Due(of["call"], of["content"], of["sequence"], days, of["position"])
 
     async def _delete(self, namespace: str, records: Sequence[Due], now: datetime) -> None:
-        data: JsonObject = {"records": [dict(record._asdict()) for record in records], "reason": "retention"}
+        data: JsonObject = {"records": [record.told() for record in records], "reason": "retention"}
         event = Event(topic=chain_of(namespace), type=EXPIRED, data=data, time=now, subject=chain_of(namespace))
-        await self._store.commit(Append(event))
+        await let_go(self._store, [(record.position, record.content) for record in records], Append(event))
         self._sealer.grew(namespace)
-        for record in records:
-            await self._store.blobs.delete(record.content)
 
     async def _finish(self, now: datetime) -> None:
         rows = await self._store.views.query(
             "SELECT content FROM audit_records WHERE expired > :since", {"since": since_1970(now - _LATELY)}
         )
-        for (content,) in rows:
-            await self._store.blobs.delete(str(content))
+        await remove(self._store, [str(content) for (content,) in rows])
 
 
 _COLUMNS = (

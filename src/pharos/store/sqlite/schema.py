@@ -187,14 +187,15 @@ CITY: Final[Sequence[str]] = (
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX blob_references_of_digest ON blob_references (digest, namespace);
 
-    -- Whoever removes an event lets its blobs go in the same transaction, and the grace of who had them begins.
+    -- Whoever removes an event lets its blobs go in the same transaction, and the grace of who had them begins. In the
+    -- words of every SQLite, since administrators' tools run triggers too.
     CREATE TRIGGER events_let_blobs_go AFTER DELETE ON events BEGIN
         DELETE FROM blob_references WHERE position = OLD.position;
     END;
     CREATE TRIGGER schedules_cite_blobs AFTER INSERT ON schedules WHEN json_array_length(NEW.body) > 9 BEGIN
         INSERT OR IGNORE INTO blob_holdings
             SELECT json_extract(value, '$[2]'), json_extract(value, '$[0]'), json_extract(value, '$[1]'),
-                CAST(unixepoch('subsec') * 1000000 AS INTEGER)
+                CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)
             FROM json_each(NEW.body, '$[9]');
         INSERT OR IGNORE INTO blob_references
             SELECT 0, NEW.id, json_extract(value, '$[0]'), json_extract(value, '$[2]') FROM json_each(NEW.body, '$[9]');
@@ -203,7 +204,7 @@ CITY: Final[Sequence[str]] = (
         DELETE FROM blob_references WHERE position = 0 AND schedule = OLD.id;
     END;
     CREATE TRIGGER references_end AFTER DELETE ON blob_references BEGIN
-        UPDATE blob_holdings SET since = max(since, CAST(unixepoch('subsec') * 1000000 AS INTEGER))
+        UPDATE blob_holdings SET since = max(since, CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER))
             WHERE namespace = OLD.namespace AND digest = OLD.digest;
     END;
 

@@ -21,10 +21,11 @@ from typing import Literal
 
 import orjson
 
-from pharos.core.event import Event
+from pharos.core.event import BlobRef, Event
 from pharos.core.fault import NOT_FOUND, Fault
 from pharos.core.wire import Json, JsonObject
 from pharos.gateway.models.faults import CONTEXT_EXCEEDED, RESPONSE_NOT_FOUND
+from pharos.mesh.blobs.letting import let_go
 from pharos.store.ports import Append, Command, Hold, Reserve, Settle, Store
 
 _log = logging.getLogger(__name__)
@@ -112,6 +113,7 @@ class Responses:
             data={"previous": previous, "blob": digest, "bytes": size},
             causation=call,
             time=now,
+            refs=(BlobRef(digest, size),),
         )
         reservation = f"{counter}/{call}"
         return (
@@ -153,10 +155,11 @@ class Responses:
     async def delete(self, tenant: str, id: str, principal: str) -> None:
         """Delete a response with its content. Raises ``RESPONSE_NOT_FOUND``."""
         kept = await self.find(tenant, id)
-        event = Event(topic=_topic(tenant, id), type=RESPONSE_DELETED, data={}, principal=principal)
-        await self._store.commit(Append(event))
+        topic = _topic(tenant, id)
+        [first] = await self._store.log.read(topic, limit=1)
+        event = Event(topic=topic, type=RESPONSE_DELETED, data={}, principal=principal)
         self._forget((tenant, id))
-        await self._store.blobs.delete(kept.digest)
+        await let_go(self._store, [(first.position, kept.digest)], Append(event))
 
     async def _find(self, tenant: str, id: str) -> Kept | None:
         place = (tenant, id)

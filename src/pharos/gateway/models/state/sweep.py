@@ -12,6 +12,7 @@ from pharos.core.event import START, Position
 from pharos.core.fault import Fault
 from pharos.core.tasks import running
 from pharos.gateway.models.state.responses import KEPT_FOR, RESPONSE_KEPT
+from pharos.mesh.blobs.letting import let_go
 from pharos.store.ports import Forget, Store
 
 _log = logging.getLogger(__name__)
@@ -46,8 +47,9 @@ class Sweep:
                 if recorded.event.time >= limit:
                     return deleted
                 digest = recorded.event.data.get("blob")
-                if isinstance(digest, str):
-                    deleted += await self._store.blobs.delete(digest)
+                if isinstance(digest, str) and await self._store.blobs.size(digest) is not None:
+                    await let_go(self._store, [(recorded.position, digest)])
+                    deleted += 1
                 self._passed = recorded.position
             if len(page) < PAGE:
                 return deleted
