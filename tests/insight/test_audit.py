@@ -28,6 +28,8 @@ from pharos.insight.audit.sealing import Sealer
 from pharos.insight.audit.verify import Verifier, Verify
 from pharos.insight.plane import projections
 from pharos.mesh.auditing import canonical, chain_of, packed, unpacked
+from pharos.mesh.blobs.collector import Collector
+from pharos.mesh.blobs.depot import Depot
 from pharos.mesh.runner import ProjectionRunner
 from pharos.store.faults import STORAGE_FAILED
 from pharos.store.ports import Append
@@ -234,6 +236,19 @@ async def test_contents_expire_with_a_tombstone_and_the_chain_stays_whole(city: 
         await city.call("audit.get", call=gone["call"])
     assert caught.value.code == "CONTENT_GONE" and caught.value.document.facts["expiredAt"]
     assert await city.keeper.expire(first + timedelta(days=8)) == 0
+
+
+async def test_a_content_that_a_crash_left_without_its_record_is_found_and_collected(city: Audited) -> None:
+    await city.policy()
+    await city.town.chat("bot")
+    [record] = await city.records()
+    store = city.town.store
+    orphan = await store.blobs.put(packed("never-committed", b"prompt", b"answer"))
+    collector, late = Collector(store, Depot(store)), datetime.now(UTC) + timedelta(days=2)
+    assert (await collector.collect(datetime.now(UTC))).blobs == 0, "a call may still be on its way to its commit"
+    assert (await collector.collect(late)).blobs == 1
+    assert await store.blobs.size(orphan) is None
+    assert (await city.call("audit.get", call=record["call"]))["prompt"] == chat()
 
 
 async def test_a_hold_keeps_what_retention_would_delete(city: Audited) -> None:
