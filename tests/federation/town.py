@@ -25,6 +25,8 @@ from pharos.control.plane import control_plane
 from pharos.core.plane import Plane
 from pharos.core.principal import SYSTEM, Principal
 from pharos.gateway.federation.plane import federation_plane
+from pharos.gateway.federation.reach import Reaching
+from pharos.gateway.federation.remote.connector import RemoteAgents
 from pharos.gateway.models.dialects.registry import DIALECTS
 from pharos.mesh.runner import ProjectionRunner
 from pharos.runtime.profiles.plane import profiles_plane
@@ -52,6 +54,7 @@ class Town:
     work: Scripted
     draining: asyncio.Event
     vault: Vault
+    remote: RemoteAgents
     port: int = 0
     secrets: dict[str, str] = field(default_factory=dict)
 
@@ -178,12 +181,16 @@ async def town(home: Path, **options: Any) -> AsyncIterator[Town]:
         draining = asyncio.Event()
         work = Scripted(store)
         runners: list[ProjectionRunner] = []
+        reaching = Reaching(index)
+        remote = RemoteAgents(store, index, vault.reveal, reaching, ask_again=0.05)
         plane = federation_plane(
             home,
             store,
             index,
             lambda secret: authenticator.authenticate(secret).principal,
             work,
+            remote,
+            reaching,
             lambda: runners[0],
             invoker.observe,
             draining,
@@ -204,7 +211,7 @@ async def town(home: Path, **options: Any) -> AsyncIterator[Town]:
         for service in plane.services:
             await stack.enter_async_context(service())
         stack.push_async_callback(work.close)
-        running = Town(store, index, invoker, plane, work, draining, vault)
+        running = Town(store, index, invoker, plane, work, draining, vault, remote)
         app = App(plane.routes, DIALECTS["openai-chat"].write_fault)
         running.port = await stack.enter_async_context(serve(app, set()))
         yield running

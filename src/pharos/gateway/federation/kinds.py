@@ -28,7 +28,7 @@ PRIVATE = "federation"
 """Label of an ``Agent``; with the value ``private`` it has no public card and takes no calls from elsewhere."""
 
 Url = Annotated[str, StringConstraints(min_length=8, max_length=2048)]
-Binding = Literal["JSONRPC", "HTTP+JSON", "GRPC"]
+Binding = Literal["JSONRPC", "HTTP+JSON"]
 Network = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
@@ -93,7 +93,7 @@ class RemoteAgentSpec(Spec):
     """Hosts, as ``name`` or ``name:port``, beside the card's own to which its interfaces may lead."""
     networks: Annotated[list[Network], Field(max_length=16)] = Field(default_factory=list)
     """Networks (CIDR) beside the public Internet in which it may be. Left out: none."""
-    bindings: Annotated[list[Binding], Field(min_length=1, max_length=3)] = Field(
+    bindings: Annotated[list[Binding], Field(min_length=1, max_length=2)] = Field(
         default_factory=lambda: list[Binding](("JSONRPC", "HTTP+JSON"))
     )
     """Which interfaces of the card may be used; the card's order decides."""

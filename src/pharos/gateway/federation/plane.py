@@ -25,6 +25,7 @@ from pharos.gateway.federation.push.configs import Configs
 from pharos.gateway.federation.push.relay import Relay
 from pharos.gateway.federation.push.sender import Sender
 from pharos.gateway.federation.reach import Reaching
+from pharos.gateway.federation.remote.connector import RemoteAgents
 from pharos.gateway.federation.visit import Authenticate
 from pharos.gateway.federation.work import Work
 from pharos.mesh.runner import ProjectionRunner
@@ -41,6 +42,8 @@ def federation_plane(
     index: Index,
     authenticate: Authenticate,
     work: Work,
+    remote: RemoteAgents,
+    reaching: Reaching,
     runner: Callable[[], ProjectionRunner],
     observe: Observe,
     draining: asyncio.Event,
@@ -50,11 +53,11 @@ def federation_plane(
 ) -> Plane:
     """A2A, both ways, and AG-UI.
 
-    ``authenticate`` gives the principal behind a secret, ``work`` the sessions; ``runner`` is asked when the city runs.
+    ``authenticate`` gives the principal behind a secret, ``work`` the sessions; ``remote`` is how ours reach others,
+    ``reaching`` how others reach ours. ``runner`` is asked for when the city runs.
     ``observe`` is ``Invoker.observe``. ``blocking_seconds`` and ``first_pause`` are for tests.
     """
     keys = CardKeys(home)
-    reaching = Reaching(index)
     cards = Cards(keys)
 
     def destinations() -> Destinations:
@@ -91,6 +94,7 @@ def federation_plane(
             signing,
             Relay(store, configs, listing.waiting).service,
             Sender(store, keys, configs, destinations, rules, reaching.keys).service,
+            remote.service,
             GrpcService(index, reaching, handler, door.admit, observe).service,
         ),
     )
