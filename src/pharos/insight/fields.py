@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeAlias
+from operator import itemgetter
+from typing import Any, TypeAlias, cast
 
 import orjson
 
@@ -21,7 +22,6 @@ Data: TypeAlias = Mapping[str, Any]
 """Event data as it came out of the log: any JSON."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _MOST_COUNT = 2**53
 _MOST_MILLISECONDS = 10.0**12
 
@@ -45,6 +45,24 @@ def text(data: Data, name: str) -> str:
     return value
 
 
+class Texts:
+    """Reads several texts at once, as :func:`text` reads one: that all of them are ASCII is told by one look at all."""
+
+    def __init__(self, first: str, second: str, *names: str) -> None:
+        self._names = (first, second, *names)
+        self._of = itemgetter(first, second, *names)
+
+    def __call__(self, data: Data) -> tuple[str, ...]:
+        """The texts, in the order of their names. Raises :class:`Malformed`."""
+        try:
+            values = self._of(data)
+            if "".join(values).isascii():
+                return cast("tuple[str, ...]", values)  # almost always
+        except (KeyError, TypeError):
+            pass
+        return tuple(text(data, name) for name in self._names)
+
+
 def count(data: Data, name: str) -> int:
     """A number of things; 0 if absent."""
     value = data.get(name, 0)
@@ -58,6 +76,8 @@ def count(data: Data, name: str) -> int:
 def microseconds(data: Data, name: str) -> int | None:
     """A duration that is written in milliseconds, in whole microseconds; ``None`` if it is null or absent."""
     value = data.get(name)
+    if type(value) is float and 0 <= value < _MOST_MILLISECONDS:
+        return round(value * 1000)  # almost always
     if value is None:
         return None
     # Also refuses NaN, which is neither above nor below anything.
@@ -72,8 +92,10 @@ def nanos(data: Data, name: str) -> int | None:
     if value is None:
         return None
     if isinstance(value, str):
-        with suppress(ValueError):
+        try:
             return nanos_of(value)
+        except ValueError:
+            pass
     raise Malformed(f"{name} is not an amount")
 
 
@@ -150,7 +172,9 @@ def moment(data: Data, name: str) -> int:
 
 def since_1970(time: datetime) -> int:
     """A time with its zone in microseconds since 1970, exact."""
-    return (time - _EPOCH) // _MICROSECOND
+    passed = time - _EPOCH
+    # In parts: dividing one timedelta by another takes three times as long.
+    return (passed.days * 86_400 + passed.seconds) * 1_000_000 + passed.microseconds
 
 
 def as_time(value: int) -> datetime:

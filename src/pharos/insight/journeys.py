@@ -18,7 +18,7 @@ rebuild gives it the same name.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -26,6 +26,7 @@ from pharos.core.event import Recorded
 from pharos.core.projection import Scalar, View
 from pharos.insight.fields import (
     Malformed,
+    Texts,
     items,
     mapping,
     microseconds,
@@ -107,14 +108,19 @@ _LEAVE_MARK = (
     "call = excluded.call, answered = excluded.answered, seen = excluded.seen"
 )
 _AT_ONCE = 4
-"""Marks in one query: a call seldom adds more turns than that, and each look-up of a mark that is not there costs."""
-_NAMES = tuple(f"m{number}" for number in range(_AT_ONCE))
-_FIND_MARKS = tuple(  # by the number of marks
-    "SELECT mark, journey, call, answered, seen FROM journey_marks WHERE mark IN ("  # noqa: S608
-    + ", ".join(f":{name}" for name in _NAMES[:number])
-    + ")"
-    for number in range(_AT_ONCE + 1)
-)
+"""Marks of a call that are looked up together: it seldom adds more turns, and one that is not there costs as much."""
+_IN_QUERY = 64
+"""Marks in one query: it is the query that costs, not the mark."""
+_NAMES = tuple(f"m{number}" for number in range(_IN_QUERY))
+
+
+def _find_marks(number: int) -> str:
+    names = ", ".join(f":{name}" for name in _NAMES[:number])
+    return f"SELECT mark, journey, call, answered, seen FROM journey_marks WHERE mark IN ({names})"  # noqa: S608
+
+
+_FIND_MARKS = {number: _find_marks(number) for number in (_AT_ONCE, _IN_QUERY)}
+_OF_CALL = Texts("call", "dialect", "model", "outcome", "fault", "currency", "namespace", "key", "team")
 _FORGET = "DELETE FROM journey_marks WHERE seen < :before"
 
 
@@ -134,7 +140,22 @@ class _Batch:
     steps: list[dict[str, Scalar]] = field(default_factory=list)
     journeys: list[dict[str, Scalar]] = field(default_factory=list)
     marks: dict[str, Mark] = field(default_factory=dict)
+    known: dict[str, Mark | None] = field(default_factory=dict)
+    """What the tables have of the marks that were looked up."""
     skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    def look_up(self, view: View, marks: Iterable[str]) -> None:
+        """Find out what the tables have."""
+        wanted = [mark for mark in dict.fromkeys(marks) if mark not in self.known]
+        self.known.update(dict.fromkeys(wanted))
+        for first in range(0, len(wanted), _IN_QUERY):
+            some = wanted[first : first + _IN_QUERY]
+            size = _AT_ONCE if len(some) <= _AT_ONCE else _IN_QUERY
+            some += some[:1] * (size - len(some))
+            for mark, journey, call, answered, seen in view.query(
+                _FIND_MARKS[size], dict(zip(_NAMES, some, strict=False))
+            ):
+                self.known[str(mark)] = Mark(str(journey), str(call), bool(answered), int(seen or 0))
 
     def write(self, view: View) -> None:
         if self.journeys:
@@ -174,6 +195,7 @@ class JourneysProjection:
     def fold(self, view: View, events: Sequence[Recorded]) -> None:
         """Give every call its journey, in the order of the log."""
         batch = _Batch()
+        read: list[tuple[dict[str, Scalar], _Marks]] = []
         for recorded in events:
             if _is_aside(recorded):
                 continue
@@ -184,10 +206,12 @@ class JourneysProjection:
                 continue
             if recorded.event.id.endswith("00"):
                 # Forgetting happens at events, not at batches, so that any split of the log leads to the same tables.
+                _stitch(view, batch, read)
                 batch.write(view)
-                batch = _Batch()
+                batch, read = _Batch(), []
                 view.execute(_FORGET, {"before": marks.seen - HORIZON})
-            _stitch(view, batch, step, marks)
+            read.append((step, marks))
+        _stitch(view, batch, read)
         batch.write(view)
 
 
@@ -216,7 +240,14 @@ class _Marks(NamedTuple):
         return rest <= HORIZON if place > 0 else rest <= REPEAT and not found.answered
 
 
-def _stitch(view: View, batch: _Batch, step: dict[str, Scalar], marks: _Marks) -> None:
+def _stitch(view: View, batch: _Batch, read: Sequence[tuple[dict[str, Scalar], _Marks]]) -> None:
+    """Give each call its journey, as if it stood alone; only the look into the tables is made for all of them."""
+    batch.look_up(view, (mark for _, marks in read for mark in marks.shown[:_AT_ONCE]))
+    for step, marks in read:
+        _join(view, batch, step, marks)
+
+
+def _join(view: View, batch: _Batch, step: dict[str, Scalar], marks: _Marks) -> None:
     call = str(step["call"])
     before = _earlier(view, batch, marks) if marks.shown else None
     if before is not None:
@@ -244,12 +275,10 @@ def _stitch(view: View, batch: _Batch, step: dict[str, Scalar], marks: _Marks) -
 def _earlier(view: View, batch: _Batch, marks: _Marks) -> Mark | None:
     for first in range(0, len(marks.shown), _AT_ONCE):
         shown = marks.shown[first : first + _AT_ONCE]
-        rows = view.query(_FIND_MARKS[len(shown)], dict(zip(_NAMES, shown, strict=False)))
-        known = {row[0]: row for row in rows}
+        if first:
+            batch.look_up(view, shown)
         for place, mark in enumerate(shown, first):
-            found = batch.marks.get(mark)
-            if found is None and (row := known.get(mark)) is not None:
-                found = Mark(str(row[1]), str(row[2]), bool(row[3]), int(row[4] or 0))
+            found = batch.marks.get(mark) or batch.known.get(mark)
             if found is not None and marks.belongs(found, place):
                 return found
     return None
@@ -259,7 +288,7 @@ def _read(recorded: Recorded) -> tuple[dict[str, Scalar], _Marks]:
     """The step of one ``model.called``, its journey still open, and its marks. Raises :class:`Malformed`."""
     event = recorded.event
     data = event.data
-    outcome = text(data, "outcome")
+    call, dialect, model, outcome, fault, currency, namespace, key, team = _OF_CALL(data)
     if outcome not in OUTCOMES:
         raise Malformed("outcome is unknown")
     attempts = items(data, "attempts")
@@ -275,24 +304,22 @@ def _read(recorded: Recorded) -> tuple[dict[str, Scalar], _Marks]:
         "position": recorded.position,
         "journey": "",
         "at": ended - (latency or 0),
-        "call": text(data, "call"),
+        "call": call,
         "continues": "",
-        "dialect": text(data, "dialect"),
-        "model": text(data, "model"),
+        "dialect": dialect,
+        "model": model,
         "stream": 1 if data.get("stream") is True else 0,
         "outcome": outcome,
-        "fault": text(data, "fault"),
+        "fault": fault,
         "attempts": len(attempts),
         "unpriced": unpriced,
         "cost": nanos(data, "cost") or 0,
-        "currency": text(data, "currency"),
+        "currency": currency,
         "latency": latency,
         "first_token": microseconds(data, "firstTokenMs"),
         "tools": texts(data, "tools"),
         "route": names(data, "route"),
     }
-    namespace = text(data, "namespace")
-    key = text(data, "key")
     conversation = mapping(data, "conversation")
     id = text(conversation, "id") if conversation else ""
     # The scope stands before the mark: names have neither "#" nor "=", so no key can name a mark of another.
@@ -300,7 +327,11 @@ def _read(recorded: Recorded) -> tuple[dict[str, Scalar], _Marks]:
         shown: tuple[str, ...] = (f"{namespace}/{key}={id}",)
     else:
         marks = items(conversation, "marks")[-MOST_MARKS:]
-        if not all(isinstance(mark, str) and mark.isascii() for mark in marks):
+        try:
+            plain = "".join(marks).isascii()
+        except TypeError:
+            plain = False
+        if not plain:
             raise Malformed("marks are not text")
         shown = tuple(f"{namespace}/{key}#{mark}" for mark in reversed(marks))
-    return step, _Marks(namespace, key, text(data, "team"), id, shown, ended)
+    return step, _Marks(namespace, key, team, id, shown, ended)

@@ -16,6 +16,7 @@ from pharos.core.projection import Scalar, View
 from pharos.insight.fields import (
     Data,
     Malformed,
+    Texts,
     count,
     counts,
     items,
@@ -101,6 +102,10 @@ _RARE_TOKENS = (
     ("outputAudio", "output_audio"),
     ("outputImage", "output_image"),
 )
+_PLAIN_USAGE = frozenset({"input", "output"})
+_OF_CALL = Texts("call", "namespace", "key", "team", "model")
+_OF_ATTEMPT = Texts("asked", "answered", "provider", "dialect", "outcome", "fault", "currency")
+_OF_PRICE = Texts("source", "version")
 _NOTHING: dict[str, Scalar] = {
     name: "attempt" if name == "kind" else "" if type.startswith("TEXT") else 0 for name, type in _RARE.items()
 }
@@ -172,11 +177,7 @@ def rows_of(recorded: Recorded) -> list[dict[str, Scalar]]:
     attempts = items(data, "attempts")
     if not attempts:
         return [_cached(recorded, data)] if data.get("cache") is not None else []
-    call = text(data, "call")
-    namespace = text(data, "namespace")
-    key = text(data, "key")
-    team = text(data, "team")
-    model = text(data, "model")
+    call, namespace, key, team, model = _OF_CALL(data)
     labels = names(data, "labels")
     rows: list[dict[str, Scalar]] = []
     numbers = set()
@@ -187,9 +188,11 @@ def rows_of(recorded: Recorded) -> list[dict[str, Scalar]]:
         numbers.add(number)
         usage = mapping(attempt, "usage")
         price = mapping(attempt, "price")
-        outcome = text(attempt, "outcome")
+        asked, answered, provider, dialect, outcome, fault, currency = _OF_ATTEMPT(attempt)
         if outcome not in OUTCOMES:
             raise Malformed("outcome is unknown")
+        source, priced = _OF_PRICE(price)
+        more = not usage.keys() <= _PLAIN_USAGE
         cost = nanos(attempt, "cost")
         row: dict[str, Scalar] = {
             "position": recorded.position,
@@ -201,28 +204,28 @@ def rows_of(recorded: Recorded) -> list[dict[str, Scalar]]:
             "team": team,
             "labels": labels,
             "model": model,
-            "target": text(attempt, "asked"),
-            "answered": text(attempt, "answered"),
-            "provider": text(attempt, "provider"),
-            "dialect": text(attempt, "dialect"),
+            "target": asked,
+            "answered": answered,
+            "provider": provider,
+            "dialect": dialect,
             "outcome": outcome,
             "status": count(attempt, "status"),
-            "fault": text(attempt, "fault"),
+            "fault": fault,
             "input": count(usage, "input"),
-            "cache_read": count(usage, "cacheRead"),
-            "cache_write_5m": count(usage, "cacheWrite5m"),
-            "cache_write_1h": count(usage, "cacheWrite1h"),
+            "cache_read": count(usage, "cacheRead") if more else 0,
+            "cache_write_5m": count(usage, "cacheWrite5m") if more else 0,
+            "cache_write_1h": count(usage, "cacheWrite1h") if more else 0,
             "output": count(usage, "output"),
-            "reasoning": count(usage, "reasoning"),
+            "reasoning": count(usage, "reasoning") if more else 0,
             "estimated": 1 if usage.get("estimated") is True else 0,
-            "price_source": text(price, "source"),
-            "price_version": text(price, "version"),
+            "price_source": source,
+            "price_version": priced,
             "cost": cost,
-            "currency": text(attempt, "currency"),
+            "currency": currency,
             "latency": microseconds(attempt, "latencyMs"),
             "first_token": microseconds(attempt, "firstTokenMs"),
         }
-        if len(usage) > 2:
+        if more:
             _rare_usage(usage, row)
         if cost is None:
             row["unpriced"] = 1
