@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from pharos.control.index import Index
@@ -18,11 +19,12 @@ from pharos.mesh.scheduling.grants import Dispatch
 from pharos.runtime.context.contexts import Assembler, MemoryOf
 from pharos.runtime.context.faults import ALL as CONTEXT_FAULTS
 from pharos.runtime.context.operations import ContextOperations
-from pharos.runtime.operations.desk import AccountOf, Desk
+from pharos.runtime.operations.desk import AccountOf, Admit, Desk
 from pharos.runtime.operations.listing import SessionsProjection
 from pharos.runtime.operations.looking import Looking
 from pharos.runtime.operations.starting import Starting
 from pharos.runtime.operations.steering import Steering
+from pharos.runtime.orchestration.stopping import is_halted
 from pharos.runtime.profiles.profile import Profile
 from pharos.runtime.profiles.resolving import agent_named, resolve
 from pharos.runtime.session.events import PREFIX, Address
@@ -68,13 +70,19 @@ class _Declared:
         return resolve(self.index, agent_named(self.index, agent, namespace), values)
 
 
-def principal_by(account: AccountOf) -> PrincipalOf:
-    """Whom a session acts for: its agent, with what its account may do now, and never more than when it began."""
+def principal_by(account: AccountOf, halted: Callable[[str], bool] = lambda _: False) -> PrincipalOf:
+    """Whom a session acts for: its agent, with what its account may do now, and never more than when it began, nor more
+    than the accounts of those above it may do now. Nobody, where somebody has stopped the agent."""
 
     def principal(state: State) -> Principal | None:
         rights, now = state.rights, account(state.account)
-        if rights is None or now is None:
+        if rights is None or now is None or halted(state.agent):
             return None
+        for above in rights.get("accounts", ()):
+            other = account(above)
+            if other is None:
+                return None
+            now = now.narrowed(other.permissions)
         behind = [(rights["kind"], rights["name"]), *((kind, name) for kind, name in rights["chain"])]
         return replace(
             _acting(state.agent, now.narrowed(frozenset(rights["permissions"]))),
@@ -97,13 +105,14 @@ def sessions_plane(
     account: AccountOf,
     reach: Reaching,
     dispatch: Dispatching,
+    admit: Admit | None = None,
 ) -> Plane:
     """Sessions: their operations, their view, and the worker that brings them forward.
 
     ``runner`` is asked for when it is first needed, since it is made of what all planes bring. ``dispatch`` grants the
     group's work, and runs while the worker does.
     """
-    desk = Desk(store, _Declared(index), account)
+    desk = Desk(store, _Declared(index), account, admit)
     looking = Looking(desk, runner)
     worker: list[Worker] = []
 
@@ -112,7 +121,7 @@ def sessions_plane(
         async with AsyncExitStack() as stack:
             await store.commit(Subscribe(GROUP, PREFIX, backlog=True))
             await stack.enter_async_context(dispatch.service())
-            working = Worker(store, dispatch, reach.by(principal_by(account)))
+            working = Worker(store, dispatch, reach.by(principal_by(account, partial(is_halted, index))))
             await stack.enter_async_context(working.service())
             worker.append(working)
             stack.callback(worker.clear)

@@ -21,6 +21,7 @@ from pharos.control.index import Index
 from pharos.control.invoker import Invoker
 from pharos.control.plane import control_plane
 from pharos.core.fault import Fault
+from pharos.core.operation import Effect
 from pharos.core.plane import Plane, Route, Service
 from pharos.core.principal import SYSTEM, Principal
 from pharos.gateway.models.connector import InnerEntrance
@@ -41,7 +42,11 @@ from pharos.mesh.scheduling.kinds import POOL
 from pharos.mesh.scheduling.plane import DeclaredPools, Scheduling, scheduling_plane
 from pharos.mesh.topics.kinds import SCHEDULE, TOPIC
 from pharos.runtime.code import CodeAgent, distinct, installed_code, load_code
+from pharos.runtime.context.promises import PromiseTools
+from pharos.runtime.context.results import ResultTools
 from pharos.runtime.orchestration.agents import SessionAgents
+from pharos.runtime.orchestration.plane import orchestration_plane
+from pharos.runtime.orchestration.standing import Gate, Standings
 from pharos.runtime.plane import Reaching, sessions_plane
 from pharos.runtime.profiles.kinds import AGENT, AgentSpec
 from pharos.runtime.profiles.plane import profiles_plane
@@ -162,6 +167,8 @@ async def open_city(
         tools = Toolbox(
             {
                 "the city": OperationTools(lambda: directory.operations, invoker),
+                "promises": PromiseTools(),
+                "results": ResultTools(store),
                 "memory and sandbox": Companions(partial(_agent, index), memories, sandboxes),
                 **{f"the plugin {name}": connector for name, connector in plugged.items()},
                 **{str(agent.id): agent.tools for agent in coded},
@@ -176,6 +183,7 @@ async def open_city(
             partial(index.get, POOL), partial(index.all, POOL), index.subscribe, invoker.observe
         )
         scheduling = Scheduling(store, declared_pools)
+        gate = Gate(index, Standings(store.views, lambda: runner), partial(_reads, directory))
         planes = [
             control_plane(directory, store, index, invoker),
             trust_plane(index, directory, invoker.decide, pepper, clock),
@@ -204,12 +212,14 @@ async def open_city(
                 Reaching(
                     models,
                     tools,
-                    SessionAgents(index, store),
+                    SessionAgents(index, store, gate.admit),
                     Everywhere(people) if people else None,
                     memory=memories.get,
                 ),
                 scheduling.dispatcher(GROUP),
+                admit=gate.begun,
             ),
+            orchestration_plane(store, index, lambda: runner),
             *(entry.load()(ground) for entry in entry_points(group=PLANES)),
         ]
         views = [*projections(), *(view for plane in planes for view in plane.projections)]
@@ -274,6 +284,13 @@ def _front_door(
         *(Route(method, f"{PREFIX}*", http, "An operation") for method in ("GET", "POST")),
     ]
     return App(routes, DIALECTS["openai-chat"].write_fault, signatures), mcp.service
+
+
+def _reads(directory: Directory) -> frozenset[str]:
+    """The permissions of operations that change nothing."""
+    operations = directory.operations.values()
+    reads = {one.permission for one in operations if one.effect is Effect.READ and one.permission is not None}
+    return frozenset(reads - {one.permission for one in operations if one.effect is not Effect.READ})
 
 
 def _agent(index: Index, name: str, namespace: str) -> AgentSpec | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-READER = "blobs_read"
-"""The tool that reads a part of a blob."""
+READER = "result_read"
+"""The tool that reads on."""
 
 _HEAD_SHARE = 0.75
 """Of what is shown: results say what they are at their beginning, and what came of them at their end."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
@@ -44,14 +44,24 @@ AccountOf = Callable[[str], Principal | None]
 """Who works on the account ``namespace/name``, with the rights they have now; ``None``: there is no such account."""
 
 
+Admit = Callable[[Profile], Awaitable[Profile]]
+
+
 class Desk:
     """Reads sessions, and decides about them."""
 
-    def __init__(self, store: Store, profiles: Profiles, account: AccountOf) -> None:
+    def __init__(self, store: Store, profiles: Profiles, account: AccountOf, admit: Admit | None = None) -> None:
+        """``admit`` looks at every profile before a session gets it: it may be made stricter, or refused."""
         self.store = store
         self.profiles = profiles
         self.account = account
+        self._admit = admit
         self._checkpoint = Checkpoints(store).read
+
+    async def profile(self, agent: str, namespace: str, values: Mapping[str, Json]) -> Profile:
+        """The profile that a session of an agent begins with now. Raises what resolving and admitting it raise."""
+        profile = self.profiles.resolve(agent, namespace, values)
+        return profile if self._admit is None else await self._admit(profile)
 
     def address(self, principal: Principal, which: Which) -> Address:
         """The session that is meant. Raises ``FORBIDDEN`` for another namespace than one may look into."""

@@ -27,6 +27,8 @@ from pharos.runtime.operations.desk import (
 )
 from pharos.runtime.operations.items import Began, Changed, Reason, SessionName, Text, Which, item_of
 from pharos.runtime.orchestration.beginning import bounds_of, lane_of, rights_of
+from pharos.runtime.orchestration.bounds import require_outside
+from pharos.runtime.orchestration.faults import AGENT_BARRED, AGENT_STOPPED, TREE_BOUND
 from pharos.runtime.profiles.faults import AGENT_INCOMPLETE, DELEGATES_CYCLIC, TEMPLATE_VALUES
 from pharos.runtime.profiles.profile import Profile
 from pharos.runtime.session import commands
@@ -45,6 +47,12 @@ AgentName = Annotated[
     str, Field(min_length=1, max_length=260, pattern=r"^([a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*$")
 ]
 Money = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=9, allow_inf_nan=False)]
+
+
+_BEGINNING = (
+    NOT_FOUND, INVALID, SESSION_STARTED, AGENT_INCOMPLETE, DELEGATES_CYCLIC, TEMPLATE_VALUES, TREE_BOUND,
+    AGENT_STOPPED, AGENT_BARRED,
+)  # fmt: skip
 
 
 class StartSession(Wire):
@@ -103,7 +111,7 @@ class Starting:
         permission=START,
         reversibility=Reversibility.COMPENSATING,
         inverse="sessions.cancel",
-        faults=(NOT_FOUND, INVALID, SESSION_STARTED, AGENT_INCOMPLETE, DELEGATES_CYCLIC, TEMPLATE_VALUES),
+        faults=_BEGINNING,
         lacking=lacking_namespace,
     )
     async def start(self, invocation: Invocation, input: StartSession) -> Decision[Began]:
@@ -113,8 +121,9 @@ class Starting:
         happens to the process. Give `Idempotency-Key`, or an id of your own, to ask safely more than once.
         """
         principal, now = invocation.principal, invocation.time
+        require_outside(principal, "begin sessions")
         address = Address(namespace_for(principal, input.namespace), input.session or uuid7())
-        profile = self._desk.profiles.resolve(input.agent, address.namespace, input.values)
+        profile = await self._desk.profile(input.agent, address.namespace, input.values)
         bounds = bounds_of(profile, None if input.budget is None else format(input.budget, "f"))
         if input.seconds is not None:
             bounds["seconds"] = min(bounds["seconds"], input.seconds)
@@ -174,6 +183,7 @@ class Starting:
         timers, questions and children. It acts for whoever forks it, and what was spent before is not counted again.
         """
         principal = invocation.principal
+        require_outside(principal, "fork sessions")
         source = self._desk.address(principal, input)
         await self._desk.live(source)
         recorded = await self._copied(source, input.at)
@@ -245,7 +255,7 @@ class Starting:
         """
         address = self._desk.address(invocation.principal, input)
         state = (await self._desk.live(address)).state
-        profile = self._desk.profiles.resolve(input.agent or state.agent, address.namespace, input.values)
+        profile = await self._desk.profile(input.agent or state.agent, address.namespace, input.values)
         return await self._desk.decide(
             invocation,
             address,

@@ -15,6 +15,8 @@ from pharos.core.wire import JsonObject
 from pharos.mesh.money import to_nanos
 from pharos.runtime.operations.desk import APPROVE, CONTROL, SEND, Desk, lacking_namespace
 from pharos.runtime.operations.items import Changed, Reason, Text, Which, item_of
+from pharos.runtime.orchestration.bounds import require_outside
+from pharos.runtime.orchestration.faults import TREE_BOUND
 from pharos.runtime.session import commands
 from pharos.runtime.session.faults import (
     ANSWER_GIVEN,
@@ -227,11 +229,12 @@ class Steering:
         permission=CONTROL,
         reversibility=Reversibility.NONE,
         inverse=None,
-        faults=(NOT_FOUND, INVALID, SESSION_ENDED, SESSION_QUARANTINED),
+        faults=(NOT_FOUND, INVALID, SESSION_ENDED, SESSION_QUARANTINED, TREE_BOUND),
         lacking=lacking_namespace,
     )
     async def extend(self, invocation: Invocation, input: ExtendBudget) -> Decision[Changed]:
         """Set the most that a session may spend. One that waits for money goes on."""
+        require_outside(invocation.principal, "raise a budget")
         command = commands.Extend(invocation.time, to_nanos(input.budget), invocation.principal.id)
         return await self._say(invocation, input, command)
 

@@ -77,7 +77,7 @@ class SessionAgents:
             version=profile.version,
             profile=profile.to_json(),
             bounds=bounds_of(profile, task.budget),
-            rights=rights_of(errand.principal, task.permissions),
+            rights=rights_of(errand.principal, task.permissions, await self._accounts(parent, errand)),
             account=profile.account,
             owner=errand.principal.id,
             text=task.text,
@@ -116,6 +116,12 @@ class SessionAgents:
     async def cancel(self, errand: Errand, id: str, reason: str) -> None:
         """Ask the session to end. Asked twice, or after its end, it changes nothing."""
         await cancel(self._store, Address.parse(id), errand.principal.id, reason)
+
+    async def _accounts(self, parent: Address, errand: Errand) -> list[str]:
+        """Those whose rights bound the child's: of its parent, and of all above that."""
+        above = await self._known(parent)
+        known = [] if above is None or above.rights is None else above.rights.get("accounts", [])
+        return [*known, errand.account] if errand.account else list(known)
 
     async def _known(self, address: Address) -> State | None:
         state = (await read(self._store.log, address)).state

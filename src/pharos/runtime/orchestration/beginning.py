@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pharos.core.principal import Principal
 from pharos.mesh.money import decimal_text, nanos_of, to_nanos
@@ -29,16 +29,20 @@ def bounds_of(profile: Profile, budget: str | None = None) -> Bounds:
     return bounds
 
 
-def rights_of(principal: Principal, permissions: Iterable[str] | None = None) -> Rights:
-    """Whom a session acts for, with their rights; ``permissions``: no more than these."""
+def rights_of(principal: Principal, permissions: Iterable[str] | None = None, accounts: Sequence[str] = ()) -> Rights:
+    """Whom a session acts for, with their rights; ``permissions``: no more than these. ``accounts``: of the sessions
+    above it."""
     held = principal if permissions is None else principal.narrowed(frozenset(permissions))
-    return Rights(
+    rights = Rights(
         kind=held.kind.value,
         name=held.name,
         namespace=held.namespace,
         permissions=sorted(held.permissions),
         chain=[[actor.kind.value, actor.name] for actor in held.chain],
     )
+    if accounts:
+        rights["accounts"] = list(dict.fromkeys(accounts))
+    return rights
 
 
 def lane_of(profile: Profile, tenant: str) -> str:

@@ -23,4 +23,10 @@ NOT_REVIEWABLE = FaultCode(
     "The session has not ended: what came of it is not known.", Retry.AFTER_TIME,
 )  # fmt: skip
 
-ALL: tuple[FaultCode, ...] = (AGENT_STOPPED, AGENT_BARRED, OWN_REVIEW, NOT_REVIEWABLE)
+TREE_BOUND = FaultCode(
+    "TREE_BOUND", "Bound to its tree", 403, Category.POLICY,
+    "An agent that works in a session gives work away with the tool `delegate`, inside the money, time and depth that "
+    "it was given. It begins no sessions of its own beside that, and raises no limit.",
+)  # fmt: skip
+
+ALL: tuple[FaultCode, ...] = (AGENT_STOPPED, AGENT_BARRED, OWN_REVIEW, NOT_REVIEWABLE, TREE_BOUND)

@@ -1,4 +1,4 @@
-"""What a lack of trust takes from an agent: money, rights, freedom from review, in the end its work. It gives nothing."""
+"""What a lack of trust takes from an agent: money, rights, freedom from review, in the end its work. It never gives."""
 
 from __future__ import annotations
 

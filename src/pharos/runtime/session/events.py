@@ -97,6 +97,8 @@ class Rights(TypedDict):
     namespace: str
     permissions: list[str]
     chain: list[list[str]]
+    accounts: NotRequired[list[str]]
+    """Accounts of the sessions above it, outermost first: what one of them loses, it loses as well."""
 
 
 class Parent(TypedDict):

@@ -17,6 +17,7 @@ from pharos.core.principal import Principal
 from pharos.core.wire import JsonObject
 from pharos.mesh.connectors import Errand, ModelReply, ModelText, Share, Task, Tool, ToolResult
 from pharos.mesh.money import decimal_text, nanos_of
+from pharos.runtime.context.excerpts import by_reference
 from pharos.runtime.profiles.profile import Profile
 from pharos.runtime.session.commands import (
     ChildDone,
@@ -207,7 +208,7 @@ class Performer:
         if len(whole) <= LONGEST_RESULT:
             return result.content, None
         digest = await self._store.blobs.put(whole)
-        shown = whole[: LONGEST_RESULT // 4].decode(errors="ignore")
+        shown = by_reference(whole.decode(), LONGEST_RESULT // 4, digest)
         return shown, BlobRef(digest=digest, size=len(whole), mediaType="text/plain; charset=utf-8")
 
     async def give(self, state: State, id: str) -> Command:

@@ -10,6 +10,7 @@ import orjson
 
 from pharos.core.wire import Json, JsonObject
 from pharos.mesh.connectors import EffectClass, Tool
+from pharos.runtime.context.excerpts import READER
 from pharos.runtime.orchestration.delegation import DELEGATE, delegate_tool, facts_of
 from pharos.runtime.profiles.profile import Profile
 from pharos.runtime.session.commands import Proposed, ToolFacts
@@ -65,7 +66,9 @@ class Toolbox:
             facts[DELEGATE] = ToolFacts("agent", "idempotent")
             delegates = profile.delegates
         for tool in found:
-            if tool.name not in facts and profile.allows(tool.name):
+            # Whoever gets results can read on in them.
+            allowed = profile.allows(tool.name) or (tool.name == READER and bool(profile.spec.tools))
+            if tool.name not in facts and allowed:
                 asks, who = profile.asks(tool)
                 facts[tool.name] = ToolFacts("tool", tool.effect.value, asks, who, tool.version)
                 own.append(tool)
