@@ -15,7 +15,7 @@ import pharos
 from pharos.core.fault import Fault
 from pharos.core.principal import Principal, PrincipalKind
 from pharos.mesh.connectors import EffectClass, Errand
-from pharos.runtime.code import CodeAgent, distinct, load_code
+from pharos.runtime.code import CodeAgent, distinct, installed_code, load_code
 from pharos.server.city import open_city
 
 CODE = '''
@@ -134,6 +134,22 @@ def test_two_agents_of_one_name_are_refused(file: Path) -> None:
         distinct([one, made("y")])
     assert "two agents" in refused.value.detail
     assert [each.id.name for each in load_code(str(file))] == ["weather-teller"]
+
+
+def test_an_installed_package_brings_agents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tellers_of_a_package.py").write_text(CODE)
+    info = tmp_path / "tellers-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tellers\nVersion: 1.0\n")
+    entries = info / "entry_points.txt"
+    entries.write_text("[pharos.code]\nweather = tellers_of_a_package:weather_teller\nall = tellers_of_a_package\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (agent,) = distinct(installed_code())
+    assert agent.origin == "tellers_of_a_package:weather_teller"
+    entries.write_text("[pharos.code]\nweather = tellers_of_a_package:nobody\n")
+    with pytest.raises(Fault) as refused:
+        installed_code()
+    assert refused.value.code == "AGENT_CODE_BROKEN"
 
 
 def test_importing_pharos_still_costs_nothing() -> None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.runtime.profiles.city import Town, agent, who
 
 from pharos.core.fault import Fault
+from pharos.core.resource import Metadata, Resource, ResourceId
+from pharos.runtime.profiles.kinds import AgentSpec, cycle_of
 
 
 def pointers(fault: Fault) -> list[str]:
@@ -123,3 +129,28 @@ async def test_references_stand_in_the_graph_and_hold(town: Town) -> None:
         with pytest.raises(Fault) as refused:
             await town.call("catalog.delete", kind=kind, name=name)
         assert refused.value.code == "REFERENCED"
+
+
+@given(st.dictionaries(st.sampled_from("abcdef"), st.lists(st.sampled_from("abcdefg"), unique=True, max_size=4)))
+def test_every_circle_is_found_and_nothing_else(delegates: dict[str, list[str]]) -> None:
+    """Against the transitive closure, worked out the slow way; ``g`` is never declared."""
+    agents = {
+        ResourceId("Agent", "default", name): Resource[AgentSpec](
+            kind="Agent",
+            metadata=Metadata(name=name),
+            spec=AgentSpec.model_validate({"model": "m", "key": "k", "delegates": named}),
+        )
+        for name, named in delegates.items()
+    }
+    reached = {name: set(named) for name, named in delegates.items()}
+    for _ in delegates:
+        for name, known in reached.items():
+            reached[name] = known | {far for near in known for far in reached.get(near, ())}
+    for id, declared in agents.items():
+        found = cycle_of(declared, agents.get)
+        assert (found is not None) == (id.name in reached[id.name])
+        if found is not None:
+            circle, place = found
+            assert circle[0] == circle[-1] == id
+            assert delegates[id.name][place] == circle[1].name
+            assert all(after.name in delegates[before.name] for before, after in pairwise(circle))
