@@ -62,6 +62,7 @@ from pharos.server.faults import MANIFEST_UNREADABLE
 from pharos.server.http import PREFIX, HttpFace
 from pharos.server.manifests import Document, documents_in, placed
 from pharos.server.mcp import PATH, McpFace
+from pharos.server.outside import outside
 from pharos.server.pages import pages
 from pharos.server.replies import read_body
 from pharos.server.system import system_plane
@@ -184,6 +185,9 @@ async def open_city(
         )
         scheduling = Scheduling(store, declared_pools)
         gate = Gate(index, Standings(store.views, lambda: runner), partial(_reads, directory))
+        draining = asyncio.Event()
+        agents = SessionAgents(index, store, gate.admit)
+        beyond = outside(home, store, index, authenticate, invoker, lambda: runner, draining, vault.reveal, agents)
         planes = [
             control_plane(directory, store, index, invoker),
             trust_plane(index, directory, invoker.decide, pepper, clock),
@@ -212,7 +216,7 @@ async def open_city(
                 Reaching(
                     models,
                     tools,
-                    SessionAgents(index, store, gate.admit),
+                    beyond.agents,
                     Everywhere(people) if people else None,
                     memory=memories.get,
                 ),
@@ -220,6 +224,7 @@ async def open_city(
                 admit=gate.begun,
             ),
             orchestration_plane(store, index, lambda: runner),
+            *beyond.planes,
             *(entry.load()(ground) for entry in entry_points(group=PLANES)),
         ]
         views = [*projections(), *(view for plane in planes for view in plane.projections)]
@@ -234,7 +239,6 @@ async def open_city(
 
         signatures = Signatures(index, vault, authenticator, clock)
         tickets.honoured_by(authenticator)
-        draining = asyncio.Event()
         app, face_service = _front_door(directory, invoker, authenticate, draining, loopback, signatures)
         await index.load(store)
         await ensure_admin(home, index, invoker.invoke, authenticator)

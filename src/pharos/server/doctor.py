@@ -27,6 +27,7 @@ from pharos.core.wire import JsonObject
 from pharos.gateway.models.kinds import SecretSource
 from pharos.gateway.models.upstream.conditions import CREDENTIAL_READY
 from pharos.mesh.runner import ProjectionRunner
+from pharos.server.outside import EXTRA, lacking
 from pharos.store.ports import Remember, Store
 from pharos.trust.secret_upkeep import READABLE
 from pharos.trust.vault import Vault
@@ -84,6 +85,7 @@ class Doctor:
             ("disk", self._disk),
             ("permissions", self._permissions),
             ("open-files", self._open_files),
+            ("federation", self._federation),
         )
         for name, check in checks:
             try:
@@ -210,6 +212,12 @@ class Doctor:
             for path in await asyncio.to_thread(exposed)
         ]
 
+    async def _federation(self) -> Sequence[Finding]:
+        if not (missing := lacking()):
+            return []
+        message = f"A2A and AG-UI are not there: {', '.join(missing)} is not installed; `pharos-ai[{EXTRA}]` brings it."
+        return [Finding("federation", "ok", message)]
+
     async def _open_files(self) -> Sequence[Finding]:
         soft, _ = limits.getrlimit(limits.RLIMIT_NOFILE)
         if soft == limits.RLIM_INFINITY or soft >= FEW_FILES:
@@ -231,6 +239,7 @@ _WELL = {
     "disk": "There is room.",
     "permissions": "Other users of the machine read nothing.",
     "open-files": "Enough files may be open.",
+    "federation": "Agents elsewhere are reached, and reach in, over A2A.",
 }
 
 

@@ -1,15 +1,16 @@
 """Which part of the city stands on which port.
 
-By default one port has everything. With a port for administration, what calls go through (``/v1…``) stays on the main
-one alone, and everything else, also what a later plane brings, is found on the other alone: what nobody thought of is
-not exposed. What says whether the process lives, and what a fault code means, is on both.
+By default one port has everything. With a port for administration, what calls go through (``/v1…``, ``/a2a…``,
+``/agui…``) stays on the main one alone, and everything else, also what a later plane brings, is found on the other
+alone: what nobody thought of is not exposed. What says whether the process lives, and what a fault code means, is on
+both.
 """
 
 from __future__ import annotations
 
 from enum import Enum
 
-_DATA = ("/v1", "/v1beta")
+_DATA = ("/v1", "/v1beta", "/a2a", "/agui", "/.well-known")
 _COMMON = ("/healthz", "/readyz", "/faults")
 
 
