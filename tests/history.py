@@ -10,7 +10,8 @@ Wing, 1990).
 The operations it knows:
 
 ``append``
-    ``topic`` and a ``value`` that nobody else appends. Returned: it is in the log, once.
+    ``topic`` and a ``value``. Returned: it is in the log, once. Several may try to append the same value (a timer that
+    fires); then at most one of them returns.
 ``claim``
     ``group`` and, when it returns a lease, ``topic`` and ``epoch``; with neither, nothing was ready.
 ``commit``
@@ -24,7 +25,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -144,27 +145,31 @@ def check(
 
 def _appends(calls: Sequence[Call], log: Mapping[str, Sequence[object]]) -> Iterator[str]:
     """No loss, no ghost, no duplicate; and who returned first stands first."""
-    by_topic: dict[str, list[Call]] = defaultdict(list)
+    by_topic: dict[str, dict[object, list[Call]]] = defaultdict(lambda: defaultdict(list))
     for call in calls:
-        by_topic[call.facts["topic"]].append(call)
-    for topic, values in log.items():
-        asked = {call.facts["value"]: call.outcome for call in by_topic.get(topic, ())}
-        for value in values:
-            if asked.get(value) in (None, "fail"):
+        if call.outcome != "fail":
+            by_topic[call.facts["topic"]][call.facts["value"]].append(call)
+    for topic in dict.fromkeys([*by_topic, *log]):
+        tried = by_topic[topic]
+        times = Counter(log.get(topic, ()))
+        for value, count in times.items():
+            if value not in tried:
                 yield f"{topic}: {value!r} is in the log, but nobody appended it or was told so"
-    for topic, appended in by_topic.items():
-        places: dict[object, list[int]] = defaultdict(list)
-        for place, value in enumerate(log.get(topic, ())):
-            places[value].append(place)
-        for call in appended:
-            found = places[call.facts["value"]]
-            if len(found) > 1:
-                yield f"{topic}: {call.facts['value']!r} is in the log {len(found)} times"
-            elif not found and call.outcome == "ok":
-                yield f"{topic}: {call.facts['value']!r} is lost, though its append returned"
+            if count > 1:
+                yield f"{topic}: {value!r} is in the log {count} times"
+        for value, attempts in tried.items():
+            sure = [call for call in attempts if call.outcome == "ok"]
+            if sure and value not in times:
+                yield f"{topic}: {value!r} is lost, though its append returned"
+            if len(sure) > 1:
+                yield f"{topic}: {value!r} was appended twice: {sure[0]} and {sure[1]}"
         # By place: each must have been invoked before all that come later returned.
-        present = sorted((places[call.facts["value"]][0], call) for call in appended if places[call.facts["value"]])
-        yield from _order(topic, [call for _, call in present])
+        yield from _order(topic, [_first(tried[value]) for value in log.get(topic, ()) if value in tried])
+
+
+def _first(attempts: Sequence[Call]) -> Call:
+    """The attempt that succeeded; if none is known to have, the earliest."""
+    return min(attempts, key=lambda call: (call.outcome != "ok", call.invoked))
 
 
 def _order(topic: str, calls: Sequence[Call]) -> Iterator[str]:

@@ -59,6 +59,7 @@ BAD = {
     "is lost": (made(append(1, 0, 1)), {"t": []}, ()),
     "2 times": (made(append(1, 0, 1)), {"t": [1, 1]}, ()),
     "nobody appended": (made(append(1, 0, 1, "fail")), {"t": [1]}, ()),
+    "appended twice": (made(append(1, 0, 1), append(1, 0, 1)), {"t": [1]}, ()),
     "stands after": (made(append(1, 0, 1), append(2, 2, 3)), {"t": [2, 1]}, ()),
     "given twice": (made(claim("a", 1, 0, 1), claim("b", 1, 5, 6)), {}, ()),
     "epochs": (made(claim("a", 2, 0, 1), claim("b", 1, 5, 6)), {}, ()),
