@@ -47,7 +47,8 @@ from pharos.runtime.context.results import ResultTools
 from pharos.runtime.orchestration.agents import SessionAgents
 from pharos.runtime.orchestration.plane import orchestration_plane
 from pharos.runtime.orchestration.standing import Gate, Standings
-from pharos.runtime.plane import Reaching, sessions_plane
+from pharos.runtime.orchestration.stopping import is_halted
+from pharos.runtime.plane import Reaching, principal_by, sessions_plane
 from pharos.runtime.profiles.kinds import AGENT, AgentSpec
 from pharos.runtime.profiles.plane import profiles_plane
 from pharos.runtime.tools.companions import Companions
@@ -73,13 +74,13 @@ from pharos.store.sqlite.engine import open_store
 from pharos.trust.authenticator import Authenticator, principal_of
 from pharos.trust.bootstrap import ensure_admin
 from pharos.trust.clock import SteadyClock
+from pharos.trust.founding import founded
 from pharos.trust.granting import may_grant
 from pharos.trust.issuers.plane import issuer_plane
 from pharos.trust.keyring import Keyring
 from pharos.trust.kinds import KEY
 from pharos.trust.plane import trust_plane
 from pharos.trust.secret_plane import secret_plane
-from pharos.trust.secrets import load_pepper
 from pharos.trust.signers.plane import signer_plane
 from pharos.trust.signers.signatures import Signatures
 from pharos.trust.tickets import Tickets
@@ -133,13 +134,14 @@ async def open_city(
     *,
     files: Sequence[Path] = (),
     full_sync: bool = False,
+    found_anew: bool = False,
     loopback: bool = True,
     code: Sequence[CodeAgent] = (),
 ) -> AsyncIterator[City]:
     """Open the city of ``home``, apply the manifests in ``files``, and run its services until the context is left.
 
     A file that ends in ``.py`` has agents in Python; ``code`` are further ones. ``loopback``: only this machine can
-    reach it. Raises the fault of what cannot be opened or applied.
+    reach it. ``found_anew``: go on where the home's parts do not belong together (``HOME_MIXED``). Raises the fault of what cannot be opened or applied.
     """
     started_at = datetime.now(UTC)
     # Before there is a home: a wrong name leaves nothing behind.
@@ -156,7 +158,7 @@ async def open_city(
         invoker = Invoker(directory, store, index)
         open_parts.push_async_callback(invoker.close)
         ground = Ground(home, store, directory, index, invoker)
-        pepper, clock = load_pepper(home), SteadyClock()
+        pepper, clock = await founded(home, store, anew=found_anew), SteadyClock()
         authenticator = Authenticator(index, pepper, clock)
         vault = Vault(index, Keyring(home))
 
@@ -223,7 +225,9 @@ async def open_city(
                 scheduling.dispatcher(GROUP),
                 admit=gate.begun,
             ),
-            orchestration_plane(store, index, lambda: runner),
+            orchestration_plane(
+                store, index, lambda: runner, principal_by(partial(_account, index), partial(is_halted, index))
+            ),
             *beyond.planes,
             *(entry.load()(ground) for entry in entry_points(group=PLANES)),
         ]

@@ -71,13 +71,18 @@ class SessionAgents:
         given = task.data.get("values")
         profile = resolve(self._index, resource, given if isinstance(given, dict) else None)
         profile, task = await self._admit(profile, errand, task)
+        above = await self._known(parent)
+        bounds = bounds_of(profile, task.budget)
+        if above is not None:
+            # Depth is counted from the outermost session, and so is its limit: a child's own declaration adds nothing.
+            bounds["depth"] = min(bounds["depth"], above.limits.depth)
         start = Start(
             now=datetime.now(UTC),
             agent=profile.agent,
             version=profile.version,
             profile=profile.to_json(),
-            bounds=bounds_of(profile, task.budget),
-            rights=rights_of(errand.principal, task.permissions, await self._accounts(parent, errand)),
+            bounds=bounds,
+            rights=rights_of(errand.principal, task.permissions, _accounts(above, errand)),
             account=profile.account,
             owner=errand.principal.id,
             text=task.text,
@@ -117,12 +122,6 @@ class SessionAgents:
         """Ask the session to end. Asked twice, or after its end, it changes nothing."""
         await cancel(self._store, Address.parse(id), errand.principal.id, reason)
 
-    async def _accounts(self, parent: Address, errand: Errand) -> list[str]:
-        """Those whose rights bound the child's: of its parent, and of all above that."""
-        above = await self._known(parent)
-        known = [] if above is None or above.rights is None else above.rights.get("accounts", [])
-        return [*known, errand.account] if errand.account else list(known)
-
     async def _known(self, address: Address) -> State | None:
         state = (await read(self._store.log, address)).state
         return state if state.sequence else None
@@ -155,6 +154,12 @@ async def cancel(store: Store, address: Address, by: str, reason: str) -> bool:
         else:
             return True
     return False
+
+
+def _accounts(parent: State | None, errand: Errand) -> list[str]:
+    """Those whose rights bound the child's: of its parent, and of all above that."""
+    known = [] if parent is None or parent.rights is None else parent.rights.get("accounts", [])
+    return [*known, errand.account] if errand.account else list(known)
 
 
 def _same(known: State, parent: Address, child: str) -> str:

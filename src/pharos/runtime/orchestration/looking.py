@@ -21,6 +21,7 @@ from pharos.runtime.orchestration.graph import WaitGraph
 from pharos.runtime.orchestration.trees import NAME, time_of
 from pharos.runtime.session.events import Address
 from pharos.runtime.worker.live import read as fold
+from pharos.runtime.worker.ports import PrincipalOf
 from pharos.store.ports import Store
 
 READ: Final = "delegations.read"
@@ -133,7 +134,8 @@ class Explained(Wire):
     on_behalf_of: list[str]
     """Whom it acts for, the nearest first."""
     permissions: list[str]
-    """The most it may do: never more than who gave it the task."""
+    """What it may do now: never more than who gave it the task may do now, and than that one had then. Empty where
+    nobody is there any more to act for, or its agent was stopped."""
     limit: str | None = None
     spent: str
     reserved: str
@@ -166,7 +168,10 @@ class DeadlockItem(Wire):
 class Delegations:
     """The operations that read."""
 
-    def __init__(self, store: Store, runner: Callable[[], ProjectionRunner], graph: WaitGraph) -> None:
+    def __init__(
+        self, store: Store, runner: Callable[[], ProjectionRunner], graph: WaitGraph, principal: PrincipalOf
+    ) -> None:
+        self._principal = principal
         self._store = store
         self._runner = runner
         self._graph = graph
@@ -231,6 +236,7 @@ class Delegations:
         rights = state.rights
         if not state.sequence or rights is None:
             raise NOT_FOUND(f"There is no session {str(address)!r}.", subject=str(address))
+        now = self._principal(state)
         waits, cost = await self._graph.now()
         stuck = self._graph.victims(waits, cost)
         here = str(address)
@@ -250,7 +256,7 @@ class Delegations:
             most_depth=state.limits.depth,
             path=list(state.path),
             on_behalf_of=behalf,
-            permissions=list(rights["permissions"]),
+            permissions=[] if now is None else sorted(now.permissions),
             limit=limit,
             spent=decimal_text(state.spent),
             reserved=decimal_text(state.reserved),

@@ -17,12 +17,15 @@ from pharos.runtime.orchestration.reviewing import Reviewing
 from pharos.runtime.orchestration.standing import Standings
 from pharos.runtime.orchestration.stopping import Stopping
 from pharos.runtime.orchestration.trees import DelegationsProjection
+from pharos.runtime.worker.ports import PrincipalOf
 from pharos.store.ports import Store
 
 
-def orchestration_plane(store: Store, index: Index, runner: Callable[[], ProjectionRunner]) -> Plane:
+def orchestration_plane(
+    store: Store, index: Index, runner: Callable[[], ProjectionRunner], principal: PrincipalOf
+) -> Plane:
     """Delegations, trust, and stopping. ``runner`` is asked for when it is first needed: it is made of what all planes
-    bring."""
+    bring. ``principal`` says whom a session acts for."""
 
     def slots(name: str) -> int | None:
         namespace, _, short = name.rpartition("/")
@@ -31,7 +34,7 @@ def orchestration_plane(store: Store, index: Index, runner: Callable[[], Project
 
     graph = WaitGraph(store, runner, slots)
     owners = (
-        Delegations(store, runner, graph),
+        Delegations(store, runner, graph, principal),
         Reviewing(index, store, runner, Standings(store.views, runner)),
         Stopping(index, store.views, runner),
     )
