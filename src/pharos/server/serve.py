@@ -87,6 +87,7 @@ def up(
     tls: TlsFiles | None = None,
     bounds: Bounds | None = None,
     full_sync: bool = False,
+    found_anew: bool = False,
     drain_seconds: float = 10.0,
     access_log: bool = False,
     compress: Extent | None = None,
@@ -113,7 +114,7 @@ def up(
                 doors.append(_Door(Surface.ADMIN, admin.host, behind))
             runner = opened.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
             style = _Style(access_log, compress, None if bounds is None else Gate(bounds))
-            runner.run(_run(home, doors, certificates, files, full_sync, drain_seconds, style, announce))
+            runner.run(_run(home, doors, certificates, files, full_sync, found_anew, drain_seconds, style, announce))
     except OSError as error:
         raise STORAGE_FAILED(f"{error.filename or home}: {error.strerror or error}.") from error
 
@@ -124,6 +125,7 @@ async def _run(
     certificates: Certificates | None,
     files: Sequence[Path],
     full_sync: bool,
+    found_anew: bool,
     drain_seconds: float,
     style: _Style,
     announce: Callable[[Opened], str],
@@ -132,7 +134,7 @@ async def _run(
     with orders.obeyed(None if certificates is None else certificates.ask):
         # Operations are where the last door is; browsers of this machine are told apart there.
         local = is_loopback(doors[-1].host)
-        async with open_city(home, files=files, full_sync=full_sync, loopback=local) as city:
+        async with open_city(home, files=files, full_sync=full_sync, found_anew=found_anew, loopback=local) as city:
             if orders.stop.is_set():
                 return
             waiting = len(doors)

@@ -293,6 +293,13 @@ class Remembered:
 class Views(Protocol):
     """The tables of projections."""
 
+    @property
+    def made_from(self) -> str:
+        """Identity of the city whose log the views were made from; empty where nobody said."""
+
+    async def belong(self, identity: str) -> None:
+        """Say whose log the views are made from: those of another one are emptied. Call before registering any."""
+
     async def register(self, projection: Projection) -> None:
         """Create the projection's tables, or drop and create them if its version changed. Call once at start-up."""
 

@@ -21,7 +21,13 @@ CREDENTIAL_LIMIT = FaultCode(
 PEPPER_DAMAGED = FaultCode(
     "PEPPER_DAMAGED", "Pepper damaged", 500, Category.INTEGRITY,
     "HOME/pepper is not what this city wrote. Restore it from a backup; without it no issued secret can be verified. "
-    "If it is lost, remove the file, start again and issue every key anew.",
+    "If it is lost, remove the file, start once with `pharos up --found-anew` and issue every key anew.",
+)  # fmt: skip
+HOME_MIXED = FaultCode(
+    "HOME_MIXED", "The home's parts do not belong together", 409, Category.INTEGRITY,
+    "The database and the pepper in the home directory are not of one city: one of them was removed, or exchanged for "
+    "another's. `facts` says which. Nothing was changed. Put back what belongs there, or start once with `pharos up "
+    "--found-anew`: then the city goes on as the database has it, and keys are issued anew.", Retry.AFTER_FIX,
 )  # fmt: skip
 MASTER_KEYS_DAMAGED = FaultCode(
     "MASTER_KEYS_DAMAGED", "Master keys damaged", 500, Category.INTEGRITY,
@@ -50,6 +56,6 @@ NOT_APPROVABLE = FaultCode(
 )  # fmt: skip
 
 ALL: tuple[FaultCode, ...] = (
-    RIGHTS_EXCEEDED, KEY_EXPIRED, CREDENTIAL_LIMIT, PEPPER_DAMAGED, APPROVAL_DECIDED, APPROVAL_EXPIRED, APPROVAL_LIMIT,
+    RIGHTS_EXCEEDED, KEY_EXPIRED, CREDENTIAL_LIMIT, PEPPER_DAMAGED, HOME_MIXED, APPROVAL_DECIDED, APPROVAL_EXPIRED, APPROVAL_LIMIT,
     SELF_APPROVAL, NOT_APPROVABLE,
 )  # fmt: skip

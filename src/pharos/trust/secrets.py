@@ -56,6 +56,17 @@ class Pepper:
         outer.update(inner.digest())
         return outer.digest()
 
+    def fingerprint(self) -> str:
+        """Tells this pepper from others, and nothing of it: 128 bits of an HMAC of a constant, which is no secret's."""
+        return self.digest("pharos/fingerprint").hex()[:32]
+
+    def derived(self, purpose: str) -> bytes:
+        """A key for one purpose, which says nothing about this one or those of other purposes: 32 bytes.
+
+        The first block of HKDF-Expand (RFC 5869, section 2.3); the pepper is uniform, so there is nothing to extract.
+        """
+        return self.digest(f"pharos/key/{purpose}\x01")
+
 
 def load_pepper(home: Path) -> Pepper:
     """The pepper of a home directory, made on the first start. Blocks.

@@ -79,6 +79,11 @@ _FILE = click.Path(path_type=Path)
     "--full-sync", is_flag=True, help="Sync the disk at every commit: also a power failure loses nothing acknowledged."
 )
 @click.option(
+    "--found-anew",
+    is_flag=True,
+    help="Go on although HOME's database and pepper are not of one city (HOME_MIXED). Issue all keys anew afterwards.",
+)
+@click.option(
     "--drain",
     type=click.FloatRange(min=0),
     default=10.0,
@@ -111,6 +116,7 @@ def up(
     address_failures: int,
     files: tuple[Path, ...],
     full_sync: bool,
+    found_anew: bool,
     drain: float,
     compress: Literal["answers", "streams"] | None,
     access_log: bool,
@@ -148,6 +154,7 @@ def up(
         tls=TlsFiles(tls_cert, tls_key) if tls_cert and tls_key else None,
         bounds=Bounds(address_connections, address_requests, address_failures),
         full_sync=full_sync,
+        found_anew=found_anew,
         drain_seconds=drain,
         access_log=access_log,
         compress=compress,

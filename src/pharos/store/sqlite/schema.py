@@ -232,6 +232,10 @@ VIEWS: Final[Sequence[str]] = (
         tables TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    -- Identity of the city whose log the views were made from.
+    CREATE TABLE made_from (identity TEXT NOT NULL) STRICT;
+    """,
 )
 """Migrations of the views' database."""
 

@@ -9,6 +9,7 @@ again when it is registered.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -32,9 +33,11 @@ from pharos.store.sqlite.transaction import transaction
 
 T = TypeVar("T")
 
+_log = logging.getLogger(__name__)
+
 _NOTHING: Mapping[str, Scalar] = {}
 
-_RESERVED = frozenset({"projections", "schema_version"})
+_RESERVED = frozenset({"projections", "schema_version", "made_from"})
 
 Order = Callable[[Mapping[str, Scalar]], tuple[Scalar, ...]]
 """Puts named parameters in the order in which a statement numbers them."""
@@ -112,6 +115,18 @@ class SqliteViews:
         with self._transaction():
             sql = "UPDATE projections SET version = -1 WHERE position > ?"
             connection.execute(sql, (from_position(hub.head),))
+            found = connection.execute("SELECT identity FROM made_from").get
+        self._made_from = found if isinstance(found, str) else ""
+
+    @property
+    def made_from(self) -> str:
+        """See :class:`~pharos.store.ports.Views`."""
+        return self._made_from
+
+    async def belong(self, identity: str) -> None:
+        """Views of another log get a version that no projection has, so they are created anew."""
+        if identity != self._made_from:
+            await self._run(self._belong, identity)
 
     async def register(self, projection: Projection) -> None:
         """Create what is missing; drop and create what another version left, or what was ahead of the log."""
@@ -181,6 +196,15 @@ class SqliteViews:
     def _transaction(self) -> Iterator[None]:
         with storage_failures("Writing a view failed"), transaction(self._connection):
             yield
+
+    def _belong(self, identity: str) -> None:
+        with self._transaction():
+            if self._made_from:
+                self._connection.execute("UPDATE projections SET version = -1")
+                _log.warning("the views were made from another log; they are folded anew")
+            self._connection.execute("DELETE FROM made_from")
+            self._connection.execute("INSERT INTO made_from VALUES (?)", (identity,))
+        self._made_from = identity
 
     def _register(self, projection: Projection) -> _Registered:
         with self._transaction():
