@@ -32,8 +32,8 @@ FLAG: Final = "--found-anew"
 async def founded(home: Path, store: Store, *, anew: bool = False) -> Pepper:
     """The pepper of a home whose parts belong together; in an empty one the city is founded, and the pepper made.
 
-    ``anew``: go on with parts that do not belong together, as the city that the log is. Raises ``HOME_MIXED`` where they
-    do not and nobody said so, before anything is written, and ``PEPPER_DAMAGED``.
+    ``anew``: go on with parts that do not belong together, as the city that the log is. Raises ``HOME_MIXED`` where
+    they do not and nobody said so, before anything is written, and ``PEPPER_DAMAGED``.
     """
     record = await _record(store)
     there = (home / PEPPER_FILE).exists()
