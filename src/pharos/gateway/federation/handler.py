@@ -20,7 +20,6 @@ from google.protobuf.message import Message
 
 from pharos.core.event import START, Position
 from pharos.core.fault import FORBIDDEN, Fault
-from pharos.core.ids import uuid7
 from pharos.gateway.federation.card import Cards
 from pharos.gateway.federation.errors import (
     TRANSPORT,
@@ -128,7 +127,7 @@ class Handler(RequestHandler):
                     agent=visit.agent.metadata.name,
                     text=said.text,
                     data=said.data,
-                    labels={CONTEXT: context_id or uuid7()},
+                    labels={CONTEXT: context_id} if context_id else {},
                     delegation=delegation,
                 )
                 address = await self._work.start(asked, beginning)

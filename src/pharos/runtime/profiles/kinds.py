@@ -123,6 +123,10 @@ class AgentSpec(Spec):
     if it demands so itself."""
     delegates: Annotated[list[Annotated[str, Ref("Agent")]], Field(max_length=100)] = Field(default_factory=list)
     """Agents that it may give work to."""
+    remote_delegates: Annotated[list[Annotated[str, Ref("RemoteAgent")]], Field(max_length=100)] = Field(
+        default_factory=list
+    )
+    """Agents elsewhere that it may give work to, over A2A. Of two with one name, that of this city is meant."""
     memory: MemoryUse | None = None
     sandbox: SandboxUse | None = None
     limits: AgentLimits = Field(default_factory=AgentLimits)
@@ -156,13 +160,17 @@ def check_agent(spec: AgentSpec) -> Sequence[tuple[str, str]]:
         problems.append(("/options", "say the most tokens of an answer in context.outputTokens"))
     if spec.output is not None and spec.output.get("type") != "object":
         problems.append(("/output", 'must be the JSON Schema of an object: {"type": "object", …}'))
-    for field, names in (("tools", spec.tools), ("delegates", spec.delegates)):
+    for field, names in (
+        ("tools", spec.tools),
+        ("delegates", spec.delegates),
+        ("remoteDelegates", spec.remote_delegates),
+    ):
         seen: set[str] = set()
         for index, value in enumerate(names):
             if value in seen:
                 problems.append((f"/{field}/{index}", f"{value!r} is listed twice"))
             seen.add(value)
-    if spec.delegates and not spec.limits.depth:
+    if (spec.delegates or spec.remote_delegates) and not spec.limits.depth:
         problems.append(("/limits/depth", "0 forbids what delegates allow"))
     return problems
 

@@ -18,6 +18,7 @@ from pharos.runtime.profiles.profile import Profile, profile_of
 from pharos.runtime.profiles.templates import PromptTemplateSpec, absent, render, unfit, values_refused
 
 _AGENT, _KEY, _MODEL, _POOL, _TEMPLATE = (Ref(k) for k in ("Agent", "Key", "Model", "Pool", "PromptTemplate"))
+_REMOTE = Ref("RemoteAgent")
 
 
 def agent_named(index: Index, name: str, namespace: str = "default") -> Resource[AgentSpec]:
@@ -60,7 +61,11 @@ def resolve(index: Index, agent: Resource[AgentSpec], values: Mapping[str, Json]
         account=_short(account),
         model=model.name if model.namespace == account.namespace else _short(model),
         instructions=instructions,
-        delegates=tuple(_short(_AGENT.resolve(name, home)) for name in spec.delegates),
+        delegates=tuple(
+            _short(kind.resolve(name, home))
+            for kind, names in ((_AGENT, spec.delegates), (_REMOTE, spec.remote_delegates))
+            for name in names
+        ),
         pool=_short(_POOL.resolve(spec.pool, home)) if spec.pool is not None else "",
         # The text is said once; what it was made from is in ``sources``, for one text is one version.
         spec=spec.model_copy(update={"instructions": "", "prompt": None}),
