@@ -166,9 +166,9 @@ class Invoker:
         operation = self._admit(call.operation, call.arguments, invocation.principal)
         if operation.effect is Effect.READ:
             raise invalid([Problem(pointer="/operation", message=f"{call.operation} is not a write.")])
-        decision = await self._decision(operation, _input(operation, call.arguments), invocation)
-        if decision.perform is not None:
+        if not operation.recorded:
             raise invalid([Problem(pointer="/operation", message=f"{call.operation} cannot be part of another write.")])
+        decision = await self._decision(operation, _input(operation, call.arguments), invocation)
         return replace(
             decision,
             reversibility=decision.reversibility or operation.reversibility,
@@ -291,6 +291,8 @@ class Invoker:
             raise TIMEOUT(f"{operation.name} did not decide within {DECISION_SECONDS:g} seconds.") from None
         if not isinstance(decision, Decision):
             raise TypeError(f"{operation.name} is a write and must return a Decision")
+        if operation.recorded is not (decision.perform is None):
+            raise TypeError(f"{operation.name} performs itself exactly if it is declared as not recorded")
         return decision
 
     def _defect(self, error: Exception, name: str, correlation: str) -> Fault:

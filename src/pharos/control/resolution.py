@@ -146,7 +146,8 @@ class Resolver:
 
     def _request(self, operation: AnyOperation, arguments: JsonObject, required: str) -> Call | None:
         """The call that asks for approval; only writes can be run by someone else in one's place."""
-        askable = REQUEST in self._directory.operations and operation.effect is not Effect.READ
+        write = operation.effect is not Effect.READ and operation.recorded
+        askable = REQUEST in self._directory.operations and write
         if not askable or operation.name in self._directory.with_secrets or operation.noun == _ASKING:
             return None
         try:

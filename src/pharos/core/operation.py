@@ -164,6 +164,7 @@ class Signature:
     faults: tuple[FaultCode, ...]
     public: bool
     lacking: Lacking | None = None
+    recorded: bool = True
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,9 @@ class Operation(Generic[I, O]):
     lacking: Callable[[Principal, JsonObject], str | None] | None = None
     """What the caller would lack beyond ``permission`` for a call with these arguments, where that depends on them: the
     same that would refuse the call. Asked before a fix is offered as one that the caller may run."""
+    recorded: bool = True
+    """Whether each call leaves a record, by which it can be undone and put up for approval. A write that is not
+    recorded performs itself (:attr:`Decision.perform`)."""
 
     @property
     def noun(self) -> str:
@@ -240,10 +244,13 @@ def write(
     typical_ms: float = 10,
     faults: tuple[FaultCode, ...] = (),
     lacking: Lacking | None = None,
+    recorded: bool = True,
 ) -> Callable[[F], F]:
     """Mark ``async def handler(self, invocation, input) -> Decision[Output]`` as a write."""
     effect = Effect.DESTROY if destroys else Effect.WRITE
-    return _mark(Signature(name, permission, effect, reversibility, inverse, cost, typical_ms, faults, False, lacking))
+    return _mark(
+        Signature(name, permission, effect, reversibility, inverse, cost, typical_ms, faults, False, lacking, recorded)
+    )
 
 
 def _mark(signature: Signature) -> Callable[[F], F]:
@@ -293,6 +300,7 @@ def _bind(signature: Signature, function: Callable[..., Any], bound: Callable[..
         streaming=streaming,
         handler=cast("Any", bound),
         lacking=None if signature.lacking is None else partial(signature.lacking, cast("Any", bound).__self__),
+        recorded=signature.recorded,
     )
 
 

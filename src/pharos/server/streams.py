@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import AsyncIterator, Callable
 
 import orjson
@@ -27,6 +28,11 @@ REFUSAL = 0.25
 
 WRITE_DEADLINE = 60.0
 """Seconds a client may leave a piece unread before it is taken for gone."""
+
+RECONNECT = 500, 3000
+"""Milliseconds that a client is asked to wait before it connects again: somewhere between these."""
+
+_random = random.SystemRandom()
 
 _HEAD = [
     (b"content-type", b"text/event-stream"),
@@ -58,7 +64,8 @@ async def send_stream(
         if pending.done() and pending.exception() is not None:
             pending.result()
         await send({"type": "http.response.start", "status": 200, "headers": _HEAD})
-        await _piece(send, b": open\n\n")
+        # Browsers wait so long before they connect again: not all of them the same, where all were cut off at once.
+        await _piece(send, b": open\nretry: %d\n\n" % _random.randint(*RECONNECT))
         while True:
             await asyncio.wait({pending, gone, drain}, timeout=heartbeat, return_when=asyncio.FIRST_COMPLETED)
             if gone.done():

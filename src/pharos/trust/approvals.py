@@ -239,7 +239,8 @@ class ApprovalOperations:
         if operation is None:
             raise NOT_FOUND(f"There is no operation {input.operation!r}.", pointer="/operation")
         deciding = operation.name.startswith("approvals.")
-        if operation.effect is Effect.READ or deciding or operation.name in self._directory.with_secrets:
+        unrecorded = operation.effect is Effect.READ or not operation.recorded
+        if unrecorded or deciding or operation.name in self._directory.with_secrets:
             raise NOT_APPROVABLE(f"{operation.name} cannot be put up for approval.", pointer="/operation")
         try:
             operation.input.model_validate(input.arguments)

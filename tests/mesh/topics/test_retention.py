@@ -202,3 +202,19 @@ def test_no_rule_removes_what_a_group_has_yet_to_handle(published: list[int], ha
 
     with tempfile.TemporaryDirectory() as home:
         asyncio.run(run(Path(home)))
+
+
+async def test_a_round_over_many_topics_goes_on_where_the_last_one_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pharos.mesh.topics.keeping._PAGE", 2)
+    async with opened(tmp_path / "home", services=False) as town:
+        for number in range(7):
+            await town.publish(f"t/{number}", 1, 2)
+        await town.declare("Topic", "t", match="t/*", retention={"count": 1})
+        trimmed = []
+        for _ in range(5):
+            await town.mesh.keeping.trim(most=2)
+            trimmed.append(town.mesh.keeping.trimmed)
+        assert trimmed == [2, 4, 6, 7, 7]
+        assert [await town.texts(f"t/{number}") for number in range(7)] == [[2]] * 7

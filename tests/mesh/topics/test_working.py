@@ -12,7 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.mesh.topics.town import ADMIN, Town, Wall, events, opened
 
+from pharos.core.call import Call
 from pharos.core.fault import Fault
+from pharos.core.operation import Invocation
+from pharos.core.principal import Principal, PrincipalKind
 
 
 async def claim(town: Town, group: str = "g", **more: Any) -> Any:
@@ -339,11 +342,11 @@ async def test_mesh_17_a_full_high_lane_never_hides_a_low_one(town: Town) -> Non
     assert claimed["lease"]["topic"] == "low"
 
 
-async def test_publishing_is_planned_repeated_and_never_approved_in_anothers_stead(town: Town) -> None:
-    operations = await town.call("system.operations")
-    by_name = {item["name"]: item for item in operations["items"]}
-    for name in ("topics.publish", "groups.claim", "groups.acknowledge"):
-        assert by_name[name]["effect"] == "write"
-        assert by_name[name]["reversibility"] == "none"
-    plan = await town.invoker.invoke("topics.publish", {"name": "t", "messages": [{}]}, ADMIN, dry_run=True)
-    assert plan["dryRun"]
+async def test_what_leaves_no_record_is_offered_to_nobody_for_approval(town: Town) -> None:
+    reader = Principal(PrincipalKind.KEY, "reader", permissions=frozenset({"topics.read"}))
+    for operation, arguments in (("topics.publish", {"name": "t", "messages": [{}]}), ("groups.claim", {"group": "g"})):
+        refused = await town.refused(operation, reader, **arguments)
+        assert (refused.code, [fix.applicability for fix in refused.fixes]) == ("FORBIDDEN", ["manual"])
+        call = Call(operation=operation, arguments=arguments)
+        with pytest.raises(Fault, match="cannot be part of another write"):
+            await town.invoker.decide(call, Invocation(ADMIN))

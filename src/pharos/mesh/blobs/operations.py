@@ -133,6 +133,7 @@ class BlobOperations:
         destroys=True,
         typical_ms=100,
         faults=(BLOBS_UNAVAILABLE,),
+        recorded=False,
     )
     async def collect(self, invocation: Invocation, input: CollectBlobs) -> Decision[Collection]:
         """Remove, in the whole city, the blobs that nobody has any more, and uploads whose time is over.

@@ -20,6 +20,7 @@ from pharos.core.event import START, Position, Recorded
 from pharos.core.fault import Fault
 from pharos.core.tasks import running
 from pharos.mesh.topics.kinds import Retention
+from pharos.mesh.topics.names import Reach
 from pharos.mesh.topics.policies import Policies, Rule
 from pharos.store.delivery import Retire, Trim
 from pharos.store.faults import GONE
@@ -34,6 +35,9 @@ SHORTEST: Final = 1.0
 LONGEST: Final = 3600.0
 """Seconds between two looks for idle topics."""
 
+PER_ROUND: Final = 2000
+"""Topics of a rule that are looked at in one round: of more, the next round goes on with those that follow."""
+
 STUCK: Final = 300.0
 """Seconds before topics that are idle but still needed are asked about again."""
 
@@ -41,6 +45,7 @@ _PAGE: Final = 500
 _IDLE: Final = 1000
 _IDLE_MOST: Final = 64_000
 _REMEMBERED: Final = 10_000
+_AT_ONCE: Final = 64
 _HALVINGS: Final = 12
 """The next due time is found as exactly as a 4,096th of the idle time, by as many looks into an index."""
 
@@ -57,11 +62,14 @@ class Keeping:
         self._wake = asyncio.Event()
         self._sizes: dict[str, tuple[Position, int]] = {}
         """Topic -> (up to where it was weighed, bytes of what it has up to there)."""
+        self._reached: dict[Reach, str] = {}
+        """Where the last round over the topics of a rule ended, where it did not end with the last of them."""
         self.trimmed = 0
         self.retired = 0
 
     def changed(self) -> None:
         """The rules changed: what they say may be due now."""
+        self._reached.clear()
         self._wake.set()
 
     @asynccontextmanager
@@ -76,7 +84,7 @@ class Keeping:
             try:
                 wait = await self.retire_idle()
                 if any(rule.policy.retention is not None for rule in self._policies.rules()):
-                    await self.trim()
+                    await self.trim(PER_ROUND)
                     wait = min(wait, self._round)
             except Fault as fault:
                 _log.warning("retention cannot be kept: %s", fault.code)
@@ -103,7 +111,11 @@ class Keeping:
             topics = await deliveries.idle(rule.reach.prefix, since, limit)
             # A closer rule's topics are its own business.
             mine = [topic for topic in topics if self._policies.of(topic) is rule.policy]
-            retired = sum([await self._retire(topic, since) for topic in mine])
+            retired = 0
+            for start in range(0, len(mine), _AT_ONCE):
+                # So many share a transaction of the engine; more would hold up who writes meanwhile.
+                chunk = mine[start : start + _AT_ONCE]
+                retired += sum(await asyncio.gather(*(self._retire(topic, since) for topic in chunk)))
             if len(topics) < limit:
                 return STUCK if len(mine) > retired else await self._next_due(rule, idle)
             if not retired:
@@ -131,30 +143,34 @@ class Keeping:
                 never = middle
         return never.total_seconds()
 
-    async def trim(self) -> None:
-        """Remove the messages that the rules no longer keep, once."""
+    async def trim(self, most: int | None = None) -> None:
+        """Remove the messages that the rules no longer keep, of at most so many topics of each rule."""
         for rule in self._policies.rules():
             retention = rule.policy.retention
             if retention is None:
                 continue
-            async for topic in self._topics(rule):
+            async for topic in self._topics(rule, most):
                 await self._trim(topic, retention)
 
-    async def _topics(self, rule: Rule) -> AsyncIterator[Topic]:
+    async def _topics(self, rule: Rule, most: int | None) -> AsyncIterator[Topic]:
+        """The topics of a rule; with ``most``, going on after those of the last time, from the first after the last."""
         if rule.reach.exact:
             topic = await self._store.log.topic(rule.reach.prefix)
             if topic is not None:
                 yield topic
             return
-        after: str | None = None
-        while True:
+        looked = 0
+        after: str | None = None if most is None else self._reached.pop(rule.reach, None)
+        while most is None or looked < most:
             page, after = await self._store.log.topics(rule.reach.prefix, after, _PAGE)
+            looked += len(page)
             for topic in page:
                 if self._policies.of(topic.name) is rule.policy:
                     yield topic
             if after is None:
                 return
-            await asyncio.sleep(0)
+        if after is not None:
+            self._reached[rule.reach] = after
 
     async def _trim(self, topic: Topic, retention: Retention) -> None:
         try:

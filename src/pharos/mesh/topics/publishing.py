@@ -106,6 +106,7 @@ class Publishing:
         typical_ms=3,
         faults=(TOPIC_FULL, TOO_LARGE, FORBIDDEN, INVALID),
         lacking=lacking_namespace,
+        recorded=False,
     )
     async def publish(self, invocation: Invocation, input: Publish) -> Decision[Published]:
         """Publish messages to a topic, which comes into being by that.
@@ -140,6 +141,7 @@ class Publishing:
         typical_ms=1000,
         faults=(NO_RESPONDER, TIMEOUT, TOPIC_FULL, TOO_LARGE, FORBIDDEN),
         lacking=lacking_namespace,
+        recorded=False,
     )
     async def request(self, invocation: Invocation, input: Request) -> Decision[Answered]:
         """Publish a request and wait for its answer.
@@ -197,6 +199,7 @@ class Publishing:
         inverse=None,
         faults=(NOT_FOUND, INVALID, TOO_LARGE, FORBIDDEN),
         lacking=lacking_namespace,
+        recorded=False,
     )
     async def reply(self, invocation: Invocation, input: Reply) -> Decision[Replied]:
         """Answer a request.

@@ -142,6 +142,7 @@ class Working:
         typical_ms=3,
         faults=(NOT_FOUND,),
         lacking=lacking_namespace,
+        recorded=False,
     )
     async def claim(self, invocation: Invocation, input: ClaimTopic) -> Decision[Claimed]:
         """Take a topic to work on, with its next messages.
@@ -194,6 +195,7 @@ class Working:
         typical_ms=2,
         faults=(LEASE_LOST,),
         lacking=lacking_lease,
+        recorded=False,
     )
     async def renew(self, invocation: Invocation, input: RenewLease) -> Decision[Renewed]:
         """Keep a lease for longer. Do it well before it ends: a third of its time is usual."""
@@ -213,6 +215,7 @@ class Working:
         typical_ms=2,
         faults=(LEASE_LOST, INVALID),
         lacking=lacking_lease,
+        recorded=False,
     )
     async def acknowledge(self, invocation: Invocation, input: AcknowledgeMessages) -> Decision[Renewed]:
         """Say that all messages up to a position are done. They are not delivered to the group again.
@@ -246,6 +249,7 @@ class Working:
         typical_ms=2,
         faults=(LEASE_LOST,),
         lacking=lacking_lease,
+        recorded=False,
     )
     async def release(self, invocation: Invocation, input: ReleaseLease) -> Decision[Released]:
         """Give a lease back with the work not done, through no fault of the message: no attempt is counted."""
@@ -265,6 +269,7 @@ class Working:
         typical_ms=2,
         faults=(LEASE_LOST,),
         lacking=lacking_lease,
+        recorded=False,
     )
     async def fail(self, invocation: Invocation, input: FailMessage) -> Decision[Failed]:
         """Say that the message after the cursor could not be handled, and give the lease back.
