@@ -12,9 +12,11 @@ from pharos.client.generated.awaited.audit import AsyncAudit
 from pharos.client.generated.awaited.blobs import AsyncBlobs
 from pharos.client.generated.awaited.budgets import AsyncBudgets
 from pharos.client.generated.awaited.cache import AsyncCache
+from pharos.client.generated.awaited.cards import AsyncCards
 from pharos.client.generated.awaited.catalog import AsyncCatalog
 from pharos.client.generated.awaited.compression import AsyncCompression
 from pharos.client.generated.awaited.deadletters import AsyncDeadletters
+from pharos.client.generated.awaited.delegations import AsyncDelegations
 from pharos.client.generated.awaited.faults import AsyncFaults
 from pharos.client.generated.awaited.groups import AsyncGroups
 from pharos.client.generated.awaited.journeys import AsyncJourneys
@@ -31,6 +33,7 @@ from pharos.client.generated.awaited.secrets import AsyncSecrets
 from pharos.client.generated.awaited.sessions import AsyncSessions
 from pharos.client.generated.awaited.system import AsyncSystem
 from pharos.client.generated.awaited.topics import AsyncTopics
+from pharos.client.generated.awaited.trust import AsyncTrust
 from pharos.client.generated.awaited.views import AsyncViews
 
 
@@ -45,9 +48,11 @@ class AsyncNamespaces:
         self.blobs = AsyncBlobs(caller)
         self.budgets = AsyncBudgets(caller)
         self.cache = AsyncCache(caller)
+        self.cards = AsyncCards(caller)
         self.catalog = AsyncCatalog(caller)
         self.compression = AsyncCompression(caller)
         self.deadletters = AsyncDeadletters(caller)
+        self.delegations = AsyncDelegations(caller)
         self.faults = AsyncFaults(caller)
         self.groups = AsyncGroups(caller)
         self.journeys = AsyncJourneys(caller)
@@ -64,4 +69,5 @@ class AsyncNamespaces:
         self.sessions = AsyncSessions(caller)
         self.system = AsyncSystem(caller)
         self.topics = AsyncTopics(caller)
+        self.trust = AsyncTrust(caller)
         self.views = AsyncViews(caller)

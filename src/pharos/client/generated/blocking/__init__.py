@@ -12,9 +12,11 @@ from pharos.client.generated.blocking.audit import Audit
 from pharos.client.generated.blocking.blobs import Blobs
 from pharos.client.generated.blocking.budgets import Budgets
 from pharos.client.generated.blocking.cache import Cache
+from pharos.client.generated.blocking.cards import Cards
 from pharos.client.generated.blocking.catalog import Catalog
 from pharos.client.generated.blocking.compression import Compression
 from pharos.client.generated.blocking.deadletters import Deadletters
+from pharos.client.generated.blocking.delegations import Delegations
 from pharos.client.generated.blocking.faults import Faults
 from pharos.client.generated.blocking.groups import Groups
 from pharos.client.generated.blocking.journeys import Journeys
@@ -31,6 +33,7 @@ from pharos.client.generated.blocking.secrets import Secrets
 from pharos.client.generated.blocking.sessions import Sessions
 from pharos.client.generated.blocking.system import System
 from pharos.client.generated.blocking.topics import Topics
+from pharos.client.generated.blocking.trust import Trust
 from pharos.client.generated.blocking.views import Views
 
 
@@ -45,9 +48,11 @@ class Namespaces:
         self.blobs = Blobs(caller)
         self.budgets = Budgets(caller)
         self.cache = Cache(caller)
+        self.cards = Cards(caller)
         self.catalog = Catalog(caller)
         self.compression = Compression(caller)
         self.deadletters = Deadletters(caller)
+        self.delegations = Delegations(caller)
         self.faults = Faults(caller)
         self.groups = Groups(caller)
         self.journeys = Journeys(caller)
@@ -64,4 +69,5 @@ class Namespaces:
         self.sessions = Sessions(caller)
         self.system = System(caller)
         self.topics = Topics(caller)
+        self.trust = Trust(caller)
         self.views = Views(caller)

@@ -23,7 +23,7 @@ class Prompts(Namespace):
         """Show a template with values. Refused where one is missing or unknown, or does not fit its variable.
 
         Args:
-            template: Name of the ``PromptTemplate``, or ``namespace/name``.
+            template: Name of the ``PromptTemplate`` in the caller's namespace, or ``namespace/name``.
             values: By the name of the variable.
 
         Needs the permission ``catalog.read``. Raises a fault with code NOT_FOUND, TEMPLATE_VALUES.

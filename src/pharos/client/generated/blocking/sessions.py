@@ -294,7 +294,7 @@ class Sessions(Namespace):
             budget: The most it may spend altogether, as a decimal string.
 
         Needs the permission ``sessions.control``. Reversibility: none. With ``dry_run`` nothing changes. Raises a
-        fault with code NOT_FOUND, INVALID, SESSION_ENDED, SESSION_QUARANTINED.
+        fault with code NOT_FOUND, INVALID, SESSION_ENDED, SESSION_QUARANTINED, TREE_BOUND.
         """
         from pharos.runtime.operations.items import Changed
 
@@ -820,7 +820,7 @@ class Sessions(Namespace):
 
         Needs the permission ``sessions.start``. Reversibility: compensating. With ``dry_run`` nothing changes.
         Raises a fault with code NOT_FOUND, INVALID, SESSION_STARTED, AGENT_INCOMPLETE, DELEGATES_CYCLIC,
-        TEMPLATE_VALUES.
+        TEMPLATE_VALUES, TREE_BOUND, AGENT_STOPPED, AGENT_BARRED.
         """
         from pharos.runtime.operations.items import Began
 
