@@ -13,7 +13,7 @@ from typing import Final, cast
 from pharos.core.event import Event
 from pharos.core.fault import Fault, Retry
 from pharos.core.fault import State as Aftermath
-from pharos.core.principal import Principal
+from pharos.core.principal import Principal, PrincipalKind
 from pharos.core.wire import JsonObject
 from pharos.mesh.connectors import Errand, ModelReply, ModelText, Share, Task, Tool, ToolResult
 from pharos.mesh.money import decimal_text, nanos_of
@@ -65,11 +65,16 @@ class Performer:
         self.gone = False
         """Whoever the session acts for is not there any more."""
 
-    def errand(self, state: State, id: str, seconds: float | None = None) -> Errand:
-        """On whose account, and under which key. Raises ``PermissionError`` where nobody is there to act for."""
+    def errand(self, state: State, id: str, *, ending: bool = False) -> Errand:
+        """On whose account, and under which key. Raises ``PermissionError`` where nobody is there to act for, unless it
+        is to end something (``ending``)."""
         principal = self._reach.principal(state)
-        if principal is None:
+        if principal is None and not ending:
             raise PermissionError
+        if principal is None:
+            # Ending what one has begun takes no right.
+            namespace, _, name = state.agent.rpartition("/")
+            principal = Principal(PrincipalKind.AGENT, name, namespace)
         budgets = [Share(session, limit) for session, limit in state.above]
         if state.limits.cost is not None:
             budgets.append(Share(str(state.address), decimal_text(state.limits.cost)))
@@ -235,13 +240,13 @@ class Performer:
         """How a child is."""
         if self._reach.agents is None:
             return None
-        end = await self._reach.agents.end(self.errand(state, id), state.children[id].task)
+        end = await self._reach.agents.end(self.errand(state, id, ending=True), state.children[id].task)
         return None if end is None else ChildDone(now(), id, end)
 
     async def end_child(self, state: State, id: str, task: str, reason: str) -> None:
         """Ask a child to end."""
         if self._reach.agents is not None and task:
-            await self._reach.agents.cancel(self.errand(state, id), task, reason)
+            await self._reach.agents.cancel(self.errand(state, id, ending=True), task, reason)
 
     async def put(self, state: State, id: str) -> None:
         """Put before a person what waits for one."""
@@ -261,4 +266,4 @@ class Performer:
     async def withdraw(self, state: State, id: str) -> None:
         """The answer is not needed any more."""
         if self._reach.people is not None:
-            await self._reach.people.withdraw(self.errand(state, id), id)
+            await self._reach.people.withdraw(self.errand(state, id, ending=True), id)
