@@ -6,8 +6,9 @@ outside is a server in a process of its own, which outlives them all and counts 
 
     python -m tests.runtime.session.mortal HOME PLAN
 
-``PLAN`` is a JSON list of sessions; each is a list of crossings, one for each life that is killed. One line of JSON for
-each session: what it came to, and what the server counted.
+``PLAN`` is a JSON list of sessions; each is a list of crossings, one for each life that is killed: a number counts all
+crossings, a pair ``[place, number]`` those of one place. One line of JSON for each session: what it came to, and what
+the server counted.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ import threading
 import time
 import urllib.parse
 from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -31,7 +34,7 @@ from tests.runtime.session.town import ScriptedModel, Town, fire, open_town, sai
 
 from pharos.core.fault import Fault
 from pharos.core.wire import JsonObject
-from pharos.mesh.connectors import EffectClass, Errand, Known, ModelRequest, ToolResult
+from pharos.mesh.connectors import EffectClass, Errand, Known, ModelReply, ModelRequest, ModelText, ToolResult
 from pharos.mesh.scheduling.dispatcher import Dispatcher
 from pharos.mesh.scheduling.pools import Pools
 from pharos.runtime.session import commands as c
@@ -131,6 +134,25 @@ def plays(turn: int, request: ModelRequest) -> JsonObject:
     return said("thinking about it", *calls)
 
 
+class SlowModel(ScriptedModel):
+    """Speaks in three pieces; of its fourth answer long enough that the first two are on record before the third."""
+
+    def __init__(self, crossing: Callable[[str], None]) -> None:
+        super().__init__(plays, pieces=3)
+        self._crossing = crossing
+
+    async def call(self, errand: Errand, request: ModelRequest) -> AsyncIterator[ModelText | ModelReply]:
+        slow = sum(message["role"] == "assistant" for message in request.messages) == 3
+        told = 0
+        async with aclosing(super().call(errand, request)) as pieces:  # type: ignore[type-var]
+            async for piece in pieces:
+                yield piece
+                told += 1
+                if slow and told == 2:
+                    await asyncio.sleep(0.06)
+                    self._crossing("piece")
+
+
 def tools_of(town: Town, port: int, session: str) -> None:
     """Tools that really do something outside."""
 
@@ -179,17 +201,22 @@ async def person(town: Town, port: int, session: str, asked: list[str]) -> None:
                 raise
 
 
-async def live(home: Path, port: int, session: str, kill_at: int) -> dict[str, Any]:
+KillAt = int | list[Any]
+
+
+async def live(home: Path, port: int, session: str, kill_at: KillAt) -> dict[str, Any]:
     """One life. ``kill_at``: the crossing at which it ends (0: at none)."""
     crossings = 0
+    by_place: dict[str, int] = defaultdict(int)
 
     def crossing(place: str) -> None:
         nonlocal crossings
         crossings += 1
-        if crossings == kill_at:
+        by_place[place] += 1
+        if kill_at in (crossings, [place, by_place[place]]):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    model = ScriptedModel(plays, pieces=3)
+    model = SlowModel(crossing)
     async with open_town(home, model) as town:
         tools_of(town, port, session)
         if await town.store.log.topic(ADDRESS.topic) is None:
@@ -242,7 +269,7 @@ async def streamed(town: Town) -> bool:
     return True
 
 
-def lives(home: Path, port: int, session: str, kills: list[int]) -> dict[str, Any]:
+def lives(home: Path, port: int, session: str, kills: list[KillAt]) -> dict[str, Any]:
     """A session through all its lives."""
     killed = 0
     for kill_at in [*kills, 0]:
@@ -271,7 +298,7 @@ def lives(home: Path, port: int, session: str, kills: list[int]) -> dict[str, An
     raise AssertionError("the last life was killed")
 
 
-def main(home: Path, plan: list[list[int]]) -> None:
+def main(home: Path, plan: list[list[KillAt]]) -> None:
     reading, writing = os.pipe()
     outside = os.fork()
     if outside == 0:

@@ -214,7 +214,9 @@ class Town:
     made: int = 0
 
     def reach(self) -> Reach:
-        return Reach(self.models, self.tools, WholeHistory(), self.principals, self.agents, self.people)
+        return Reach(
+            self.models, self.tools, WholeHistory(), lambda state: self.principals(state), self.agents, self.people
+        )
 
     def worker(self, *, seconds: float = 30.0, **more: Any) -> tuple[PlainDispatch, Worker]:
         dispatch = PlainDispatch(self.store, GROUP, seconds)

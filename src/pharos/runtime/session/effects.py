@@ -1,11 +1,13 @@
 """What a decision wants done outside the log. Effects are performed after the events that ask for them are committed.
 
-Each names what it is about by an id of the state; the record there has the rest. ``Wake`` and ``Unwake`` are no effects
+Each names what it is about by an id of the state; the record there has the rest. (No named tuples: two of those are
+equal whatever they are called.) ``Wake`` and ``Unwake`` are no effects
 in that sense: they are brought about by the same commit.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
@@ -21,37 +23,43 @@ class Fact(NamedTuple):
     sequence: int
 
 
-class CallModel(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class CallModel:
     """Ask the model."""
 
     id: str
 
 
-class CallTool(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class CallTool:
     """Call a tool."""
 
     id: str
 
 
-class LookUp(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class LookUp:
     """Ask whether a call happened."""
 
     id: str
 
 
-class GiveTask(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class GiveTask:
     """Give a child its task, once per key."""
 
     id: str
 
 
-class AwaitTask(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class AwaitTask:
     """Ask how a child is, in case its end was not heard of."""
 
     id: str
 
 
-class CancelTask(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class CancelTask:
     """Ask a child to end. ``task`` is empty where nobody is known to have taken it."""
 
     id: str
@@ -59,19 +67,22 @@ class CancelTask(NamedTuple):
     reason: str
 
 
-class AskPerson(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class AskPerson:
     """Put a question, or a request for approval, before a person."""
 
     id: str
 
 
-class Withdraw(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Withdraw:
     """The answer is not needed any more."""
 
     id: str
 
 
-class Stop(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Stop:
     """Stop an effect that is under way."""
 
     id: str

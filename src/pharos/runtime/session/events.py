@@ -493,6 +493,12 @@ class ApprovalExpired(TypedDict):
     reason: str
 
 
+class ApprovalUsed(TypedDict):
+    """``approval.used``: what was agreed to begins, and is no call of a tool: work is given away."""
+
+    id: str
+
+
 class InputRequested(TypedDict):
     """``input.requested``: a question to a person (``who``; empty: whoever the session belongs to)."""
 
@@ -668,6 +674,7 @@ EFFECT_CANCELLED: Final = "effect.cancelled"
 APPROVAL_REQUESTED: Final = "approval.requested"
 APPROVAL_GRANTED: Final = "approval.granted"
 APPROVAL_DENIED: Final = "approval.denied"
+APPROVAL_USED: Final = "approval.used"
 APPROVAL_EXPIRED: Final = "approval.expired"
 INPUT_REQUESTED: Final = "input.requested"
 INPUT_RECEIVED: Final = "input.received"

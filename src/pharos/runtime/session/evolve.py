@@ -54,6 +54,7 @@ TYPES: Mapping[str, Evolve] = {
     events.APPROVAL_REQUESTED: asking.approval_requested,
     events.APPROVAL_GRANTED: asking.granted,
     events.APPROVAL_DENIED: asking.denied,
+    events.APPROVAL_USED: asking.approval_used,
     events.APPROVAL_EXPIRED: asking.approval_expired,
     events.INPUT_REQUESTED: asking.asked,
     events.INPUT_RECEIVED: asking.heard,

@@ -67,10 +67,12 @@ class Lost(Exception):
 class _Open:
     """An effect that is being performed."""
 
-    __slots__ = ("kind", "stopping", "task", "timer")
+    __slots__ = ("fresh", "kind", "stopping", "task", "timer")
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, fresh: bool) -> None:
         self.kind = kind
+        self.fresh = fresh
+        """Nobody can have begun it before."""
         self.task: asyncio.Task[None] | None = None
         self.stopping = False
         self.timer: asyncio.TimerHandle | None = None
@@ -237,7 +239,7 @@ class Run:
         if state.poison is None and lease.attempts <= MOST_ATTEMPTS:
             return False
         if state.poison is not None and lease.attempts < MOST_ATTEMPTS:
-            delay = min(60.0, 0.05 * 2.0**lease.attempts)
+            delay = min(60.0, 0.01 * 2.0**lease.attempts)
             await self._store.commit(Release(lease, delay, attempted=True))
             self._grant.ended()
             return True
@@ -359,7 +361,7 @@ class Run:
                 return
             # A look-up follows on the call that it is about.
             self._leave(id)
-        opened = _Open(kind)
+        opened = _Open(kind, fresh=not self._recovered)
         self._open[id] = opened
         opened.task = asyncio.create_task(work(state, id, opened), name=f"effect {id}")
         opened.timer = asyncio.get_running_loop().call_later(seconds, self._give_up, id, opened, seconds)
@@ -367,7 +369,7 @@ class Run:
     async def _think(self, state: State, id: str, opened: _Open) -> None:
         model = state.model
         assert model is not None
-        fresh = model.attempt == 1 and not self._recovered
+        fresh = model.attempt == 1 and opened.fresh
         stream = Stream(self._store, self._grant.lease, state.address, model, fresh=fresh)
         try:
             commands, rest = await self._performer.think(state, id, stream)

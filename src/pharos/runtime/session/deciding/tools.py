@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pharos.runtime.orchestration.delegation import DELEGATE, facts_of
 from pharos.runtime.session import events
 from pharos.runtime.session.commands import (
     Proposed,
@@ -15,7 +16,7 @@ from pharos.runtime.session.deciding import children, ending, guards, joins, peo
 from pharos.runtime.session.deciding.draft import Draft
 from pharos.runtime.session.deciding.refusing import refuse
 from pharos.runtime.session.effects import AskPerson, CallTool, LookUp
-from pharos.runtime.session.state import Effect
+from pharos.runtime.session.state import Approval, Effect
 
 TELL_FIRST = 2
 """A call that repeats too often is refused with a word to the model; at so many times the limit the session fails."""
@@ -42,7 +43,7 @@ def handle(draft: Draft, proposed: Proposed) -> None:
         refuse(draft, proposed, "NOT_FOUND", f"There is no tool {proposed.name!r}.")
     elif problem := proposed.problem or tool.problem:
         refuse(draft, proposed, "INVALID", f"The arguments do not fit: {problem}")
-    elif tool.kind == "agent":
+    elif tool.kind == "agent" and not tool.approval:
         (children.spawn if tool.join is None else joins.open)(draft, proposed, tool)
     elif tool.kind == "person":
         people.ask(draft, proposed)
@@ -82,6 +83,9 @@ def go_on(draft: Draft) -> None:
     """Begin what may begin now: calls that were agreed to, and those whose time has come."""
     state = draft.state
     for approval in [approval for approval in state.approvals.values() if approval.granted_by]:
+        if approval.name == DELEGATE:
+            _give(draft, approval)
+            continue
         id, room = draft.id, _room(draft)
         data: dict[str, object] = {
             "id": id,
@@ -105,6 +109,19 @@ def go_on(draft: Draft) -> None:
             break
         draft.tell(events.EFFECT_STARTED, {"id": effect.id, "attempt": effect.attempt})
         draft.do(CallTool(effect.id))
+
+
+def _give(draft: Draft, approval: Approval) -> None:
+    """Give away the work that somebody has agreed to: as it was shown, to the agents there were then."""
+    draft.unwake_for(approval.id)
+    draft.tell(events.APPROVAL_USED, {"id": approval.id})
+    known = draft.state.profile.get("delegates")
+    tool = facts_of(approval.arguments, [str(name) for name in known] if isinstance(known, list) else [])
+    proposed = Proposed(approval.call, approval.name, approval.arguments, approval.digest, tool)
+    if tool.problem:
+        refuse(draft, proposed, "INVALID", tool.problem)
+    else:
+        (children.spawn if tool.join is None else joins.open)(draft, proposed, tool)
 
 
 def returned(draft: Draft, command: ToolReturned) -> None:

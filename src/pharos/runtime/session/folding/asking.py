@@ -42,6 +42,10 @@ def denied(state: State, data: Data, sequence: int, at: datetime) -> None:
         settle(state, state.approvals.pop(id).call, sequence, words, failed=True)
 
 
+def approval_used(state: State, data: Data, sequence: int, at: datetime) -> None:
+    state.approvals.pop(text(data, "id"), None)
+
+
 def approval_expired(state: State, data: Data, sequence: int, at: datetime) -> None:
     id = text(data, "id")
     approval = state.approvals.pop(id, None)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Final, cast
+from zlib import crc32
 
 from pharos.core.wire import JsonObject
 from pharos.runtime.session.events import BlobRef
@@ -42,7 +42,7 @@ def _progress(state: State, results: list[Item]) -> None:
     """Whether the turn taught something that was not known: an answer that the tool has not given lately."""
     new = False
     for item in results:
-        digest = hashlib.blake2b(f"{item.name}\0{item.text}".encode(errors="replace"), digest_size=8).hexdigest()
+        digest = f"{item.name} {len(item.text)} {crc32(item.text.encode(errors='replace')):x}"
         if digest not in state.seen:
             new = True
             state.seen[digest] = None

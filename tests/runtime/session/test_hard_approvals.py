@@ -1,0 +1,160 @@
+"""Hard cases 10 to 18: approvals."""
+
+from __future__ import annotations
+
+import pytest
+from tests.runtime.session.play import TOOL, Play
+
+from pharos.core.fault import Fault
+from pharos.runtime.session import commands as c
+from pharos.runtime.session.effects import AskPerson, CallTool, Withdraw
+
+ASKED = TOOL._replace(approval=True)
+ANN, BEN = "user/default/ann", "user/default/ben"
+
+
+def asking(**bounds: float) -> tuple[Play, str, str]:
+    """A session that waits for agreement to one call; the request's id and digest."""
+    play = Play(**bounds).begin()
+    play.answers("", ("pay", {"amount": 5}, ASKED))
+    [approval] = play.state.approvals.values()
+    assert play.effects[-1] == AskPerson(approval.id)
+    assert play.state.waiting == (f"approval:{approval.id}",)
+    return play, approval.id, approval.digest
+
+
+def refused(play: Play, command: c.Command) -> str:
+    with pytest.raises(Fault) as fault:
+        play.do(command)
+    return fault.value.code
+
+
+def test_an_approved_call_is_made_and_a_denied_one_is_told_to_the_model() -> None:
+    play, id, digest = asking()
+    play.do(c.Approve(play.now, id, digest, ANN))
+    play.go()
+    [effect] = play.state.effects.values()
+    assert play.effects[-1] == CallTool(effect.id) and effect.arguments == {"amount": 5}
+    play.check()
+    play, id, digest = asking()
+    play.do(c.Deny(play.now, id, digest, ANN, "too much"))
+    play.go()
+    assert play.state.effects == {}
+    assert "too much" in play.state.steps[-1].items[0].text
+    play.check()
+
+
+def test_runtime_10_an_approval_that_comes_twice_counts_once() -> None:
+    play, id, digest = asking()
+    play.do(c.Approve(play.now, id, digest, ANN))
+    before = len(play.facts)
+    play.do(c.Approve(play.now, id, digest, ANN))
+    assert len(play.facts) == before
+    play.go()
+    assert play.types.count("effect.requested") == 1
+    play.do(c.Approve(play.now, id, digest, ANN))
+    play.go()
+    assert play.types.count("effect.requested") == 1
+    # Of another person it is told that it was decided.
+    assert refused(play, c.Approve(play.now, id, digest, BEN)) == "ANSWER_GIVEN"
+
+
+@pytest.mark.parametrize("first", [c.Approve, c.Deny])
+def test_runtime_11_of_a_grant_and_a_denial_the_first_counts_and_the_second_is_told_so(first: type) -> None:
+    second = c.Deny if first is c.Approve else c.Approve
+    play, id, digest = asking()
+    play.do(first(play.now, id, digest, ANN))
+    with pytest.raises(Fault) as fault:
+        play.do(second(play.now, id, digest, BEN))
+    assert fault.value.code == "ANSWER_GIVEN"
+    assert fault.value.document.facts["by"] == ANN
+    assert fault.value.document.facts["granted"] is (first is c.Approve)
+    # Whatever got past a check and into the log: the fold takes the first.
+    play.happens(f"approval.{'denied' if first is c.Approve else 'granted'}", id=id, digest=digest, by=BEN, reason="")
+    play.go()
+    assert bool(play.state.effects) is (first is c.Approve)
+    play.check()
+
+
+def test_runtime_12_an_approval_after_its_time_is_too_late() -> None:
+    play, id, digest = asking(approvalSeconds=60.0)
+    play.passes(61)
+    # Before anyone has noticed that it is over, and after.
+    assert refused(play, c.Approve(play.now, id, digest, ANN)) == "ANSWER_LATE"
+    play.go()
+    assert play.effects.count(Withdraw(id)) == 1
+    assert refused(play, c.Approve(play.now, id, digest, ANN)) == "ANSWER_LATE"
+    assert play.state.effects == {}
+    assert "in time" in play.state.steps[-1].items[0].text
+    play.check()
+
+
+def test_an_approval_expires_by_its_timer_alone() -> None:
+    play, id, _ = asking(approvalSeconds=60.0)
+    [timer] = [timer for timer in play.state.timers.values() if timer.of == id]
+    play.fire(timer.id)
+    play.go()
+    assert "approval.expired" in play.types and play.state.model is not None
+    play.check()
+
+
+def test_runtime_13_an_approval_after_the_session_was_cancelled_is_refused() -> None:
+    play, id, digest = asking()
+    play.do(c.Cancel(play.now, BEN))
+    assert refused(play, c.Approve(play.now, id, digest, ANN)) == "SESSION_ENDED"
+    play.go()
+    assert play.state.status == "cancelled"
+    assert refused(play, c.Approve(play.now, id, digest, ANN)) in ("SESSION_ENDED", "ANSWER_LATE")
+    assert "effect.requested" not in play.types
+    play.check()
+
+
+def test_runtime_14_an_approval_of_other_arguments_is_refused() -> None:
+    play, id, digest = asking()
+    other = Play("other").begin()
+    other.answers("", ("pay", {"amount": 500}, ASKED))
+    [approval] = other.state.approvals.values()
+    assert approval.digest != digest
+    assert refused(play, c.Approve(play.now, id, approval.digest, ANN)) == "ANSWER_MISMATCH"
+    assert play.state.approvals[id].granted_by == ""
+
+
+def test_runtime_16_an_approval_outlives_a_run_that_fails() -> None:
+    play, id, digest = asking()
+    play.do(c.Approve(play.now, id, digest, ANN))
+    play.go()
+    [effect] = play.state.effects
+    play.do(c.ToolFailed(play.now, effect, "UPSTREAM_FAILED", "503", True))
+    [timer] = [timer for timer in play.state.timers.values() if timer.purpose == "retry"]
+    play.fire(timer.id)
+    play.effects = []
+    play.go()
+    # The same call under the same key, and nobody is asked again.
+    assert play.effects == [CallTool(effect)]
+    assert play.types.count("approval.requested") == 1
+    play.recover()
+    assert CallTool(effect) in play.effects
+    play.check()
+
+
+def test_runtime_17_two_open_approvals_are_answered_in_any_order() -> None:
+    play = Play().begin()
+    play.answers("", ("pay", {"n": 1}, ASKED), ("pay", {"n": 2}, ASKED))
+    first, second = play.state.approvals.values()
+    play.do(c.Approve(play.now, second.id, second.digest, ANN))
+    play.go()
+    [effect] = play.state.effects.values()
+    assert effect.arguments == {"n": 2}
+    play.do(c.Deny(play.now, first.id, first.digest, ANN))
+    play.go()
+    play.returns(effect.id, "paid")
+    results = play.state.steps[-1].items
+    assert results[1].text == "paid" and results[0].failed
+    play.check()
+
+
+def test_an_answer_to_one_of_two_requests_does_not_answer_the_other() -> None:
+    play = Play().begin()
+    play.answers("", ("pay", {"n": 1}, ASKED), ("pay", {"n": 2}, ASKED))
+    first, second = play.state.approvals.values()
+    assert refused(play, c.Approve(play.now, first.id, second.digest, ANN)) == "ANSWER_MISMATCH"
