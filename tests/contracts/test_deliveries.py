@@ -27,6 +27,7 @@ from pharos.store.delivery import (
     Renew,
     Subscribe,
     Suspend,
+    Trim,
     Unsubscribe,
 )
 from pharos.store.faults import LEASE_LOST, POSITION_CONFLICT, STORAGE_FAILED
@@ -318,6 +319,19 @@ async def test_lanes_are_served_in_order_of_arrival(store: Store) -> None:
     assert (await claim(store, lanes=("lane1",))).topic == "s/14"
     await nothing(store, lanes=("none",))
     await nothing(store, lanes=())
+
+
+async def test_the_work_of_many_leases_is_read_at_once(store: Store) -> None:
+    await work(store, "s/1", "s/2", "s/1", "s/1")
+    leases = [await claim(store), await claim(store)]
+    assert [numbers(events) for events in await store.deliveries.events(leases)] == [[1, 3, 4], [2]]
+    assert [numbers(events) for events in await store.deliveries.events(leases[:1], limit=2)] == [[1, 3]]
+    first = (await store.log.read("s/1"))[0]
+    kept = await store.commit(Acknowledge(leases[0], first.position, keep=True), Trim("s/1", first.position))
+    assert isinstance(kept[0], Lease)
+    # Also the work of a lease as it was before: what is there after its cursor.
+    assert [numbers(e) for e in await store.deliveries.events([kept[0], leases[0]])] == [[3, 4], [3, 4]]
+    assert await store.deliveries.events([]) == []
 
 
 async def test_renewal(timed: Store, wall: Wall) -> None:

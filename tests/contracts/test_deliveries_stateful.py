@@ -234,9 +234,14 @@ class Deliveries(RuleBasedStateMachine):
             self.model = copy
 
     def several(self, commands: list[Command]) -> bool:
-        """A refused commit does not say which delivery it would have claimed."""
-        return any(isinstance(c, Claim) and c.group in self.model.groups and len(self.model.candidates(c)) > 1
-                   for c in commands)  # fmt: skip
+        """A refused commit does not say which delivery it has claimed, of several that have waited as long."""
+        for command in commands:
+            if isinstance(command, Claim) and command.group in self.model.groups:
+                deliveries = self.model.groups[command.group].deliveries.values()
+                ranks = [delivery.rank for delivery in deliveries if delivery.state == "ready"]
+                if len(set(ranks)) < len(ranks):
+                    return True
+        return False
 
     def count_refusal(self, commands: list[Command], fault: Fault) -> None:
         group = self.model.groups.get(str(fault.document.facts["group"]))

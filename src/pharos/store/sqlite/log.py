@@ -99,12 +99,17 @@ class SqliteLog:
 
 def read_topic(connection: apsw.Connection, topic: str, after: int, limit: int) -> list[Recorded]:
     """Events of one topic after a row number. Raises ``GONE`` where some of them are no more."""
-    sql = f"{_COLUMNS} WHERE topics.name = ? AND position > ? ORDER BY position LIMIT ?"
-    rows = select(connection, sql, (topic, after, max(limit, 0)))
+    events = read_rest(connection, topic, after, max(limit, 0))
     if after:
-        # Looked at afterwards: what was removed meanwhile is missing from the rows, or was seen.
+        # Looked at afterwards: what was removed meanwhile is missing from the events, or was seen.
         _check_removed(connection, topic, after)
-    return [load_event(*row) for row in rows]
+    return events
+
+
+def read_rest(connection: apsw.Connection, topic: str, after: int, limit: int) -> list[Recorded]:
+    """The events of one topic that are there after a row number."""
+    sql = f"{_COLUMNS} WHERE topics.name = ? AND position > ? ORDER BY position LIMIT ?"
+    return [load_event(*row) for row in select(connection, sql, (topic, after, limit))]
 
 
 def _check_removed(connection: apsw.Connection, topic: str, after: int) -> None:

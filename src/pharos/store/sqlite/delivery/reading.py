@@ -8,14 +8,15 @@ from typing import Any
 
 import apsw
 
-from pharos.store.delivery import DeadLetter, Delivery, Group, Scheduled, State, Tombstone, Waiting
+from pharos.core.event import Recorded
+from pharos.store.delivery import DeadLetter, Delivery, Group, Lease, Scheduled, State, Tombstone, Waiting
 from pharos.store.sqlite.clock import Clock, from_microseconds, to_microseconds
-from pharos.store.sqlite.codec import dump, to_position
+from pharos.store.sqlite.codec import dump, from_position, to_position
 from pharos.store.sqlite.delivery.desk import Desk
 from pharos.store.sqlite.delivery.retention import find_tombstone
 from pharos.store.sqlite.delivery.row import LEASED, READY, STATES
 from pharos.store.sqlite.delivery.schedules import COLUMNS, Row
-from pharos.store.sqlite.log import end_of_prefix
+from pharos.store.sqlite.log import end_of_prefix, read_rest
 from pharos.store.sqlite.readers import Readers
 from pharos.store.sqlite.rows import select
 
@@ -56,6 +57,16 @@ class SqliteDeliveries:
     async def moved(self, group: str, after: int) -> int:
         """A count that grows with everything that becomes ready."""
         return await self._desk.moved(group, after)
+
+    async def events(self, leases: Sequence[Lease], limit: int = 100) -> Sequence[Sequence[Recorded]]:
+        """All in one visit to a thread."""
+        places = [(lease.topic, from_position(lease.cursor)) for lease in leases]
+        most = max(limit, 0)
+
+        def query(connection: apsw.Connection) -> list[list[Recorded]]:
+            return [read_rest(connection, topic, after, most) for topic, after in places]
+
+        return await self._readers.run(query)
 
     async def lanes(self, group: str) -> Mapping[str, Waiting]:
         """Known without reading."""
