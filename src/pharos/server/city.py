@@ -46,6 +46,7 @@ from pharos.runtime.context.promises import PromiseTools
 from pharos.runtime.context.results import ResultTools
 from pharos.runtime.orchestration.agents import SessionAgents
 from pharos.runtime.orchestration.plane import orchestration_plane
+from pharos.runtime.orchestration.reviewers import WAY, ReviewerAgents
 from pharos.runtime.orchestration.standing import Gate, Standings
 from pharos.runtime.orchestration.stopping import is_halted
 from pharos.runtime.plane import Reaching, principal_by, sessions_plane
@@ -141,7 +142,8 @@ async def open_city(
     """Open the city of ``home``, apply the manifests in ``files``, and run its services until the context is left.
 
     A file that ends in ``.py`` has agents in Python; ``code`` are further ones. ``loopback``: only this machine can
-    reach it. ``found_anew``: go on where the home's parts do not belong together (``HOME_MIXED``). Raises the fault of what cannot be opened or applied.
+    reach it. ``found_anew``: go on where the home's parts do not belong together (``HOME_MIXED``). Raises the fault of
+    what cannot be opened or applied.
     """
     started_at = datetime.now(UTC)
     # Before there is a home: a wrong name leaves nothing behind.
@@ -219,7 +221,7 @@ async def open_city(
                     models,
                     tools,
                     beyond.agents,
-                    Everywhere(people) if people else None,
+                    Everywhere({WAY: ReviewerAgents(index, store, partial(_account, index)), **people}),
                     memory=memories.get,
                 ),
                 scheduling.dispatcher(GROUP),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,7 +77,7 @@ def test_without_evidence_everything_is_as_declared() -> None:
 
 def test_what_a_lack_of_trust_takes_grows_with_it() -> None:
     order: list[Level] = ["normal", "watched", "restricted", "barred"]
-    for milder, harder in zip(order, order[1:], strict=False):
+    for milder, harder in pairwise(order):
         assert RESTRAINTS[milder].budget > RESTRAINTS[harder].budget
         assert RESTRAINTS[milder].reads_only <= RESTRAINTS[harder].reads_only
     assert [level for level, _ in LEVELS] == ["barred", "restricted", "watched"]

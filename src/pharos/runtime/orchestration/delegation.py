@@ -80,9 +80,10 @@ def facts_of(arguments: JsonObject, agents: Sequence[str]) -> ToolFacts:
 def _given(said: Json, agents: Sequence[str], where: str) -> Given:
     if not isinstance(said, dict):
         raise ValueError(f"{where}a task is an object with agent and text")
-    agent, text, data = said.get("agent"), said.get("text"), said.get("data", {})
-    if agent not in agents:
-        raise ValueError(f"{where}there is no agent {agent!r} to give work to; there are {', '.join(agents)}")
+    name, text, data = said.get("agent"), said.get("text"), said.get("data", {})
+    agent = _named(name, agents)
+    if agent is None:
+        raise ValueError(f"{where}there is no agent {name!r} to give work to; there are {', '.join(agents)}")
     if not isinstance(text, str) or not text.strip():
         raise ValueError(f"{where}say the task in text")
     if not isinstance(data, dict):
@@ -96,7 +97,15 @@ def _given(said: Json, agents: Sequence[str], where: str) -> Given:
     except ValueError:
         raise ValueError(f"{where}budget {budget!r} is not an amount; say one such as 0.25") from None
     names = tuple(cast("list[str]", permissions))
-    return Given(cast("str", agent), text, data, names, nanos, _seconds(said.get("seconds"), where))
+    return Given(agent, text, data, names, nanos, _seconds(said.get("seconds"), where))
+
+
+def _named(said: Json, agents: Sequence[str]) -> str | None:
+    """Which of the agents is meant: by its name, too, where only one has it, whatever its namespace."""
+    if said in agents:
+        return cast("str", said)
+    found = [agent for agent in agents if agent.rpartition("/")[2] == said]
+    return found[0] if len(found) == 1 else None
 
 
 def _seconds(said: Json, where: str) -> float | None:

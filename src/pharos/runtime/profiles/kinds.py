@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
@@ -19,6 +20,7 @@ from pharos.core.fault import Fault
 from pharos.core.principal import Principal
 from pharos.core.resource import AnyResource, Kind, Name, Ref, Resource, ResourceId, Spec
 from pharos.core.wire import Json, JsonObject, Wire
+from pharos.runtime.profiles.conditions import problems_of
 from pharos.runtime.profiles.templates import (
     MOST_TEXT,
     PromptTemplateSpec,
@@ -83,8 +85,12 @@ class ApprovalRule(Wire):
     ask: Literal["always", "unsafe", "never"]
     """``unsafe``: where nobody could tell whether a call that was cut off had happened. ``never`` only ends the search
     for a rule: a tool that itself demands agreement is asked about all the same."""
+    when: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    """A CEL expression over the call, for what the tool's name does not say: ``budget > 1.0``,
+    ``arguments.to != "ada"``. Where it is false the search goes on; where nobody can say, it counts as true."""
     who: Annotated[str, Field(max_length=256)] = ""
-    """Whom to ask, in the words of the city's way to people; left out: whoever may approve."""
+    """Whom to ask, in the words of the city's way to people; left out: whoever may approve. ``agent:NAMESPACE/NAME``
+    asks that agent, which answers with the tools ``sessions_approve`` and ``sessions_deny``."""
 
 
 class MemoryUse(Wire):
@@ -145,7 +151,14 @@ class AgentSpec(Spec):
 
 def matches(patterns: Sequence[str], tool: str) -> bool:
     """Whether one of ``patterns`` names the tool."""
-    return any(re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), tool) for pattern in patterns)
+    return _expression(tuple(patterns)).fullmatch(tool) is not None
+
+
+@lru_cache(maxsize=4096)
+def _expression(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """One for all of them: every tool is asked about at every step."""
+    each = (".*".join(map(re.escape, pattern.split("*"))) for pattern in patterns)
+    return re.compile("|".join(each) or r"(?!)")
 
 
 def check_agent(spec: AgentSpec) -> Sequence[tuple[str, str]]:
@@ -158,6 +171,9 @@ def check_agent(spec: AgentSpec) -> Sequence[tuple[str, str]]:
         problems.append((f"/options/{name}", f"the runtime writes {name!r} itself{hint}"))
     if "max_tokens" in spec.options or "max_completion_tokens" in spec.options:
         problems.append(("/options", "say the most tokens of an answer in context.outputTokens"))
+    for index, rule in enumerate(spec.approvals):
+        if rule.when is not None:
+            problems += [(f"/approvals/{index}/when", problem) for problem in problems_of(rule.when)]
     if spec.output is not None and spec.output.get("type") != "object":
         problems.append(("/output", 'must be the JSON Schema of an object: {"type": "object", …}'))
     for field, names in (

@@ -17,6 +17,7 @@ import orjson
 from pharos.core.principal import Principal, PrincipalKind
 from pharos.core.wire import Json, JsonObject
 from pharos.mesh.connectors import EffectClass, Tool
+from pharos.runtime.profiles.conditions import Variables, holds
 from pharos.runtime.profiles.kinds import AgentSpec, matches
 
 VERSION = "sha256:"
@@ -48,10 +49,13 @@ class Profile:
         """Whether the agent may be offered a tool of this name."""
         return matches(self.spec.tools, tool)
 
-    def asks(self, tool: Tool) -> tuple[bool, str]:
-        """Whether a person must agree to a call of ``tool``, and who."""
+    def asks(self, tool: Tool, call: Variables | None = None) -> tuple[bool, str]:
+        """Whether somebody must agree to a call of ``tool``, and who. ``call``: which one (see ``conditions.py``); left
+        out: the one that is asked about the soonest."""
         for rule in self.spec.approvals:
             if matches(rule.tools, tool.name):
+                if rule.when is not None and call is not None and not holds(rule.when, call):
+                    continue
                 due = rule.ask == "always" or (rule.ask == "unsafe" and tool.effect is EffectClass.UNSAFE)
                 return due or tool.approval, rule.who
         return tool.approval, ""

@@ -10,8 +10,10 @@ import orjson
 
 from pharos.core.wire import Json, JsonObject
 from pharos.mesh.connectors import EffectClass, Tool
+from pharos.mesh.money import NANOS
 from pharos.runtime.context.excerpts import READER
 from pharos.runtime.orchestration.delegation import DELEGATE, delegate_tool, facts_of
+from pharos.runtime.profiles.conditions import Variables
 from pharos.runtime.profiles.profile import Profile
 from pharos.runtime.session.commands import Proposed, ToolFacts
 from pharos.runtime.session.state import State
@@ -50,7 +52,7 @@ _WAIT = Tool(
 class Toolbox:
     """The tools that are offered in one step."""
 
-    __slots__ = ("_delegates", "_facts", "offered")
+    __slots__ = ("_delegates", "_facts", "_offers", "_profile", "_state", "offered")
 
     def __init__(self, profile: Profile, found: Sequence[Tool], state: State, *, agents: bool) -> None:
         """``agents``: work can be given to others at all."""
@@ -65,16 +67,17 @@ class Toolbox:
             own.append(delegate_tool(profile.delegates))
             facts[DELEGATE] = ToolFacts("agent", "idempotent")
             delegates = profile.delegates
+        self._profile, self._state = profile, state
         for tool in found:
             # Whoever gets results can read on in them.
             allowed = profile.allows(tool.name) or (tool.name == READER and bool(profile.spec.tools))
             if tool.name not in facts and allowed:
-                asks, who = profile.asks(tool)
-                facts[tool.name] = ToolFacts("tool", tool.effect.value, asks, who, tool.version)
+                facts[tool.name] = ToolFacts("tool", tool.effect.value, version=tool.version)
                 own.append(tool)
         self._delegates = delegates
         self._facts: Mapping[str, ToolFacts] = facts
         self.offered: Sequence[Tool] = own
+        self._offers = {tool.name: tool for tool in own}
 
     def propose(self, message: JsonObject) -> tuple[Proposed, ...]:
         """The calls that a model's message asks for."""
@@ -95,8 +98,27 @@ class Toolbox:
             arguments, problem = {}, "they must be an object"
         if facts is not None and facts.kind == "agent" and not problem:
             facts = facts_of(arguments, self._delegates)
+        if facts is not None and facts.kind in ("tool", "agent") and not problem:
+            asks, who = self._profile.asks(self._offers[name], self._variables(facts, name, arguments))
+            facts = facts._replace(approval=asks, who=who)
         digest = digest_of(name, arguments if not problem else {"unreadable": written})
         return Proposed(str(call["id"]), name, arguments, digest, facts, problem)
+
+    def _variables(self, facts: ToolFacts, name: str, arguments: JsonObject) -> Variables:
+        """What conditions of rules can look at."""
+        state = self._state
+        given = sum(task.budget or 0 for task in facts.tasks)
+        left = state.available
+        return {
+            "agent": state.agent,
+            "arguments": arguments,
+            "budget": given / NANOS,
+            "depth": state.depth,
+            "effect": facts.effect,
+            "left": -1.0 if left is None else left / NANOS,
+            "spent": state.spent / NANOS,
+            "tool": name,
+        }
 
 
 def digest_of(name: str, arguments: JsonObject) -> str:

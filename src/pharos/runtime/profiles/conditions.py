@@ -1,0 +1,54 @@
+"""When a rule asks for agreement: expressions of the Common Expression Language (https://cel.dev) over one call.
+
+Variables: ``tool`` (its name), ``effect`` (its class), ``arguments``, ``agent``, ``depth``, and in USD ``budget`` (what
+the call gives to other agents), ``spent`` and ``left`` (of the session's limit; -1 where it has none).
+
+Where nobody can say whether a condition holds (an argument that is not there, a text that is no number), it does: who
+is in doubt is asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Final
+
+import cel
+
+from pharos.control.wording import nearest
+from pharos.core.wire import Json
+
+NAMES: Final = ("agent", "arguments", "budget", "depth", "effect", "left", "spent", "tool")
+
+Variables = Mapping[str, Json]
+
+_LOOP = re.compile(r"\.\s*(?:all|exists|exists_one|existsOne|map|filter)\s*\(\s*(\w+)\s*,")
+
+
+def problems_of(source: str) -> Sequence[str]:
+    """What is wrong with an expression, whatever the call."""
+    try:
+        used = set(cel.compile(source).variables()) - set(_LOOP.findall(source))
+    except ValueError as error:
+        return (f"is not a CEL expression: {str(error).splitlines()[0][:200]}",)
+    problems = []
+    for name in sorted(used - set(NAMES)):
+        close = nearest(name, NAMES)
+        hint = f"did you mean {close!r}?" if close else f"there are {', '.join(NAMES)}"
+        problems.append(f"there is no variable {name!r}; {hint}")
+    return problems
+
+
+@lru_cache(maxsize=1_024)
+def _compiled(source: str) -> cel.Program:
+    return cel.compile(source)
+
+
+def holds(source: str, variables: Variables) -> bool:
+    """Whether the condition is true of a call, or nobody can say."""
+    try:
+        value = _compiled(source).execute(cel.Context(variables=dict(variables)))
+    except Exception:  # noqa: BLE001 - the binding raises whatever fits; in doubt somebody is asked
+        return True
+    return value is not False
