@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from itertools import pairwise
 
 import pytest
@@ -11,7 +12,7 @@ from tests.runtime.profiles.city import Town, agent, who
 
 from pharos.core.fault import Fault
 from pharos.core.resource import Metadata, Resource, ResourceId
-from pharos.runtime.profiles.kinds import AgentSpec, cycle_of
+from pharos.runtime.profiles.kinds import AgentSpec, cycle_of, matches
 
 
 def pointers(fault: Fault) -> list[str]:
@@ -154,3 +155,11 @@ def test_every_circle_is_found_and_nothing_else(delegates: dict[str, list[str]])
             assert circle[0] == circle[-1] == id
             assert delegates[id.name][place] == circle[1].name
             assert all(after.name in delegates[before.name] for before, after in pairwise(circle))
+
+
+@given(
+    st.lists(st.text("ab*", min_size=1, max_size=5), max_size=4),
+    st.text("ab", min_size=1, max_size=6),
+)
+def test_a_star_stands_for_any_characters(patterns: list[str], tool: str) -> None:
+    assert matches(patterns, tool) == any(fnmatchcase(tool, pattern) for pattern in patterns)

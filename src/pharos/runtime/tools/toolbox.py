@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from pharos.control.wording import nearest, quoted
 from pharos.core.fault import NOT_FOUND
@@ -12,12 +13,17 @@ from pharos.mesh.connectors import Errand, Known, Tool, ToolConnector, ToolResul
 from pharos.runtime.tools.definitions import versioned
 from pharos.runtime.tools.faults import TOOL_NAME_TAKEN
 
+MOST_KNOWN: Final = 10_000
+"""Definitions whose digests are remembered."""
+
 
 class Toolbox:
     """Implements :class:`~pharos.mesh.connectors.ToolConnector` over others, each known by a name of its own."""
 
     def __init__(self, sources: Mapping[str, ToolConnector]) -> None:
         self._sources = dict(sources)
+        self._versioned: dict[tuple[str, str], tuple[Tool, Tool]] = {}
+        """By source and name: a definition as it was offered, and with its version. A digest is made once for each."""
 
     async def tools(self, principal: Principal) -> Sequence[Tool]:
         """The tools of all sources, by name. Raises ``TOOL_NAME_TAKEN``, ``TOOL_UNUSABLE``, and what a source raises:
@@ -45,7 +51,7 @@ class Toolbox:
         found: dict[str, tuple[str, Tool]] = {}
         for source, connector in self._sources.items():
             for offered in await connector.tools(principal):
-                tool = versioned(offered)
+                tool = self._with_version(source, offered)
                 if tool.name in found:
                     other = found[tool.name][0]
                     raise TOOL_NAME_TAKEN(
@@ -55,3 +61,13 @@ class Toolbox:
                     )
                 found[tool.name] = (source, tool)
         return found
+
+    def _with_version(self, source: str, offered: Tool) -> Tool:
+        known = self._versioned.get((source, offered.name))
+        if known is not None and known[0] is offered:
+            return known[1]
+        tool = versioned(offered)
+        if len(self._versioned) >= MOST_KNOWN:
+            self._versioned.clear()
+        self._versioned[source, offered.name] = (offered, tool)
+        return tool
