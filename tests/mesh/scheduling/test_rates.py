@@ -258,3 +258,16 @@ def test_money_is_counted_in_billionths() -> None:
 
 def test_a_rate_of_a_flow_is_told_by_its_attributes() -> None:
     assert flow_of(lane(tenant="a b", model="x/y")).attributes == {"tenant": "a b", "model": "x/y"}
+
+
+@pytest.mark.parametrize("rate", [{"per": "tenant"}, {}])
+def test_no_wake_up_is_lost_between_the_decision_and_the_question(rate: dict[str, str]) -> None:
+    """The rate has room again between ``choose``, which had to say no, and ``wake_at``: it says now, and not never."""
+    scheduler = pool(slots=2, share=["tenant"], rates=[{"requests": 1, "seconds": 1, "burst": 1, **rate}])
+    scheduler.offer(lane(tenant="t"), 5, 0)
+    assert scheduler.choose(0) is not None
+    assert scheduler.choose(0) is None
+    assert scheduler.wake_at(0) == seconds(1)
+    later = scheduler.wake_at(seconds(1) + 1)
+    assert later is not None and later <= seconds(1) + 1
+    assert scheduler.choose(seconds(1) + 1) is not None

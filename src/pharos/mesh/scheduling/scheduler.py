@@ -539,15 +539,18 @@ class Scheduler:
     def wake_at(self, now: int) -> int | None:
         """When to call :meth:`choose` again if nothing else happens; ``None``: only something that happens can help.
 
-        Asked after ``choose`` has answered ``None``."""
+        Asked after ``choose`` has answered ``None``. What it could not grant then may have become possible by the time
+        of the question, which is the answer in that case."""
         if not self._free:
             return None
+        if any(entry.returning for entry in self.classes):
+            return now
         times = [self._alarms[0][0]] if self._alarms else []
         for signature in self._signatures:
             if any(signature in entry.root.active for entry in self.classes):
-                opens = [gate.opens(now) for gate in signature if not gate.is_open(now)]
-                if opens and None not in opens:
-                    times.append(max(time for time in opens if time is not None))
+                opens = [gate.opens(now) for gate in signature]
+                if None not in opens:
+                    times.append(max((time for time in opens if time is not None), default=now))
         return min(times, default=None)
 
 
