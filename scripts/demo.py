@@ -1,7 +1,8 @@
 """The main job of Pharos on real HTTP traffic, without a question asked and with nothing left running.
 
 A city and its providers start on loopback; the official OpenAI and Anthropic SDKs, changed only in their base URL,
-drive it; an agent's refused call is repaired through MCP. The providers are simulated (``pharos simulate``); with
+drive it; an agent's refused call is repaired through MCP; a planner and its scholars do research while the city is killed
+with SIGKILL, and finish it when the city is back. The providers are simulated (``pharos simulate``); with
 ``OPENAI_API_KEY`` or ``ANTHROPIC_API_KEY`` in the environment the provider of that dialect is the real one.
 """
 
@@ -31,6 +32,7 @@ import pharos
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # it is run by its path
 
+from scripts import research  # noqa: E402
 from scripts.children import PHAROS, free_port, running  # noqa: E402
 
 DEMO = ROOT / "examples" / "demo"
@@ -162,8 +164,9 @@ def cli(url: str, key: str, *arguments: str) -> None:
 
 def main() -> int:
     started = time.monotonic()
-    ports = {name: free_port() for name in ("north", "south", "doomed", "city")}
+    ports = {name: free_port() for name in ("north", "south", "doomed", "scholars", "city")}
     words = {
+        "SCHOLARS_URL": f"http://127.0.0.1:{ports['scholars']}/v1",
         "NORTH_URL": f"http://127.0.0.1:{ports['north']}/v1",
         "SOUTH_URL": f"http://127.0.0.1:{ports['south']}/v1",
         "DOOMED_URL": f"http://127.0.0.1:{ports['doomed']}/v1",
@@ -181,15 +184,19 @@ def main() -> int:
 
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pharos-demo-")))
-        say("Start two simulated providers, one that will die, and the city")
+        library = home / "library"
+        library.mkdir()
+        keys["DEMO_LIBRARY"] = str(library)
+        say("Start simulated providers, one of which will die, and the city")
         children = {}
-        for name in ("north", "south", "doomed"):
+        for name in ("north", "south", "doomed", "scholars"):
             command = [*PHAROS, "simulate", "--script", str(DEMO / f"{name}.yaml"), "--port", str(ports[name])]
             models = f"http://127.0.0.1:{ports[name]}/v1/models"
             children[name] = stack.enter_context(running(command, models, home / f"{name}.log", {}))
         manifest = home / "city.yaml"
         manifest.write_text(string.Template((DEMO / "city.yaml").read_text()).substitute(words))
         command = [*PHAROS, "up", "--home", str(home / "city"), "--port", str(ports["city"]), "-f", str(manifest)]
+        command += ["-f", str(DEMO / "research.py")]
         city = stack.enter_context(running(command, f"{url}/readyz", home / "city.log", keys))
         print(f"the city listens on {url}")
 
@@ -207,6 +214,15 @@ def main() -> int:
         operation = refused_and_repaired(url, secrets["apprentice"], secrets["approver"])
         say("Undo")
         cli(url, admin, "undo", operation)
+        say("A planner and three scholars at work: the city is killed with SIGKILL in the middle")
+        research.begin(control, library)
+        city.kill()
+        city.wait()
+        print("the city is dead")
+        say("The city is started again: the research goes on where it was")
+        city = stack.enter_context(running(command, f"{url}/readyz", home / "city-again.log", keys))
+        research.show(control)
+        research.finish(control, library)
         say("What happened: journeys and ledger, two views of one log")
         cli(url, admin, "journeys")
         cli(url, admin, "ledger")

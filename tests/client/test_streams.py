@@ -45,7 +45,7 @@ def _item(number: int, *, id: bool = True) -> str:
 
 
 def test_items_until_the_end(take: Take) -> None:
-    with scripted(events(_item(1), ": heartbeat", _item(2))) as city:
+    with scripted(events("retry: 1000", _item(1), ": heartbeat", _item(2))) as city:
         assert take(city) == [{"n": 1}, {"n": 2}]
     [seen] = city.seen
     assert (seen.path, seen.json, seen.headers["accept"]) == (

@@ -44,6 +44,10 @@ def test_the_demo_runs_to_its_end_and_leaves_nothing(tmp_path: Path) -> None:
         "the approver's MCP client called budgets_raise",
         "the same call again: Yes",
         "~ Budget/pocket-money",
+        "the city is dead",
+        "a scholar is back: I looked: nine ships with grain wait for the north wind.",
+        "The report, from three shelves: ",
+        "visits to the library in all: 3, one for each shelf",
         "ended with exit code 0",
     ):
         assert shown in done.stdout, f"{shown!r} is missing:\n{done.stdout}\n{done.stderr}"

@@ -180,6 +180,8 @@ class Caller:
                         answer(response.status_code, kind, response.read())
                         raise unexpected(response.status_code, kind, response.content)
                     for event in source:
+                        if not event.data:
+                            continue  # only a word on when to connect again
                         item = stream.item(event)
                         if item is None:
                             return
@@ -293,6 +295,8 @@ class AsyncCaller:
                         answer(response.status_code, kind, await response.aread())
                         raise unexpected(response.status_code, kind, response.content)
                     async for event in source:
+                        if not event.data:
+                            continue  # only a word on when to connect again
                         item = stream.item(event)
                         if item is None:
                             return
