@@ -1,8 +1,8 @@
 """The main job of Pharos on real HTTP traffic, without a question asked and with nothing left running.
 
 A city and its providers start on loopback; the official OpenAI and Anthropic SDKs, changed only in their base URL,
-drive it; an agent's refused call is repaired through MCP; a planner and its scholars do research while the city is killed
-with SIGKILL, and finish it when the city is back. The providers are simulated (``pharos simulate``); with
+drive it; an agent's refused call is repaired through MCP; a planner and its scholars do research while the city is
+killed with SIGKILL, and finish it when the city is back. The providers are simulated (``pharos simulate``); with
 ``OPENAI_API_KEY`` or ``ANTHROPIC_API_KEY`` in the environment the provider of that dialect is the real one.
 """
 

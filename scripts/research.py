@@ -14,7 +14,7 @@ PATIENCE = 60.0
 
 
 def begin(city: pharos.Client, library: Path) -> None:
-    """Give the planner its task, and return when the first scholar has been at the shelves while others are not done."""
+    """Give the planner its task, and return when one scholar has been at the shelves and others have not."""
     city.sessions.start(agent="planner", text=QUESTION, session=SESSION)
     print(f"asked the planner: {QUESTION}")
     deadline = time.monotonic() + PATIENCE
@@ -27,7 +27,7 @@ def begin(city: pharos.Client, library: Path) -> None:
 
 def show(city: pharos.Client) -> None:
     """How far every session has come."""
-    for item in sorted(city.sessions.list().items, key=lambda item: item.started):
+    for item in city.sessions.list().items:
         print(f"  {item.agent:15} {item.status:10} {item.steps} model calls, {item.spent} USD with all below it")
 
 
