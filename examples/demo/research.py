@@ -44,7 +44,7 @@ def scholar(name: str, shelf: str) -> object:
     def agent() -> str:
         return f"You know the shelf of {shelf}. You go and look before you answer."
 
-    agent.tool(read_shelf, effect="idempotent")
+    agent.tool(effect="idempotent")(read_shelf)
     return agent
 
 
