@@ -99,6 +99,14 @@ def test_what_has_no_view_is_shown_by_its_form(shown: Any) -> None:
     assert shown({"items": ["x", "y"], "next": None}, "tomorrow.list").split() == ["x", "y"]
 
 
+def test_moments_are_local_to_the_second_for_people(shown: Any) -> None:
+    moment = "2026-11-21T13:42:16.598418Z"
+    local = str(time(moment))
+    assert local in shown({"rows": [{"since": moment}, {"since": None}], "at": moment}, "tomorrow.invent")
+    assert "T13:42" not in shown({"items": [{"since": moment}], "next": None, "at": moment}, "tomorrow.list")
+    assert "T13:42:16Z!" in shown({"rows": [{"text": moment}, {"text": "2026-11-21T13:42:16Z!"}]}, "tomorrow.invent")
+
+
 def test_markup_in_a_value_is_text(shown: Any) -> None:
     assert "[red]:smile: http://x" in shown({"text": "[red]:smile: http://x"}, "tomorrow.invent")
 

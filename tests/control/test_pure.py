@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from enum import StrEnum
+from typing import Annotated, Any, Literal
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from tests.control.town import MODEL, NOTE
 
 from pharos.control.diff import diff, merge
 from pharos.control.kinds import Kinds
+from pharos.control.problems import validate
 from pharos.control.selector import parse_selector
 from pharos.control.wording import HIDDEN, looks_secret, nearest, quoted, without_secrets
 from pharos.core.fault import Fault
@@ -173,3 +175,27 @@ def test_kinds_are_found_as_people_write_them() -> None:
     assert caught.value.code == "UNKNOWN_KIND" and caught.value.document.facts == {"nearest": "Model"}
     with pytest.raises(ValueError, match="twice"):
         kinds.add(MODEL)
+
+
+def test_what_is_required_and_one_of_few_values_names_them() -> None:
+    class Mode(StrEnum):
+        FAST = "fast"
+        SLOW = "slow"
+
+    class Inner(Wire):
+        mode: Mode
+
+    class Outer(Wire):
+        window: Literal["day", "month"]
+        perhaps: Annotated[Literal["a", "b"] | None, "note"]
+        name: str
+        inner: Inner
+
+    with pytest.raises(Fault) as caught:
+        validate(Outer, {"inner": {}})
+    assert {problem.pointer: problem.message for problem in caught.value.document.problems} == {
+        "/window": "This field is required: one of day, month.",
+        "/perhaps": "This field is required: one of a, b.",
+        "/name": "This field is required.",
+        "/inner/mode": "This field is required: one of fast, slow.",
+    }

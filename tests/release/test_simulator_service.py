@@ -116,7 +116,7 @@ async def test_leaving_resets_open_connections() -> None:
 
 async def test_an_address_in_use_is_a_fault() -> None:
     async with serve() as url:
-        with pytest.raises(Fault, match="CONFLICT"):
+        with pytest.raises(Fault, match="ADDRESS_UNAVAILABLE"):
             async with serve(port=int(url.rpartition(":")[2])):
                 pass
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar, get_args
+from enum import Enum
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -18,6 +20,9 @@ MOST_PROBLEMS = 200
 
 MOST_MEMBERS = 8
 """So many members of an object are named to who gave something else."""
+
+MOST_CHOICES = 24
+"""So many values are named to who gave none."""
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -95,6 +100,8 @@ def _snake(segment: object) -> str:
 
 
 def _message(detail: ErrorDetails, model: type[BaseModel], path: Sequence[str | int]) -> str:
+    if detail["type"] == "missing" and (choices := _choices_at(model, path)):
+        return f"This field is required: one of {', '.join(choices)}."
     owners = _types_at(model, path) if detail["type"] in NO_OBJECT else set()
     if len(owners) == 1:  # What stands where an object belongs mostly wants to be one of its members.
         members = [info.alias or name for owner in owners for name, info in owner.model_fields.items()]
@@ -113,6 +120,26 @@ def _suggestion(detail: ErrorDetails, model: type[BaseModel], path: Sequence[str
         choices = re.findall(r"'([^']*)'", expected)
         return nearest(detail["input"], choices) if len(choices) > 1 else None
     return None
+
+
+def _choices_at(model: type[BaseModel], path: Sequence[str | int]) -> list[str]:
+    """The values that the field at ``path`` may have, where they are few and named."""
+    found: list[str] = []
+    for owner in _types_at(model, path[:-1]):
+        for name, info in owner.model_fields.items():
+            if path[-1] in (name, info.alias):
+                found += _choices_in(info.annotation)
+    return list(dict.fromkeys(found))[:MOST_CHOICES]
+
+
+def _choices_in(annotation: object) -> Iterator[str]:
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        yield from (str(member.value) for member in annotation)
+    elif get_origin(annotation) is Literal:
+        yield from map(str, get_args(annotation))
+    elif get_origin(annotation) in (Union, UnionType, Annotated):
+        for inner in get_args(annotation):
+            yield from _choices_in(inner)
 
 
 def _types_at(model: type[BaseModel], path: Sequence[str | int]) -> set[type[BaseModel]]:

@@ -15,7 +15,17 @@ import orjson
 from pharos.control.directory import Directory
 from pharos.control.idempotency import fingerprint_of
 from pharos.core.call import Call
-from pharos.core.fault import FORBIDDEN, UNAUTHENTICATED, Applicability, Category, Fault, FaultDocument, Fix, Permitted
+from pharos.core.fault import (
+    FORBIDDEN,
+    NO_CREDENTIAL,
+    UNAUTHENTICATED,
+    Applicability,
+    Category,
+    Fault,
+    FaultDocument,
+    Fix,
+    Permitted,
+)
 from pharos.core.operation import AnyOperation, Effect
 from pharos.core.principal import Principal
 from pharos.core.wire import JsonObject
@@ -46,8 +56,8 @@ class Resolver:
         """(principal, operation that failed) -> how often (symptom, id of a fix) was run since it last succeeded."""
 
     def unauthenticated(self, correlation: str) -> Fault:
-        """The one answer to everyone who is not known, whatever they asked for."""
-        return UNAUTHENTICATED().amended(lambda document: document.model_copy(update={"correlation": correlation}))
+        """The one answer to everyone who sent no credential, whatever they asked for."""
+        return _bare(UNAUTHENTICATED(NO_CREDENTIAL), correlation)
 
     def forbidden(self, operation: AnyOperation, arguments: JsonObject, permission: str | None = None) -> Fault:
         """The refusal of a call for want of a permission (its operation's own, unless given), with the way to ask."""
@@ -77,9 +87,7 @@ class Resolver:
     def resolve(self, fault: Fault, principal: Principal | None, operation: str, correlation: str) -> Fault:
         """The fault for this caller."""
         if principal is None:
-            return (
-                self.unauthenticated(correlation) if fault.code == UNAUTHENTICATED.code else _bare(fault, correlation)
-            )
+            return _bare(fault, correlation)
         symptom = f"{fault.code} {fault.document.subject or ''}"
         fixes = [resolved for fix in fault.document.fixes if (resolved := self._resolved(fix, principal)) is not None]
         doubted = [self._doubted(fix, (operation, symptom), principal) for fix in fixes]
@@ -170,7 +178,7 @@ def _lacking(operation: AnyOperation, arguments: JsonObject, principal: Principa
 
 
 def _bare(fault: Fault, correlation: str) -> Fault:
-    """A public operation's fault for someone unknown: nothing of rights, rules or names."""
+    """A fault for someone unknown: nothing of rights, rules or names."""
     hidden: dict[str, object] = {"fixes": [], "causes": [], "required_permission": None, "rule": None}
     return fault.amended(lambda document: document.model_copy(update={**hidden, "correlation": correlation}))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -238,8 +238,12 @@ NOT_FOUND = FaultCode(
 )  # fmt: skip
 UNAUTHENTICATED = FaultCode(
     "UNAUTHENTICATED", "Not authenticated", 401, Category.PERMISSION,
-    "No valid credential came with the call. Send a key as `Authorization: Bearer` or `x-api-key`.",
+    "No credential came with the call, or one that is not accepted; `detail` says which of the two. Send a key as "
+    "`Authorization: Bearer` or `x-api-key`.",
 )  # fmt: skip
+NO_CREDENTIAL: Final = "No credential came with the call. Send a key as `Authorization: Bearer` or `x-api-key`."
+NOT_ACCEPTED: Final = "The credential that came with the call is not accepted here."
+"""Which of the two it is. Why one is not accepted is nobody's business who does not hold it."""
 FORBIDDEN = FaultCode(
     "FORBIDDEN", "Not permitted", 403, Category.PERMISSION,
     "The caller lacks the permission this operation requires. A fix asks for it from who may give it.",
@@ -260,13 +264,19 @@ TIMEOUT = FaultCode(
     "TIMEOUT", "Deadline exceeded", 504, Category.TRANSIENT, "The work did not end before its deadline.",
     Retry.SAME_REQUEST,
 )  # fmt: skip
+ADDRESS_UNAVAILABLE = FaultCode(
+    "ADDRESS_UNAVAILABLE", "Address unavailable", 409, Category.CONFLICT,
+    "The host and port cannot be listened on: another process has them, or the host is not of this machine.",
+    Retry.AFTER_FIX,
+)  # fmt: skip
 INTERNAL = FaultCode(
     "INTERNAL", "Internal error", 500, Category.INTERNAL,
     "A defect of the city. The log names the correlation id; the text of the error stays inside.",
 )  # fmt: skip
 
 COMMON: tuple[FaultCode, ...] = (
-    INVALID, NOT_FOUND, UNAUTHENTICATED, FORBIDDEN, CONFLICT, TOO_LARGE, OVERLOADED, TIMEOUT, INTERNAL,
+    INVALID, NOT_FOUND, UNAUTHENTICATED, FORBIDDEN, CONFLICT, TOO_LARGE, OVERLOADED, TIMEOUT,
+    ADDRESS_UNAVAILABLE, INTERNAL,
 )  # fmt: skip
 
 HTTP_PROBLEM: Literal["application/problem+json"] = "application/problem+json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pharos.core.fault import UNAUTHENTICATED
+from pharos.core.fault import NO_CREDENTIAL, UNAUTHENTICATED
 from pharos.core.plane import Scope
 from pharos.core.principal import Principal
 from pharos.server.replies import header
@@ -24,7 +24,7 @@ def known_caller(scope: Scope, authenticate: Authenticate) -> Principal:
     """Who makes a request. Raises ``UNAUTHENTICATED`` also where it brought no credential."""
     principal = caller(scope, authenticate)
     if principal is None:
-        raise UNAUTHENTICATED()
+        raise UNAUTHENTICATED(NO_CREDENTIAL)
     return principal
 
 

@@ -35,11 +35,6 @@ SHUTTING_DOWN = FaultCode(
     "SHUTTING_DOWN", "Shutting down", 503, Category.TRANSIENT,
     "The city was told to stop before this call could end. Try again when it is back.", Retry.AFTER_TIME,
 )  # fmt: skip
-ADDRESS_UNAVAILABLE = FaultCode(
-    "ADDRESS_UNAVAILABLE", "Address unavailable", 409, Category.CONFLICT,
-    "The host and port cannot be listened on: another process has them, or the host is not of this machine.",
-    Retry.AFTER_FIX,
-)  # fmt: skip
 MANIFEST_UNREADABLE = FaultCode(
     "MANIFEST_UNREADABLE", "Manifest unreadable", 400, Category.VALIDATION,
     "A manifest file given to `pharos up` cannot be read, or is not YAML.", Retry.AFTER_FIX,
@@ -52,5 +47,5 @@ TLS_UNUSABLE = FaultCode(
 
 ALL: tuple[FaultCode, ...] = (
     MALFORMED_HTTP, METHOD_NOT_ALLOWED, REQUEST_TOO_SLOW, UNSUPPORTED_ENCODING, HEAD_TOO_LARGE, SHUTTING_DOWN,
-    ADDRESS_UNAVAILABLE, MANIFEST_UNREADABLE, TLS_UNUSABLE, ADDRESS_LIMITED,
+    MANIFEST_UNREADABLE, TLS_UNUSABLE, ADDRESS_LIMITED,
 )  # fmt: skip

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import orjson
 
 from pharos.control.invoker import Invoker
-from pharos.core.fault import INVALID, UNAUTHENTICATED, FaultDocument, Problem
+from pharos.core.fault import INVALID, NO_CREDENTIAL, UNAUTHENTICATED, FaultDocument, Problem
 from pharos.core.operation import AnyOperation, Effect, Registry
 from pharos.core.plane import Receive, Scope, Send, correlation_of
 from pharos.core.principal import Principal
@@ -82,7 +82,7 @@ class HttpFace:
         operation = self._registry.get(name)
         principal = caller(scope, self._authenticate)
         if principal is None and (operation is None or not operation.public):
-            raise UNAUTHENTICATED()
+            raise UNAUTHENTICATED(NO_CREDENTIAL)
         return operation, principal
 
     async def _read(

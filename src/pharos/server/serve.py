@@ -23,11 +23,10 @@ from typing import Any
 import uvicorn
 import uvloop
 
-from pharos.core.fault import Applicability, Fix
+from pharos.core.fault import ADDRESS_UNAVAILABLE, Applicability, Fix
 from pharos.core.plane import ASGIApp
 from pharos.server.city import City, open_city
 from pharos.server.encoding import Encoding, Extent
-from pharos.server.faults import ADDRESS_UNAVAILABLE
 from pharos.server.gate import Bounds, Gate
 from pharos.server.logs import logging_to
 from pharos.server.protocol import BoundedProtocol, watch

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pharos.control.index import Index
-from pharos.core.fault import UNAUTHENTICATED
+from pharos.core.fault import NOT_ACCEPTED, UNAUTHENTICATED
 from pharos.core.principal import Principal, PrincipalKind
 from pharos.core.resource import AnyResource, Resource, ResourceId
 from pharos.mesh.connectors import Share
@@ -75,7 +75,7 @@ class Authenticator:
         entry = self._entries.get(credential)
         digest = self._pepper.digest(secret)
         if not same(digest, entry.digest if entry is not None else _NO_DIGEST) or entry is None:
-            raise UNAUTHENTICATED()
+            raise UNAUTHENTICATED(NOT_ACCEPTED)
         if entry.expires != _NEVER and entry.expires <= self._clock():
             # Whoever gets here did present the right secret, so the reason is theirs to know.
             raise UNAUTHENTICATED("The credential has expired. Ask for a new one.")
@@ -107,7 +107,7 @@ class Authenticator:
 
 
 def _stranger(_: str) -> Identity:
-    raise UNAUTHENTICATED()
+    raise UNAUTHENTICATED(NOT_ACCEPTED)
 
 
 def _entries(key: Resource[KeySpec]) -> Iterator[tuple[str, _Entry]]:

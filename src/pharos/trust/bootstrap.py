@@ -58,7 +58,8 @@ async def ensure_admin(home: Path, index: Index, invoke: Invoke, authenticator: 
             return False
         await asyncio.to_thread(write_private, path, f"{answer['secret']}\n".encode())
         held = str(answer["credential"])
-        _log.info("wrote the secret of the key %s to %s", ADMIN, path.name)
+        # Whoever started the city is told by its greeting.
+        _log.debug("wrote the secret of the key %s to %s", ADMIN, path.name)
     for credential in _abandoned(index, held):
         await invoke("keys.revoke", {"key": ADMIN, "credential": credential}, SYSTEM)
     return issued

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pharos.control.index import Index
-from pharos.core.fault import UNAUTHENTICATED
+from pharos.core.fault import NOT_ACCEPTED, UNAUTHENTICATED
 from pharos.core.principal import PrincipalKind
 from pharos.core.resource import ResourceId
 from pharos.mesh.connectors import Share
@@ -73,4 +73,4 @@ class Tickets:
 
 
 def _stranger(_: str) -> Identity:
-    raise UNAUTHENTICATED()
+    raise UNAUTHENTICATED(NOT_ACCEPTED)

@@ -52,6 +52,9 @@ def test_what_is_right_is_accepted_and_holds(expression: str) -> None:
     [
         ("stream && (", "is not a CEL expression: column 12"),
         ("strem", "there is no variable 'strem'; did you mean 'stream'?"),
+        ("key.lables.team == 'a'", "the key has no member 'lables'; did you mean 'labels'?"),
+        ("key['nam'] == 'a'", "the key has no member 'nam'; did you mean 'name'?"),
+        ("has(key.budget)", "the key has no member 'budget'; there are labels, name, namespace"),
         ("text.lower() == 'x'", "there is no function 'lower'"),
         ("inputTokens", "must be true or false; this is of type int"),
         ("key.labels.team > 3", "cannot be evaluated: No such overload"),

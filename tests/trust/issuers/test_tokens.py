@@ -19,7 +19,7 @@ from tests.server.certificates import make
 from tests.trust.city import City, Hands, city, user
 from tests.trust.issuers.identity_provider import b64, issuer, jwks, public_pem, token
 
-from pharos.core.fault import UNAUTHENTICATED, Fault
+from pharos.core.fault import NOT_ACCEPTED, UNAUTHENTICATED, Fault
 from pharos.trust.authenticator import Identity
 from pharos.trust.issuers import fetching
 from pharos.trust.issuers.fetching import KEYS_READY
@@ -118,7 +118,7 @@ async def test_what_is_not_genuine_is_a_stranger(tmp_path: Path) -> None:
         ):
             with pytest.raises(Fault) as caught:
                 town.who(text)
-            assert caught.value.document.detail == UNAUTHENTICATED.meaning, text[:80]
+            assert caught.value.document.detail == NOT_ACCEPTED, text[:80]
         assert who(town, good) is not None
 
 

@@ -36,7 +36,7 @@ BUDGET_EXCEEDED = FaultCode(
     Retry.AFTER_FIX,
 )  # fmt: skip
 BUDGET_MISSING = FaultCode(
-    "BUDGET_MISSING", "Budget missing", 503, Category.PRECONDITION,
+    "BUDGET_MISSING", "Budget missing", 402, Category.PRECONDITION,
     "The key is charged to a budget that does not exist, so nothing may be spent. Apply the budget, or remove it from "
     "the key.", Retry.AFTER_FIX,
 )  # fmt: skip

@@ -170,6 +170,19 @@ def unpriced(model: ModelPlan, what: str, among: Sequence[Target] | None = None)
             subject=str(model.id),
             rule="model.unpriced",
             facts={"unpriced": what},
+            fixes=[
+                Fix(
+                    id="leave-out",
+                    title=f"Send the request without {what}, or with a key that has no budget",
+                    applicability=Applicability.MANUAL,
+                ),
+                Fix(
+                    id="allow-unpriced",
+                    title=f"Set `unpriced: allow` in the spec of {model.id}: then such calls pass, and a budget may be "
+                    "exceeded by what they turn out to cost",
+                    applicability=Applicability.MANUAL,
+                ),
+            ],
         )
     if among is None:
         among = [target for plan in model.chain for target in plan.targets]

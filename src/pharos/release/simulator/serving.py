@@ -14,7 +14,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from pharos.core.fault import CONFLICT, Applicability, Fix
+from pharos.core.fault import ADDRESS_UNAVAILABLE, Applicability, Fix
 from pharos.core.plane import ASGIApp
 from pharos.release.simulator.app import Simulator
 from pharos.release.simulator.connection import EXTENSION
@@ -45,7 +45,7 @@ class _Protocol(HttpToolsProtocol):
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes a free one. Raises ``CONFLICT`` if the address cannot be had."""
+    """A listening socket; port 0 takes a free one. Raises ``ADDRESS_UNAVAILABLE`` if the address cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # The protocol is named because asyncio sends small writes at once (TCP_NODELAY) only where it is: with the default
     # of socket.create_server each chunk of a stream would wait 40 ms for the acknowledgement of the one before.
@@ -57,7 +57,7 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         detail = f"Cannot listen on {host}:{port}: {error.strerror}."
-        raise CONFLICT(detail, subject=f"{host}:{port}", fixes=[_OTHER_ADDRESS]) from error
+        raise ADDRESS_UNAVAILABLE(detail, subject=f"{host}:{port}", fixes=[_OTHER_ADDRESS]) from error
     return listener
 
 
@@ -105,7 +105,7 @@ async def serve(script: Script | Simulator | None = None, host: str = "127.0.0.1
 
     OpenAI clients add ``/v1`` to it, Anthropic clients take it as it is. Give a :class:`Simulator` to look at what it
     received. Leaving the context is what killing a provider looks like: open connections are reset.
-    Raises ``CONFLICT`` if the address is in use.
+    Raises ``ADDRESS_UNAVAILABLE`` if the address is in use.
     """
     app = script if isinstance(script, Simulator) else Simulator(script)
     listener = bind(host, port)
@@ -129,7 +129,7 @@ def run(
     """Serve a script until SIGINT or SIGTERM and return 0, the process's exit code.
 
     ``say`` gets the first line, which names the URL, and unless ``quiet`` one line per request (never a prompt, an
-    answer or a secret). Raises the faults of :func:`~pharos.release.simulator.loading.load_script`, and ``CONFLICT`` if
+    answer or a secret). Raises the faults of :func:`~pharos.release.simulator.loading.load_script`, and ``ADDRESS_UNAVAILABLE`` if
     the address is in use; nothing has been served then.
     """
     script = load_script(script_path) if script_path is not None else None

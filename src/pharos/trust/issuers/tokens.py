@@ -19,7 +19,7 @@ from typing import NoReturn
 import orjson
 
 from pharos.control.index import Index
-from pharos.core.fault import UNAUTHENTICATED
+from pharos.core.fault import NOT_ACCEPTED, UNAUTHENTICATED
 from pharos.core.resource import AnyResource, Ref, Resource, ResourceId
 from pharos.core.wire import Json, JsonObject
 from pharos.trust.authenticator import Identity, principal_of
@@ -64,7 +64,7 @@ class Tokens:
     def authenticate(self, token: str) -> Identity:
         """The caller who bears ``token``. Raises ``UNAUTHENTICATED``."""
         if len(token) > LONGEST or token.count(".") != 2 or not token.isascii():
-            raise UNAUTHENTICATED()
+            raise UNAUTHENTICATED(NOT_ACCEPTED)
         digest = hashlib.sha256(token.encode()).digest()
         known = self._known.get(digest)
         if known is None:
@@ -86,14 +86,14 @@ class Tokens:
         first, _, middle = signed.partition(".")
         header, claims, signature = _object(first), _object(middle), _decoded(last)
         if header is None or claims is None or signature is None or "crit" in header:
-            raise UNAUTHENTICATED()
+            raise UNAUTHENTICATED(NOT_ACCEPTED)
         for issuer in self._index.all(ISSUER):
             spec = issuer.spec
             meant = claims.get("iss") == spec.issuer and _meant(claims, spec)
             if meant and self._signed(issuer, header, signed.encode(), signature):
                 return self._admitted(issuer, claims)
         # Who signed it is unknown, so no more is said.
-        raise UNAUTHENTICATED()
+        raise UNAUTHENTICATED(NOT_ACCEPTED)
 
     def _signed(self, issuer: Resource[IssuerSpec], header: JsonObject, text: bytes, signature: bytes) -> bool:
         algorithm, id = header.get("alg"), header.get("kid", "")

@@ -18,7 +18,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from pharos.control.index import Index
-from pharos.core.fault import OVERLOADED, UNAUTHENTICATED
+from pharos.core.fault import NOT_ACCEPTED, OVERLOADED, UNAUTHENTICATED
 from pharos.core.resource import AnyResource, Ref, Resource, ResourceId
 from pharos.trust.authenticator import Authenticator, Identity, principal_of
 from pharos.trust.clock import Seconds
@@ -73,7 +73,7 @@ class Signatures:
         """Check a request's head. Raises ``UNAUTHENTICATED``, and ``OVERLOADED`` where nonces have no room."""
         found = _FORM.fullmatch(authorization)
         if found is None:
-            raise UNAUTHENTICATED()
+            raise UNAUTHENTICATED(NOT_ACCEPTED)
         id = _SIGNER.resolve(found["signer"], "default")
         signer = self._index.get(SIGNER, id.name, id.namespace)
         secret = _NO_SECRET if signer is None else self._secret(signer)
@@ -81,7 +81,7 @@ class Signatures:
         due = hmac.digest(secret, "\n".join(lines).encode(), "sha256").hex()
         genuine = hmac.compare_digest(due, found["signature"])
         if signer is None or not genuine or secret is _NO_SECRET:
-            raise UNAUTHENTICATED()
+            raise UNAUTHENTICATED(NOT_ACCEPTED)
         self._once(signer, float(found["time"]), found["nonce"])
         self._identity(signer)
         ticket = f"ticket.{secrets.token_urlsafe(32)}"
@@ -124,7 +124,7 @@ class Signatures:
             return self._next(secret)
         signer = self._index.get(SIGNER, id.name, id.namespace)
         if signer is None:
-            raise UNAUTHENTICATED()
+            raise UNAUTHENTICATED(NOT_ACCEPTED)
         return self._identity(signer)
 
     def _identity(self, signer: Resource[SignerSpec]) -> Identity:

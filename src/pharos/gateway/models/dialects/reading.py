@@ -113,6 +113,12 @@ class Reading:
             else:
                 self.wrong(f"{here}/{index}", "must be an object")
 
+    def filled(self, holder: JsonObject, key: str) -> None:
+        """Say of a member without content which it is: not there, or empty."""
+        at = pointer("", key)
+        if not any(problem.pointer == at for problem in self.problems):
+            self.wrong(at, "must not be empty" if holder.get(key) in ([], "") else "is required")
+
     def required(self, value: str | None, at: str) -> str:
         """``value``, which must be there and not empty."""
         if not value and not any(problem.pointer == at for problem in self.problems):

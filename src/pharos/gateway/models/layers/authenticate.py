@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-from pharos.core.fault import FORBIDDEN, UNAUTHENTICATED
+from pharos.core.fault import FORBIDDEN, NO_CREDENTIAL, UNAUTHENTICATED
 from pharos.gateway.models.call import Call, Next, Reply
 from pharos.gateway.models.plans import Plans
 from pharos.trust.authenticator import Identity
@@ -58,5 +58,5 @@ def _presented(fields: Mapping[bytes, bytes]) -> str:
         return secret
     other = (fields.get(b"x-api-key") or fields.get(b"x-goog-api-key", b"")).decode("latin-1").strip()
     if not other:
-        raise UNAUTHENTICATED()
+        raise UNAUTHENTICATED(NO_CREDENTIAL)
     return other

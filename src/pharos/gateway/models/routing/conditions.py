@@ -30,6 +30,9 @@ NAMES = (
 )  # fmt: skip
 """The variables; what they mean stands in ``question.py``."""
 
+KEY_MEMBERS = ("labels", "name", "namespace")
+"""What an expression can ask of the key."""
+
 _FUNCTIONS = frozenset({"contains", "endsWith", "matches", "size", "startsWith"})
 _CONVERSIONS = frozenset({"bool", "bytes", "double", "duration", "int", "string", "timestamp", "uint"})
 _DATES = frozenset(
@@ -42,6 +45,11 @@ _KNOWN = _FUNCTIONS | _CONVERSIONS | _DATES
 
 _LOOP = re.compile(r"\.\s*(?:all|exists|exists_one|existsOne|map|filter)\s*\(\s*(\w+)\s*,")
 _MEMBER = re.compile(r"""\b(key\s*\.\s*labels|headers|metadata)\s*(?:\.\s*(\w+)|\[\s*(?:"([^"]*)"|'([^']*)')\s*\])""")
+_TEXT = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
+# Texts are passed over as such, so that what stands in them is no member.
+_KEY_MEMBER = re.compile(
+    rf"""(?<![\w.])key\s*(?:\.\s*([A-Za-z_]\w*)|\[\s*(?:'([^'\\]*)'|"([^"\\]*)")\s*\])|(?:{_TEXT})"""
+)
 _WORD = re.compile(r"[A-Za-z]\w*")
 
 _UNDEFINED = "Undefined variable or function"
@@ -105,6 +113,10 @@ def problems_of(source: str) -> Sequence[str]:
         close = nearest(name, NAMES)
         hint = f"did you mean {close!r}?" if close else f"there are {', '.join(NAMES)}"
         problems.append(f"there is no variable {name!r}; {hint}")
+    for name in sorted(_members_of_key(source) - set(KEY_MEMBERS)):
+        close = nearest(name, KEY_MEMBERS)
+        hint = f"did you mean {close!r}?" if close else f"there are {', '.join(KEY_MEMBERS)}"
+        problems.append(f"the key has no member {name!r}; {hint}")
     for name in sorted(set(condition.functions()) - _KNOWN):
         problems.append(f"there is no function {name!r}; {_suggestion(name)}")
     if len(_LOOP.findall(source)) > MAX_LOOPS:
@@ -113,6 +125,13 @@ def problems_of(source: str) -> Sequence[str]:
         found = dict.fromkeys(filter(None, (condition.attempt(sample) for sample in _samples(source))))
         problems += list(found)[:1]
     return problems
+
+
+def _members_of_key(source: str) -> set[str]:
+    """The members of ``key`` that an expression names. Where a loop calls its own variable so, nobody can say."""
+    if "key" in _LOOP.findall(source):
+        return set()
+    return {word or single or double for word, single, double in _KEY_MEMBER.findall(source)} - {""}
 
 
 def _suggestion(name: str) -> str:

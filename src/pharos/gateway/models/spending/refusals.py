@@ -52,7 +52,11 @@ def level_missing(missing: Sequence[ResourceId]) -> Fault:
     """What is named and does not exist: nothing may be used while it is not known how much."""
     names = ", ".join(map(str, missing))
     if missing[0].kind == BUDGET.name:
-        return BUDGET_MISSING(f"The key is charged to {names}, which does not exist.", subject=str(missing[0]))
+        return BUDGET_MISSING(
+            f"The key is charged to {names}, which does not exist.",
+            subject=str(missing[0]),
+            fixes=[_budgets([id for id in missing if id.kind == BUDGET.name])],
+        )
     documents: list[Json] = [
         {"apiVersion": "pharos/v1", "kind": id.kind, "metadata": {"name": id.name, "namespace": id.namespace}}
         for id in missing
@@ -73,6 +77,25 @@ def level_missing(missing: Sequence[ResourceId]) -> Fault:
                 effect="Calls are let through again; give it the limits it should have.",
             )
         ],
+    )
+
+
+def _budgets(missing: Sequence[ResourceId]) -> Fix:
+    documents: list[Json] = [
+        {
+            "apiVersion": "pharos/v1",
+            "kind": BUDGET.name,
+            "metadata": {"name": id.name, "namespace": id.namespace},
+            "spec": {"limit": "<USD>", "window": "month"},
+        }
+        for id in missing
+    ]
+    return Fix(
+        id="declare-budget",
+        title=f"Declare {', '.join(map(str, missing))} with the limit it is to have",
+        applicability=Applicability.TEMPLATE,
+        call=OperationCall(operation="catalog.apply", arguments={"documents": documents}),
+        effect="The key may spend up to the limit, from the next call on.",
     )
 
 

@@ -14,7 +14,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pharos.server.cli.views.cells import Column, cell
+from pharos.server.cli.views.cells import Column, cell, plain, time
 
 MOST_COLUMNS = 8
 
@@ -27,6 +27,9 @@ PROSE = 20
 # What tells one thing from another stands first; what is long or internal stands last.
 _FIRST = ("kind", "name", "namespace", "id", "code", "state", "status", "title", "summary")
 _NEVER = ("apiVersion", "uid")
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
+"""A moment as operations write it. In JSON it stays as it is; for people it is local and to the second."""
 
 
 def show_page(console: Console, items: Sequence[Any], next_: object, columns: Sequence[Column] = ()) -> None:
@@ -150,6 +153,8 @@ def _member(value: object) -> RenderableType:
             return Text(", ".join(str(item) for item in value) or "-")
         case dict() | list():
             return Text(json.dumps(value, ensure_ascii=False))
+    if isinstance(value, str) and _TIME.fullmatch(value):
+        return time(value)
     return Text(str(value))
 
 
@@ -158,7 +163,16 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
     names = list(dict.fromkeys(name for row in rows for name in row if name not in _NEVER))
     nested = [name for name in names if any(isinstance(row.get(name), dict | list) for row in rows)]
     order = sorted(names, key=lambda name: (name in nested, _FIRST.index(name) if name in _FIRST else len(_FIRST)))
-    return [Column(_words(name), name, prose=name in nested or _long(rows, name)) for name in order[:MOST_COLUMNS]]
+    return [
+        Column(_words(name), name, time if _is_time(rows, name) else plain, prose=name in nested or _long(rows, name))
+        for name in order[:MOST_COLUMNS]
+    ]
+
+
+def _is_time(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
+    """Whether a member is a moment wherever it is there."""
+    there = [row[name] for row in rows if row.get(name) is not None]
+    return bool(there) and all(isinstance(value, str) and _TIME.fullmatch(value) for value in there)
 
 
 def _words(name: str) -> str:

@@ -17,7 +17,7 @@ def ask(body: JsonObject) -> Ask:
     model = reading.required(reading.string(body, "model"), "/model")
     messages = reading.array(body, "messages")
     if not messages:
-        reading.required(None, "/messages")
+        reading.filled(body, "messages")
         messages = []
     for index, message in enumerate(messages):
         if type(message) is not dict:

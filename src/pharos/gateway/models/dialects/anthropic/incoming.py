@@ -79,7 +79,7 @@ def _read_turns(body: JsonObject, request: Request, reading: Reading) -> None:
     if system is not None and (texts := read_texts(body, "system", "", request, reading)):
         request.turns.append(Turn("system", texts))
     if not body.get("messages"):
-        reading.required(None, "/messages")
+        reading.filled(body, "messages")
     for message, at in reading.objects(body, "messages"):
         role = reading.string(message, "role", at)
         match role:

@@ -53,7 +53,7 @@ def _contents(value: Json, reading: Reading) -> list[Json]:
         reading.wrong("/contents", "must be a list of contents")
         return []
     if not value:
-        reading.required(None, "/contents")
+        reading.filled({"contents": value}, "contents")
         return []
     for index, content in enumerate(value):
         if type(content) is not dict:

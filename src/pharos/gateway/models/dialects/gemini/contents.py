@@ -43,7 +43,7 @@ def read_contents(body: JsonObject, request: Request, reading: Reading) -> None:
     if isinstance(contents, dict):
         body = {"contents": [contents]}
     elif not contents:
-        reading.required(None, "/contents")
+        reading.filled(body, "contents")
     reader = _Reader(request, reading)
     for content, at in reading.objects(body, "contents"):
         reader.content(content, at)

@@ -28,7 +28,7 @@ _PART_MEMBERS = frozenset({"type", "text", "refusal", "image_url", "file", "prom
 def read_messages(body: JsonObject, request: Request, reading: Reading) -> None:
     """Add the conversation to ``request.turns``. Neighbouring tool messages become one user turn."""
     if not body.get("messages"):
-        reading.required(None, "/messages")
+        reading.filled(body, "messages")
     after_tool = False
     for message, at in reading.objects(body, "messages"):
         role = reading.string(message, "role", at)

@@ -38,7 +38,7 @@ def ask(body: JsonObject) -> Ask:
     elif given is not None:
         reading.wrong("/input", "must be a string or a list of items")
     if not given and body.get("prompt") is None:
-        reading.required(None, "/input")
+        reading.filled(body, "input")
     if instructions := reading.string(body, "instructions"):
         turns.insert(0, {"role": "system", "content": instructions})
     limit = reading.integer(body, "max_output_tokens", minimum=1)

@@ -41,11 +41,11 @@ def read_input(body: JsonObject, request: Request, reading: Reading) -> None:
     given = body.get("input")
     if isinstance(given, str):
         if not given:
-            reading.required(None, "/input")
+            reading.filled(body, "input")
         request.turns.append(Turn("user", (Text(given, at="/input"),) if given else ()))
         return
     if not given:
-        reading.required(None, "/input")
+        reading.filled(body, "input")
     _Input(request, reading).read(body)
 
 
