@@ -188,6 +188,8 @@ class Run:
         topic = state.address.topic
         by = f"agent/{state.agent or decided.state.agent}"
         commands: list[StoreCommand] = [Acknowledge(grant.lease, live.position, keep=True)]
+        # The end of an answer as it came stands before the answer: whoever follows both has heard it all by then.
+        commands.extend(Append(event) for event in self._rest)
         expected: int | None = state.sequence
         link = live.link
         for fact in decided.facts:
@@ -208,7 +210,6 @@ class Run:
         for notice in decided.notices:
             event = Event(notice.topic, notice.type, notice.data, principal=by, correlation=state.tree)
             commands.append(Append(event, idempotency_key=f"end of {state.address}"))
-        commands.extend(Append(event) for event in self._rest)
         self._crossing("commit")
         results = await self._store.commit(*commands)
         self._crossing("committed")
