@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.runtime.profiles.city import Town, agent, who
+from tests.runtime.profiles.city import ADMIN, Town, agent, who
 
 from pharos.core.fault import Fault
 from pharos.core.resource import Metadata, Resource, ResourceId
@@ -83,6 +83,9 @@ async def test_delegates_in_a_circle_are_refused_one_by_one(town: Town) -> None:
     with pytest.raises(Fault) as refused:
         await town.apply(agent("b", "delegates: [a]"))
     assert "default/b -> default/a -> default/b" in refused.value.detail
+    with pytest.raises(Fault) as planned:
+        await town.city.invoker.invoke("catalog.apply", {"manifest": agent("b", "delegates: [a]")}, ADMIN, dry_run=True)
+    assert planned.value.code == "INVALID"
 
 
 async def test_a_circle_that_is_opened_in_the_same_manifest_is_none(town: Town) -> None:

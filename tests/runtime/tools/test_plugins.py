@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.runtime.profiles.city import agent, open_town
 
 from pharos.core.fault import Fault
+from pharos.core.principal import Principal, PrincipalKind
 from pharos.runtime.tools.plugins import plugins, tool_plugins
 
 MODULE = """
@@ -18,6 +20,13 @@ class Tools:
 
 class Half:
     async def tools(self, principal): return []
+
+class Memory:
+    async def recall(self, errand, query, limit): return []
+    async def remember(self, errand, text, labels): return "m1"
+
+class Sandbox:
+    async def run(self, errand, language, code, workspace, seconds): raise NotImplementedError
 
 def breaks():
     raise RuntimeError("no licence")
@@ -70,3 +79,13 @@ def test_one_name_is_one_connector(site: Path) -> None:
     with pytest.raises(Fault) as refused:
         tool_plugins()
     assert "one name, two connectors" in refused.value.detail
+
+
+async def test_what_plugins_bring_is_there_for_the_agents_that_name_it(site: Path) -> None:
+    entries = ("pharos.tools", "Tools"), ("pharos.memories", "Memory"), ("pharos.sandboxes", "Sandbox")
+    install(site, "all", "".join(f"[{group}]\nmine = some_tools_plugin:{name}\n" for group, name in entries))
+    async with open_town(site / "home") as town:
+        await town.apply(agent("plain") + agent("rich", "memory: {name: mine}", "sandbox: {name: mine}"))
+        for name, own in (("plain", set()), ("rich", {"recall", "remember", "run_code"})):
+            found = await town.city.tools.tools(Principal(PrincipalKind.AGENT, name))
+            assert {tool.name for tool in found} & {"recall", "remember", "run_code"} == own
