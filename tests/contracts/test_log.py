@@ -217,3 +217,12 @@ async def test_what_has_no_json_form_is_refused_and_disturbs_nobody(store: Store
         raise outcomes[0]  # type: ignore[misc]
     assert len(await store.log.read("good")) == 5
     assert (await store.log.topics())[0][0].name == "good"
+
+
+async def test_one_event_is_found_by_where_it_stands(store: Store) -> None:
+    first, other = await append(store, event("a", n=1), event("b", n=2))
+    assert await store.log.at("a", first.position) == first
+    assert await store.log.at("a", other.position) is None
+    assert await store.log.at("a", START) is None
+    with refused(INVALID):
+        await store.log.at("a", "nowhere")

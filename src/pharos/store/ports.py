@@ -192,6 +192,9 @@ class Log(Protocol):
     ) -> Sequence[Recorded]:
         """Events of all topics after a position, in the order of the log."""
 
+    async def at(self, topic: str, position: Position) -> Recorded | None:
+        """The event of a topic that stands at a position, or ``None`` if none does (any more)."""
+
     def tail(self, topic: str | None = None, after: Position = START) -> AsyncIterator[Recorded]:
         """Events after a position, then each new one as it is recorded, until the iterator is closed. Raises ``GONE``,
         also when the topic is retired meanwhile.

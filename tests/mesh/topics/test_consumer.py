@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.mesh.topics.town import Town, Wall, events, opened
 
 from pharos.core.event import Event, Recorded
+from pharos.core.fault import Fault
 from pharos.mesh.topics.backoff import backoff
 from pharos.mesh.topics.consumer import Consumer, Later, Refuse
 from pharos.mesh.topics.kinds import DeadLetters
@@ -309,3 +310,49 @@ def test_backoff_grows_up_to_its_most(rules: DeadLetters, attempts: int, chance:
     assert longest <= rules.most_backoff_seconds
     assert longest <= backoff(rules, attempts + 1, lambda: 0.0)
     assert longest / 2 <= backoff(rules, attempts, lambda: chance) <= longest
+
+
+@pytest.mark.parametrize("effects", [True, False])
+async def test_an_attempt_is_counted_for_its_own_message_only(group: Town, effects: bool) -> None:
+    seen, claims = Seen(), []
+    store: Any = group.store
+
+    async def handle(message: Recorded) -> list[Append]:
+        delivery = await store.deliveries.get(GROUP, message.event.topic)
+        claims.append(delivery.attempts)
+        seen.note(message)
+        return [Append(Event("effects", "done", {}))] if effects else []
+
+    async with settled(group, group.consumer("g", handle, batch=2)):
+        for number in range(4):
+            await group.publish("t", number, -number)
+            await seen.until(2 * number + 2)
+    assert set(claims) == {1}
+    delivery = await store.deliveries.get(GROUP, "topics/default/t")
+    assert (delivery.state, delivery.attempts, delivery.behind) == ("idle", 0, 0)
+
+
+async def test_who_leaves_while_publishing_to_a_topic_of_a_depth_leaves_the_count_right(group: Town) -> None:
+    await group.declare("Topic", "t", depth=5)
+    for _ in range(5):
+        leaving = asyncio.ensure_future(group.producer().publish("t", 1))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)
+    refused = 0
+    for _ in range(10):
+        try:
+            await group.producer().publish("t", 2)
+        except Fault as full:
+            assert full.code == "TOPIC_FULL"
+            refused += 1
+    delivery = await group.store.deliveries.get(GROUP, "topics/default/t")
+    assert delivery is not None and delivery.behind == 5
+    assert refused >= 5
+
+
+async def test_a_depth_that_is_lowered_counts_at_once(group: Town) -> None:
+    await group.declare("Topic", "t", depth=100)
+    await group.publish("t", 1, 2, 3)
+    await group.declare("Topic", "t", depth=3)
+    assert (await group.refused("topics.publish", name="t", messages=[{}])).code == "TOPIC_FULL"

@@ -199,3 +199,11 @@ async def test_a_lost_claim_or_acknowledgement_is_repeated_without_harm(city: Op
         for _ in range(3):
             answer = await http.post("/api/groups.acknowledge", json=done, headers={"idempotency-key": "a"})
             assert answer.status_code == 200
+
+
+async def test_topics_show_in_the_metrics(city: Open) -> None:
+    await publish(city, 0, 3)
+    async with city.http() as http:
+        text = (await http.get("/metrics")).text
+    assert "pharos_messages_published_total 3.0" in text
+    assert "pharos_topics_retired_total 0.0" in text

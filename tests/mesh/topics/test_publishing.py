@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.mesh.topics.town import ADMIN, RIVAL, SHOP, Town, events, opened
+from tests.mesh.topics.town import ADMIN, RIVAL, SHOP, Town, Wall, events, opened
 
 from pharos.core.fault import Fault
 from pharos.core.principal import Principal, PrincipalKind
@@ -79,6 +79,32 @@ async def test_a_call_repeated_under_its_key_publishes_once_also_after_a_restart
         for answer in again:
             assert [i["position"] for i in answer["items"]] == [i["position"] for i in first["items"]]
         assert await town.texts("orders") == [1, 2]
+
+
+async def test_mesh_7_a_key_counts_as_long_as_its_message_is_kept(tmp_path: Path) -> None:
+    """There is no window after which a repetition doubles: a month later it is still the same message."""
+    wall = Wall()
+    async with opened(tmp_path / "home", wall) as town:
+        first = await town.call("topics.publish", name="t", messages=[{"key": "k", "data": 1}])
+    wall.ahead = 31 * 24 * 3600
+    async with opened(tmp_path / "home", wall) as town:
+        again = await town.call("topics.publish", name="t", messages=[{"key": "k", "data": 1}])
+        assert again["items"] == [{**first["items"][0], "duplicate": True}]
+        assert await town.texts("t") == [1]
+
+
+async def test_mesh_8_who_has_a_stale_idea_of_the_topic_publishes_nothing(town: Town) -> None:
+    async def publish(expected: int, *data: int) -> Any:
+        messages = [{"data": each} for each in data]
+        return await town.call("topics.publish", name="t", messages=messages, expectedSequence=expected)
+
+    await publish(0, 1, 2)
+    with pytest.raises(Fault) as stale:
+        await publish(1, 3)
+    assert (stale.value.code, stale.value.document.facts["sequence"]) == ("POSITION_CONFLICT", 2)
+    outcomes = await asyncio.gather(*(publish(2, number) for number in range(3, 8)), return_exceptions=True)
+    assert sum(not isinstance(outcome, Fault) for outcome in outcomes) == 1
+    assert len(await town.texts("t")) == 3
 
 
 async def test_mesh_47_a_batch_is_about_one_topic_and_comes_whole_or_not_at_all(town: Town) -> None:

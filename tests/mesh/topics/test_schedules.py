@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.mesh.topics.town import SHOP, Town, Wall, events, opened
 
+from pharos.mesh.topics.cron import next_after
 from pharos.mesh.topics.firing import Firing
 from pharos.store.delivery import Fire
 from pharos.store.faults import STORAGE_FAILED
@@ -272,3 +273,27 @@ def test_whatever_the_clock_and_the_process_do_each_message_comes_once(
 
     with tempfile.TemporaryDirectory() as home:
         asyncio.run(run(Path(home)))
+
+
+async def test_a_zone_that_is_gone_ends_one_schedule_and_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall = Wall()
+    async with opened(tmp_path / "home", wall, services=False) as town:
+        await town.declare("Schedule", "odd", topic="t", cron="* * * * *", timeZone="Europe/Berlin")
+        await town.declare("Schedule", "even", topic="t", cron="* * * * *")
+        await fire(town)
+        known = next_after
+
+        def forgetful(cron: str, zone: str, after: datetime) -> datetime | None:
+            if zone != "UTC":
+                raise ValueError("there is no such time zone")
+            return known(cron, zone, after)
+
+        monkeypatch.setattr("pharos.mesh.topics.firing.next_after", forgetful)
+        wall.ahead = 61
+        await fire(town)
+        assert await skipped(town, "odd") == ["invalid"]
+        assert len(await dues(town, "t")) == 1
+        listed = (await town.call("schedules.list", declared=True))["items"]
+        assert [(item["id"], "due" in item) for item in listed] == [("even", True), ("odd", False)]

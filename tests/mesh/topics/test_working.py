@@ -86,6 +86,9 @@ async def test_attempts_survive_a_restart_and_end_in_a_dead_letter(tmp_path: Pat
     async with opened(tmp_path / "home", wall) as town:
         (letter,) = (await town.call("deadletters.list", group="g"))["items"]
         assert (letter["reason"], letter["detail"], letter["attempts"]) == ("no_stock", "none left", 3)
+        detail = await town.call("deadletters.get", group="g", number=letter["number"])
+        assert detail["message"]["data"] == 1 and letter.items() <= detail.items()
+        assert (await town.refused("deadletters.get", group="g", number=7)).code == "NOT_FOUND"
 
 
 async def test_mesh_3_what_could_not_be_handled_is_known_to_who_looks_later(tmp_path: Path) -> None:

@@ -260,6 +260,7 @@ class Consumer:
             if not messages:
                 await self._store.commit(Release(held.lease, attempted=False))
                 return
+            last_page = len(messages) < self._batch
             unsaid: Position | None = None
             for message in messages:
                 try:
@@ -272,16 +273,14 @@ class Consumer:
                 self.tally.handled += 1
                 done += 1
                 unsaid = message.position
-                if commands or careful:
-                    await self._acknowledge(held, unsaid, *(commands or ()), keep=True)
+                over = self._stopping or (message is messages[-1] and (last_page or done >= SLICE))
+                if commands or careful or over or message is messages[-1]:
+                    # What is committed with an acknowledgement moves the cursor: a lease given back without that would
+                    # look like an attempt.
+                    await self._acknowledge(held, unsaid, *(commands or ()), keep=not over)
                     unsaid = None
-                if self._stopping:
-                    break
-            over = len(messages) < self._batch or done >= SLICE or self._stopping
-            last = unsaid if unsaid is not None else held.lease.cursor
-            await self._acknowledge(held, last, keep=not over)
-            if over:
-                return
+                if over:
+                    return
 
     async def _acknowledge(self, held: _Held, position: Position, *commands: Command, keep: bool) -> None:
         results = await self._store.commit(*commands, Acknowledge(held.lease, position, keep))

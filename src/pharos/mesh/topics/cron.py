@@ -28,8 +28,8 @@ def check_cron(expression: str, zone: str) -> str | None:
     """What is wrong with an expression; ``None`` if nothing is."""
     try:
         next(_times(expression, zone, datetime.now(UTC)))
-    except (CronSimError, ValueError) as error:
-        return f"{str(error) or 'not a cron expression'}; five fields: minute hour day-of-month month day-of-week"
+    except ValueError as error:
+        return f"{error}; five fields: minute hour day-of-month month day-of-week"
     except StopIteration:
         return "it is never due"
     return None
@@ -46,8 +46,13 @@ def times_after(expression: str, zone: str, after: datetime, limit: int) -> list
 
 
 def _times(expression: str, zone: str, after: datetime) -> Iterator[datetime]:
+    """Raises ``ValueError`` for an expression or a zone that is none."""
     last = after.astimezone(UTC)
-    for time in CronSim(expression, after.astimezone(zone_of(zone))):
+    try:
+        times = CronSim(expression, after.astimezone(zone_of(zone)))
+    except CronSimError as error:
+        raise ValueError(str(error) or "not a cron expression") from error
+    for time in times:
         due = time.astimezone(UTC)
         # Two times of the wall clock may be one moment, where an hour is left out.
         if due > last:

@@ -14,6 +14,7 @@ from pharos.core.operation import Decision, Invocation, Reversibility, Written, 
 from pharos.core.wire import Page, Wire
 from pharos.mesh.topics.access import CONSUME, GROUPS, lacking_namespace, namespace_for
 from pharos.mesh.topics.groups import GroupName, known_group
+from pharos.mesh.topics.messages import Message, message_of
 from pharos.mesh.topics.names import place_of
 from pharos.store.delivery import DeadLetter, Discard, Redrive
 from pharos.store.ports import Store
@@ -44,6 +45,18 @@ class DeadItem(Wire):
     held: bool
     """The topic waits behind it, so that nothing overtakes it."""
     at: datetime
+
+
+class OneDead(GroupName):
+    """Input of ``deadletters.get``."""
+
+    number: int = Field(ge=1, le=2**63 - 1)
+
+
+class DeadDetail(DeadItem):
+    """A message that a group could not handle, with what it says."""
+
+    message: Message
 
 
 class ChooseDead(GroupName):
@@ -83,6 +96,17 @@ class DeadLetterOperations:
         page = found[: input.limit]
         more = len(found) > len(page)
         return Page[DeadItem](items=[_item(letter) for letter in page], next=str(page[-1].number) if more else None)
+
+    @read("deadletters.get", permission=CONSUME, faults=(NOT_FOUND,))
+    async def get(self, invocation: Invocation, input: OneDead) -> DeadDetail:
+        """Look at a message that a group could not handle: what it says, and why it could not be."""
+        namespace = namespace_for(invocation.principal, input.namespace)
+        group = await known_group(self._store.deliveries, namespace, input.group)
+        letter = await self._letter(group, input.number)
+        recorded = None if letter is None else await self._store.log.at(letter.topic, letter.position)
+        if letter is None or recorded is None:
+            raise _no_letter(input.number, input.group, namespace)
+        return DeadDetail(**dict(_item(letter)), message=message_of(recorded))
 
     @write(
         "deadletters.redrive",
@@ -129,9 +153,13 @@ class DeadLetterOperations:
             found = await self._store.deliveries.dead(group, 0, MOST + 1)
             return group, [letter.number for letter in found[:MOST]], len(found) > MOST
         for number in input.numbers:
-            if [letter.number for letter in await self._store.deliveries.dead(group, number - 1, 1)] != [number]:
+            if await self._letter(group, number) is None:
                 raise _no_letter(number, input.group, namespace)
         return group, sorted(set(input.numbers)), False
+
+    async def _letter(self, group: str, number: int) -> DeadLetter | None:
+        found = await self._store.deliveries.dead(group, number - 1, 1)
+        return found[0] if found and found[0].number == number else None
 
 
 def _item(letter: DeadLetter) -> DeadItem:

@@ -77,10 +77,15 @@ class Depths:
         """The publication that room was taken for has ended."""
         room = self._room(topic)
         room.under_way -= count
-        if not published:
+        if not published and not room.lock.locked():
             room.left += count
         if not room.under_way:
             room.settled.set()
+
+    def changed(self) -> None:
+        """Groups or depths changed: look at the groups before anything more is let through."""
+        for room in self._rooms.values():
+            room.left = 0
 
     def _room(self, topic: str) -> _Room:
         room = self._rooms.get(topic)

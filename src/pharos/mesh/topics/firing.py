@@ -45,6 +45,9 @@ LONGEST_WAIT: Final = 60.0
 PAUSE: Final = 1.0
 """Seconds before what could not be published is tried again."""
 
+MOST_LOOKED: Final = 10_000
+"""Messages that are looked through for one of the same schedule; a group that is further behind counts as busy."""
+
 _PAGE: Final = 100
 _SCAN: Final = 256
 
@@ -113,6 +116,10 @@ class Firing:
             try:
                 await self._fire(scheduled)
                 self._failing.discard(scheduled.id)
+            except ValueError as error:
+                # Such as a time zone that this machine no longer knows: nothing would help but a change of it.
+                _log.error("the schedule %s can never be due again: %s", scheduled.id, error)
+                await self._store.commit(Append(self._skipped(scheduled, "invalid", None)), *_moved(scheduled, DONE))
             except Fault as fault:
                 failed += 1
                 if scheduled.id not in self._failing:
@@ -168,6 +175,8 @@ class Firing:
             delivery = await self._store.deliveries.get(group.name, topic)
             if delivery is None or not delivery.behind:
                 continue
+            if delivery.behind > MOST_LOOKED:
+                return True
             after = delivery.cursor
             while events := await self._store.log.read(topic, after, _SCAN):
                 if any(recorded.event.data.get("schedule") == name for recorded in events):
@@ -190,7 +199,12 @@ class Firing:
             declared.add(id)
             if known is None or (known.again or {}).get("version") != _version(resource):
                 commands: list[Command] = [] if known is None else [Unschedule(id)]
-                await self._store.commit(*commands, _schedule(id, resource, now, _came(known, resource.spec)))
+                try:
+                    commands.append(_schedule(id, resource, now, _came(known, resource.spec)))
+                except ValueError as error:
+                    _log.error("the schedule %s is not kept: %s", id, error)
+                    continue
+                await self._store.commit(*commands)
         gone = [Unschedule(id) for id in present if id not in declared]
         if gone:
             await self._store.commit(*gone)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from pharos.core.event import Position
 from pharos.core.principal import Principal
@@ -28,7 +26,7 @@ class LeaseItem(Wire):
     """The last message that was acknowledged."""
     attempts: int = Field(ge=0, le=2**63 - 1)
     """How often the message after the cursor was claimed, this time included."""
-    expires_at: datetime
+    expires_at: AwareDatetime
 
 
 def item_of(lease: Lease) -> LeaseItem:

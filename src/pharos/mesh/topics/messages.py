@@ -109,7 +109,7 @@ class Message(Wire):
     subject: str | None = None
     content_type: str | None = None
     data_schema: str | None = None
-    extensions: dict[str, Json] = Field(default_factory=dict)
+    extensions: dict[str, Json] | None = None
     principal: str | None = None
     """Who published it."""
     correlation: str | None = None
@@ -203,7 +203,7 @@ def message_of(recorded: Recorded) -> Message:
         subject=event.subject or None,
         content_type=envelope.get("contentType"),
         data_schema=envelope.get("schema"),
-        extensions=envelope.get("extensions", {}),
+        extensions=envelope.get("extensions"),
         principal=event.principal or None,
         correlation=event.correlation or None,
         causation=event.causation or None,

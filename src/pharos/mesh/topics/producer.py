@@ -9,19 +9,20 @@ all, in their order. Calls that run at once share the engine's transactions.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
 from pharos.core.event import Event, Recorded
-from pharos.core.fault import INVALID
+from pharos.core.fault import INVALID, Fault, State
 from pharos.core.wire import Json
 from pharos.mesh.topics.depth import Depths, hears
 from pharos.mesh.topics.messages import PLAIN, Envelope, event_of
 from pharos.mesh.topics.names import Place
 from pharos.mesh.topics.policies import Policies
 from pharos.store.delivery import Lane
-from pharos.store.ports import Append, Command, Store
+from pharos.store.ports import Append, Command, Result, Store
 
 MOST: Final = 1000
 """Messages of one call."""
@@ -46,48 +47,71 @@ class Publisher:
         self._cite = cite
         self._policies = policies
         self._told: set[str] = set()
+        self._under_way: set[asyncio.Task[Sequence[Result]]] = set()
         self.depths = Depths(store.deliveries)
         self.published = 0
 
     async def append(
-        self, topic: str, messages: Sequence[tuple[Event, str | None]], also: Sequence[Command] = ()
+        self,
+        topic: str,
+        messages: Sequence[tuple[Event, str | None]],
+        also: Sequence[Command] = (),
+        expected: int | None = None,
     ) -> Sequence[Recorded]:
         """Publish messages with their idempotency keys, all or none, ``also`` with them; return what is recorded.
 
-        Of a message whose key was used before, the first one's record is returned. Raises ``TOPIC_FULL`` and what the
-        store raises.
+        Of a message whose key was used before, the first one's record is returned. ``expected``: only if that is the
+        sequence of the topic's last message. Raises ``TOPIC_FULL``, ``POSITION_CONFLICT`` and what the store raises.
         """
         policy = self._policies.of(topic)
         commands: list[Command] = []
         for event, key in messages:
             # Few messages have extensions; only those can name a blob.
             cited = await self._cite(event) if "extensions" in event.data else event
-            commands.append(Append(cited, None, key))
+            commands.append(Append(cited, expected if not commands else None, key))
         commands += also
         if policy.lane is not None and topic not in self._told:
             commands += await self._lanes(topic, policy.lane)
         if policy.depth is None:
             results = await self._store.commit(*commands)
         else:
-            count = len(messages)
-            await self.depths.take(topic, policy.depth, count)
-            published = False
-            try:
-                results = await self._store.commit(*commands)
-                published = True
-            finally:
-                self.depths.done(topic, count, published)
+            results = await self._counted(topic, policy.depth, len(messages), commands)
         recorded = [result for result in results[: len(messages)] if isinstance(result, Recorded)]
         self.published += len(recorded)
         return recorded
+
+    async def _counted(self, topic: str, depth: int, count: int, commands: Sequence[Command]) -> Sequence[Result]:
+        await self.depths.take(topic, depth, count)
+
+        async def commit() -> Sequence[Result]:
+            published = True
+            try:
+                return await self._store.commit(*commands)
+            except Fault as fault:
+                published = fault.document.state is State.UNKNOWN
+                raise
+            finally:
+                self.depths.done(topic, count, published)
+
+        # Who leaves does not take the commit along: it counts until it has ended.
+        task = asyncio.create_task(commit(), name=f"publication to {topic}")
+        self._under_way.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Task[Sequence[Result]]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever has not left has it
 
     def now(self) -> datetime:
         """The time by the clock of the store."""
         return self._store.deliveries.now()
 
     def changed(self) -> None:
-        """Groups or rules changed: tell lanes anew."""
+        """Groups or rules changed: tell lanes and count depths anew."""
         self._told.clear()
+        self.depths.changed()
 
     async def _lanes(self, topic: str, lane: str) -> list[Command]:
         groups = [group.name for group in await self._store.deliveries.groups() if hears(group, topic)]

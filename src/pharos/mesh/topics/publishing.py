@@ -23,6 +23,7 @@ from pharos.mesh.topics.faults import NO_RESPONDER, TOPIC_FULL
 from pharos.mesh.topics.messages import REQUESTED, Envelope, Message, NewMessage, envelope_of, event_of, message_of
 from pharos.mesh.topics.names import REPLIES, Place, TopicName, is_reply
 from pharos.mesh.topics.producer import MOST, Publisher
+from pharos.store.faults import POSITION_CONFLICT
 from pharos.store.ports import Append, Store
 
 MOST_PATIENCE: Final = 120.0
@@ -37,6 +38,9 @@ class Publish(Wire):
     """Left out: the caller's own."""
     messages: list[NewMessage] = Field(min_length=1, max_length=MOST)
     """Published together or not at all, in this order."""
+    expected_sequence: int | None = Field(default=None, ge=0, le=2**63 - 1)
+    """Publish only if this is the number of the topic's last message (0: it has none): for who decides on what is
+    there, or must be the only one who publishes."""
 
 
 class Receipt(Wire):
@@ -104,7 +108,7 @@ class Publishing:
         reversibility=Reversibility.NONE,
         inverse=None,
         typical_ms=3,
-        faults=(TOPIC_FULL, TOO_LARGE, FORBIDDEN, INVALID),
+        faults=(TOPIC_FULL, POSITION_CONFLICT, TOO_LARGE, FORBIDDEN, INVALID),
         lacking=lacking_namespace,
         recorded=False,
     )
@@ -127,7 +131,7 @@ class Publishing:
         ]
 
         async def perform() -> Published:
-            recorded = await self._publisher.append(place.topic, keyed)
+            recorded = await self._publisher.append(place.topic, keyed, expected=input.expected_sequence)
             receipts = [_receipt(sent, kept) for sent, kept in zip(events, recorded, strict=True)]
             return Published(operation=invocation.operation_id, items=receipts)
 

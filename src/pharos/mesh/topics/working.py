@@ -6,7 +6,7 @@ They are called for every message, so none is recorded as an operation; the deli
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints
@@ -292,12 +292,8 @@ class Working:
                     dead_letter=number if isinstance(number, int) else None,
                 )
             await self._store.commit(Release(lease, delay))
-            until = self._store.deliveries.now().timestamp() + delay
-            return Failed(
-                operation=invocation.operation_id,
-                attempts=attempts,
-                again_at=datetime.fromtimestamp(until, lease.expires_at.tzinfo),
-            )
+            again_at = self._store.deliveries.now() + timedelta(seconds=delay)
+            return Failed(operation=invocation.operation_id, attempts=attempts, again_at=again_at)
 
         return Decision(Failed(operation=invocation.operation_id, attempts=attempts), perform=perform)
 

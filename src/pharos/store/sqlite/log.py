@@ -45,6 +45,11 @@ class SqliteLog:
         start = from_position(after)
         return await self._readers.run(lambda connection: read_all(connection, start, limit, types))
 
+    async def at(self, topic: str, position: Position) -> Recorded | None:
+        """One row of the events."""
+        row = from_position(position)
+        return await self._readers.run(lambda connection: read_at(connection, topic, row))
+
     async def tail(self, topic: str | None = None, after: Position = START) -> AsyncGenerator[Recorded, None]:
         """First the tables, then memory; the tables again whenever memory did not hold it all.
 
@@ -110,6 +115,12 @@ def read_rest(connection: apsw.Connection, topic: str, after: int, limit: int) -
     """The events of one topic that are there after a row number."""
     sql = f"{_COLUMNS} WHERE topics.name = ? AND position > ? ORDER BY position LIMIT ?"
     return [load_event(*row) for row in select(connection, sql, (topic, after, limit))]
+
+
+def read_at(connection: apsw.Connection, topic: str, position: int) -> Recorded | None:
+    """The event of one topic at a row number."""
+    rows = select(connection, f"{_COLUMNS} WHERE position = ? AND topics.name = ?", (position, topic))
+    return load_event(*rows[0]) if rows else None
 
 
 def _check_removed(connection: apsw.Connection, topic: str, after: int) -> None:
