@@ -256,7 +256,7 @@ async def test_mesh_22_a_pause_reaches_all_workers_and_outlives_the_process(tmp_
         scheduler = pools.scheduler(GROUP, "default/pool")
         assert scheduler.choose(pools.clock()) is None and scheduler.waiting()[1] == 5
         ((match, until, reason),) = scheduler.pauses(pools.clock())
-        assert (dict(match), reason) == ({"model": "slow"}, "Retry-After of acme")
+        assert (dict(match), reason) == ({"tenant": "t", "model": "slow"}, "Retry-After of acme")
         assert 30e6 < until - pools.clock() <= 40e6
 
 

@@ -45,7 +45,8 @@ class Grant(Protocol):
     def pause(self, seconds: float, reason: str = "", **match: str) -> None:
         """A provider asked for patience (``Retry-After``): grant nobody of the pool whose flow matches, for so long.
 
-        Without ``match``: the grant's own model, or its whole flow where it has none.
+        Without ``match``: who works for the same tenant with the same model (a model's name is the tenant's), or the
+        grant's whole flow where it has no model.
         """
 
     def aside(self) -> AbstractAsyncContextManager[None]:

@@ -88,7 +88,8 @@ class Held:
         """Nobody who matches begins for so long."""
         if not match:
             attributes = flow_of(self.lane).attributes
-            match = {"model": attributes["model"]} if "model" in attributes else dict(attributes)
+            mine = ("tenant", "model") if "model" in attributes else tuple(attributes)
+            match = {name: attributes[name] for name in mine if name in attributes}
         if self._pools.pause(self.pool, match, seconds, reason):
             self.paused(self.pool)
 

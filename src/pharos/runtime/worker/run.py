@@ -39,6 +39,7 @@ from pharos.runtime.worker.checkpoints import Checkpoints
 from pharos.runtime.worker.live import Live
 from pharos.runtime.worker.performing import Performer, now
 from pharos.runtime.worker.streams import Stream
+from pharos.runtime.worker.usage import tell_pool
 from pharos.store.delivery import Acknowledge, Fence, Lease, Release, Schedule, Unschedule
 from pharos.store.faults import LEASE_LOST, POSITION_CONFLICT, STORAGE_FAILED
 from pharos.store.ports import Append, Store
@@ -380,6 +381,7 @@ class Run:
         finally:
             await stream.close()
         self._rest.extend(rest)
+        tell_pool(self._grant, commands)
         self._ended(id, opened, *commands)
 
     async def _act(self, state: State, id: str, opened: _Open) -> None:
