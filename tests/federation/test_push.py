@@ -47,7 +47,9 @@ def config(task: str, hook: Webhook, id: str = "c1", **fields: object) -> pb.Tas
 
 
 @pytest.mark.parametrize("binding", BINDINGS)
-async def test_push_create_get_list_del_configurations(city: Town, hook: Webhook, binding: str) -> None:
+async def test_push_create_001_push_get_001_002_push_list_001_push_del_001_002_configurations(
+    city: Town, hook: Webhook, binding: str
+) -> None:
     async with city.client(binding) as client:
         task = await sent(client, send())
         made = await client.create_task_push_notification_config(
@@ -104,7 +106,7 @@ async def test_push_deliver_001_to_003_the_webhook_hears_every_update_in_order(c
     api_jws.decode(f"{protected}.{payload}.{signature}", PyJWK(keys[0]).key, algorithms=["ES256"])
 
 
-async def test_mesh_redelivery_a_webhook_that_fails_hears_again_and_in_order(city: Town, hook: Webhook) -> None:
+async def test_push_deliver_002_a_webhook_that_fails_hears_again_and_in_order(city: Town, hook: Webhook) -> None:
     hook.answers = [503, 500, 429]
     async with city.client("JSONRPC") as client:
         request = send()

@@ -198,9 +198,11 @@ class Elsewhere:
     port: int = 0
     answers: dict[str, tuple[int, Any]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.asked.append(scope["path"])
+        self.headers.append({name.decode(): value.decode() for name, value in scope["headers"]})
         status, body = self.answers.get(scope["path"], (404, {}))
         head = [(b"content-type", b"application/json")]
         if 300 <= status < 400:
@@ -347,6 +349,22 @@ async def test_a_remote_agent_is_in_no_network_that_is_not_named(city: Town, hom
     await home.apply(remote(city, networks=[]))
     with pytest.raises(Fault, match="DESTINATION_FORBIDDEN"):
         await home.remote.give(errand(), Task("friend", "x"))
+
+
+async def test_ver_client_001_every_call_says_its_version_and_extensions(city: Town, home: Town) -> None:
+    async with elsewhere() as place:
+        card = await fetched(city, CARD)
+        for interface in card["supportedInterfaces"]:
+            interface["url"] = f"http://127.0.0.1:{place.port}/agent"
+        place.answers = {"/card": (200, {**card, "signatures": []})}
+        await home.apply(remote(city, card=f"http://127.0.0.1:{place.port}/card", unsigned=True))
+        with pytest.raises(Fault, match="REMOTE_UNREACHABLE"):
+            await home.remote.give(errand(), Task("friend", "x"))
+    said = place.headers[place.asked.index("/agent")]
+    assert said["a2a-version"] == "1.0" and DELEGATION in said["a2a-extensions"]
+    assert said["authorization"] == f"Bearer {city.secrets['caller']}"
+    # The credential goes with calls, not with the request for the card.
+    assert "authorization" not in place.headers[0]
 
 
 def test_what_a_task_says_of_its_cost_is_read_with_care() -> None:

@@ -84,7 +84,7 @@ async def test_dm_serial_005_fields_that_are_not_known_are_passed_over(city: Tow
 @pytest.mark.parametrize(
     ("version", "good"), [("1.0", True), ("1.0.7", True), ("", False), ("0.3", False), ("1.1", False), ("2.0", False)]
 )
-async def test_ver_server_001_to_003_ver_client_002_versions(
+async def test_ver_server_001_to_003_ver_client_002_jsonrpc_svc_002_http_json_svc_002_versions(
     city: Town, binding: str, version: str, good: bool
 ) -> None:
     await city.key("other")
@@ -163,7 +163,9 @@ async def test_auth_scope_001_a_key_without_the_permission_is_refused(city: Town
     assert answer.status_code == 403 and answer.json()["requiredPermission"] == "sessions.read"
 
 
-async def test_http_json_err_001_002_status_001_errors_in_the_form_of_aip_193(city: Town) -> None:
+async def test_http_json_err_001_002_http_json_status_001_core_err_001_errors_in_the_form_of_aip_193(
+    city: Town,
+) -> None:
     async with city.http() as http:
         for method, path, body, status, reason in (
             ("GET", "/tasks/nothing", None, 404, "TASK_NOT_FOUND"),
@@ -186,7 +188,7 @@ async def test_http_json_err_001_002_status_001_errors_in_the_form_of_aip_193(ci
                 assert error["details"][0]["reason"] == reason, path
 
 
-async def test_http_json_svc_001_qp_001_media_type_and_query_names(city: Town) -> None:
+async def test_http_json_svc_001_http_json_qp_001_media_type_and_query_names(city: Town) -> None:
     async with city.http() as http:
         sent = await http.post(f"{city.agent_url()}/message:send", json=HELLO)
         assert sent.headers["content-type"] == "application/a2a+json"

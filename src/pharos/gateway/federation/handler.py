@@ -250,6 +250,8 @@ class Handler(RequestHandler):
             )
         fold, head = await folded(self._log, fold.address)
         await self._over(fold, head)
+        if fold.ended and fold.state != pb.TaskState.TASK_STATE_CANCELED:
+            raise not_cancelable(_state(fold))  # its end was being written as the call came
         return fold.snapshot()
 
     async def _over(self, fold: TaskFold, head: Position) -> None:

@@ -148,6 +148,14 @@ def network_problems(networks: Sequence[str], at: str) -> Sequence[tuple[str, st
     return problems
 
 
+def _only_one(resource: Resource[FederationSpec], find: object) -> Sequence[tuple[str, str]]:
+    """A second one would say things that nobody heeds."""
+    metadata = resource.metadata
+    if (metadata.namespace, metadata.name) == (THE, THE):
+        return ()
+    return [("", f"only the Federation {THE} in the namespace {THE} counts; give it this name")]
+
+
 def _guard_federation(
     principal: Principal, before: Resource[FederationSpec] | None, after: Resource[FederationSpec] | None
 ) -> Fault | None:
@@ -191,6 +199,7 @@ FEDERATION: Kind[FederationSpec] = Kind(
     spec=FederationSpec,
     summary="How agents elsewhere reach this city's over A2A: the address in their cards, gRPC, notifications.",
     check=check_federation,
+    joined=_only_one,
     guard=_guard_federation,
 )
 

@@ -138,6 +138,7 @@ class Configs:
         answer = pb.TaskPushNotificationConfig()
         answer.CopyFrom(config)
         answer.id, answer.task_id = id, address.id
+        answer.ClearField("tenant")  # which binding it came by is no part of it
         return answer
 
     async def remove(self, address: Address, id: str) -> None:

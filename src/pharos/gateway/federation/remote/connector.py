@@ -43,7 +43,8 @@ SCHEME: Final = "a2a:"
 """Before the id of a task that is elsewhere: ``a2a:NAMESPACE/AGENT/TASK``."""
 
 ASK_AGAIN: Final = 1.0
-"""Seconds after which a task that has not ended is asked about again."""
+"""Seconds after which a task that has not ended is asked about again, at first and at last."""
+LONGEST_PAUSE: Final = 15.0
 UNREACHED: Final = 10.0
 """And after which an agent that did not answer is."""
 LONGEST: Final = timedelta(days=7)
@@ -151,7 +152,7 @@ class RemoteAgents:
                 end = TaskEnd("failed", fault.detail, fault=fault.code)
         if end is None:
             if not _over(recorded):
-                raise Later(self._ask_again)
+                raise Later(self._pause(recorded))
             end = TaskEnd("failed", "The task did not end before its deadline.", fault="TIMEOUT")
         told: JsonObject = {"id": data["child"], "text": end.text, "data": end.data, "spent": end.spent}
         if end.fault:
@@ -159,6 +160,11 @@ class RemoteAgents:
         type = _OUTCOMES.get(end.outcome, CHILD_CANCELLED)
         topic = Address.parse(data["session"]).topic
         return [Append(Event(topic, type, told, principal=recorded.event.principal), idempotency_key=data["id"])]
+
+    def _pause(self, recorded: Recorded) -> float:
+        """Before it is asked again: a tenth of the time it has taken so far."""
+        taken = (datetime.now(UTC) - recorded.event.time).total_seconds()
+        return min(max(self._ask_again, taken / 10), max(self._ask_again, LONGEST_PAUSE))
 
     async def _end(self, id: str) -> TaskEnd | None:
         agent, task = self._named(id)

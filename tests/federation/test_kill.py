@@ -1,0 +1,104 @@
+"""``kill -9`` of a real city in the middle of an answer: readers go on behind the last id they saw."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+from tests.gateway.town import document
+from tests.server.processes import Running, up
+
+from pharos.gateway.federation.extensions import RESUME
+from pharos.release.simulator import Simulator, parse_script, serve
+
+WORDS = [f"word{n}" for n in range(120)]
+SCRIPT = f"""
+models: [sim-small]
+otherwise:
+  text: "{" ".join(WORDS)}"
+  pace: {{perTokenMs: 25}}
+"""
+
+
+async def told(
+    http: httpx.AsyncClient, method: str, url: str, most: int = 10_000, **more: Any
+) -> list[tuple[str, Any]]:
+    """Events with their ids, as far as they come."""
+    found: list[tuple[str, Any]] = []
+    try:
+        async with http.stream(method, url, **more) as answer:
+            assert answer.status_code == 200, await answer.aread()
+            id = ""
+            async for line in answer.aiter_lines():
+                if line.startswith("id: "):
+                    id = line[4:]
+                elif line.startswith("data: "):
+                    found.append((id, json.loads(line[6:])))
+                    if len(found) >= most:
+                        return found
+    except httpx.HTTPError:
+        pass  # the city is gone
+    return found
+
+
+def put_together(events: list[tuple[str, Any]]) -> str:
+    """The answer as a client has it that puts updates behind the task."""
+    texts: dict[str, str] = {}
+    for _, event in events:
+        if "task" in event:
+            for artifact in event["task"].get("artifacts", []):
+                texts[artifact["artifactId"]] = artifact["parts"][0].get("text", "")
+        elif "artifactUpdate" in event:
+            update = event["artifactUpdate"]
+            id, text = update["artifact"]["artifactId"], update["artifact"]["parts"][0].get("text", "")
+            texts[id] = texts.get(id, "") + text if update.get("append") else text
+    return "".join(texts.values())
+
+
+def client(city: Running, secret: str, **headers: str) -> httpx.AsyncClient:
+    head = {"authorization": f"Bearer {secret}", "a2a-version": "1.0", "a2a-extensions": RESUME, **headers}
+    return httpx.AsyncClient(base_url=city.url, headers=head, timeout=60, trust_env=False)
+
+
+async def test_a_city_killed_in_the_middle_of_an_answer_is_read_to_its_end(tmp_path: Path) -> None:
+    home, ground = tmp_path / "home", tmp_path / "ground.yaml"
+    async with serve(Simulator(parse_script(SCRIPT, "test"))) as provider:
+        documents = [
+            document("Provider", "sim", {"dialect": "openai-chat", "baseUrl": f"{provider}/v1"}),
+            document("Model", "small", {"targets": [{"provider": "sim", "model": "sim-small"}]}),
+            document("Key", "agents", {"models": ["small"], "scopes": ["models.call"]}),
+            document("Key", "caller", {"scopes": ["sessions.*"]}),
+            document("Agent", "helper", {"model": "small", "key": "agents"}),
+        ]
+        ground.write_text(yaml.safe_dump_all(documents))
+        path = "/a2a/default/helper"
+        body = {"message": {"messageId": "m1", "role": "ROLE_USER", "parts": [{"text": "tell me"}]}}
+        async with up(home, "-f", str(ground)) as city:
+            async with city.client() as admin:
+                answer = await admin.post("/api/keys.issue", json={"key": "caller"})
+                secret = answer.json()["secret"]
+            async with client(city, secret) as http:
+                reading = asyncio.create_task(told(http, "POST", f"{path}/message:stream", json=body))
+                watching = await told(http, "POST", f"{path}/message:stream", most=12, json=body)
+                assert 0 < len(put_together(watching)) < len(" ".join(WORDS))
+                city.signal(signal.SIGKILL)
+                before = await reading
+                await city.exit_code()
+        assert before[: len(watching)][0][1]["task"]["id"] == watching[0][1]["task"]["id"]
+        task = before[0][1]["task"]["id"]
+        async with up(home) as city, client(city, secret) as http, asyncio.timeout(90):
+            after = await told(http, "GET", f"{path}/tasks/{task}:subscribe", headers={"last-event-id": before[-1][0]})
+            whole = [*before, *after]
+            ids = [id for id, _ in whole]
+            assert ids == sorted(set(ids)), "something came twice, or out of order"
+            assert put_together(whole) == " ".join(WORDS)
+            assert after[-1][1]["statusUpdate"]["status"]["state"] == "TASK_STATE_COMPLETED"
+            # The other reader, who saw less, hears exactly what it missed.
+            rest = await told(http, "GET", f"{path}/tasks/{task}:subscribe", headers={"last-event-id": watching[-1][0]})
+            place = ids.index(watching[-1][0])
+            assert rest == whole[place + 1 :]
