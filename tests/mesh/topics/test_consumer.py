@@ -356,3 +356,19 @@ async def test_a_depth_that_is_lowered_counts_at_once(group: Town) -> None:
     await group.publish("t", 1, 2, 3)
     await group.declare("Topic", "t", depth=3)
     assert (await group.refused("topics.publish", name="t", messages=[{}])).code == "TOPIC_FULL"
+
+
+async def test_a_handler_that_never_ends_is_a_failed_attempt(group: Town) -> None:
+    seen = Seen()
+
+    async def handle(message: Recorded) -> None:
+        if payload(message) == "stuck":
+            await asyncio.Event().wait()
+        seen.note(message)
+
+    await group.declare("Topic", "t", deadLetters={"maxAttempts": 2, "backoffSeconds": 0})
+    async with settled(group, group.consumer("g", handle, longest=0.02)):
+        await group.publish("t", "stuck", "fine")
+        await seen.until(1)
+    (letter,) = (await group.call("deadletters.list", group="g"))["items"]
+    assert (letter["reason"], letter["attempts"]) == ("attempts_exhausted", 2)

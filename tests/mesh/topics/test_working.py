@@ -192,6 +192,7 @@ async def test_a_full_topic_says_so_and_when_to_come_again(town: Town) -> None:
     assert full.document.retry.after_seconds
     facts = {"topic": "orders", "group": "g", "behind": 2, "depth": 3, "messages": 2}
     assert full.document.facts == facts
+    assert [(reader["group"], reader["behind"]) for reader in (await town.run(full))["readers"]] == [("g", 2)]
     await town.publish("orders", 3)
     never = await town.refused("topics.publish", name="orders", messages=[{}] * 4)
     assert never.document.retry.retry == "after_fix"

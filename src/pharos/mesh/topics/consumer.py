@@ -46,6 +46,8 @@ SWEEP: Final = 15.0
 """Seconds after which a consumer that nobody woke looks for work by itself."""
 DRAIN: Final = 10.0
 """Seconds that messages being handled have to end when the consumer stops."""
+LONGEST: Final = 3600.0
+"""Seconds a handler may take over one message before that is a failed attempt; its lease is renewed as long."""
 LONGEST_DETAIL: Final = 2000
 
 
@@ -103,6 +105,7 @@ class Consumer:
         lanes: tuple[str, ...] | None = None,
         sweep: float = SWEEP,
         drain: float = DRAIN,
+        longest: float | None = LONGEST,
     ) -> None:
         self._store = store
         self._policies = policies
@@ -115,6 +118,7 @@ class Consumer:
         self._lanes = lanes
         self._sweep = sweep
         self._drain = drain
+        self._longest = longest
         self._held: dict[str, _Held] = {}
         self._freed = asyncio.Event()
         self._stopping = False
@@ -264,7 +268,8 @@ class Consumer:
             unsaid: Position | None = None
             for message in messages:
                 try:
-                    commands = await self._handle(message)
+                    async with asyncio.timeout(self._longest):
+                        commands = await self._handle(message)
                 except Exception as error:  # noqa: BLE001 - whatever a handler raises is a failed attempt
                     if unsaid is not None:
                         await self._acknowledge(held, unsaid, keep=True)

@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from pharos.core.fault import Fault, Retry
+from pharos.core.call import Call
+from pharos.core.fault import Applicability, Fault, Fix, Retry
+from pharos.core.wire import JsonObject
 from pharos.mesh.topics.faults import TOPIC_FULL
 from pharos.mesh.topics.names import place_of
 from pharos.store.delivery import Deliveries, Group
@@ -128,15 +130,24 @@ class Depths:
     def _full(self, topic: str, limit: int, behind: int, count: int, group: str, room: _Room) -> Fault:
         too_many = count - room.left
         hint = too_many / room.speed if room.speed else FIRST_HINT
-        name = _name(topic)
+        place, name, group = place_of(topic), _name(topic), group.rpartition("/")[2]
+        arguments: JsonObject = {"name": name}
+        if place is not None:
+            arguments["namespace"] = place.namespace
         return TOPIC_FULL(
-            f"{behind} messages of {name} wait for the group {group.rpartition('/')[2]}; {limit} may.",
+            f"{behind} messages of {name} wait for the group {group}; {limit} may.",
             subject=name,
             retry_after=round(min(max(hint, SHORTEST_HINT), LONGEST_HINT), 3),
-            facts={
-                "topic": name, "group": group.rpartition("/")[2], "behind": behind, "depth": limit, "messages": count
-            },
-        )  # fmt: skip
+            facts={"topic": name, "group": group, "behind": behind, "depth": limit, "messages": count},
+            fixes=[
+                Fix(
+                    id="look",
+                    title="See who is behind, and whether anyone works",
+                    applicability=Applicability.LIKELY,
+                    call=Call(operation="topics.get", arguments=arguments),
+                )
+            ],
+        )
 
 
 def _name(topic: str) -> str:

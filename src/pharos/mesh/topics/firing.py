@@ -111,6 +111,7 @@ class Firing:
     async def fire_due(self) -> float:
         """Publish what is due, as far as one look goes; seconds until the next look."""
         due, following = await self._store.deliveries.due(_PAGE + len(self._failing))
+        self._failing.intersection_update(scheduled.id for scheduled in due)
         failed = 0
         for scheduled in due:
             try:

@@ -199,7 +199,7 @@ class TopicReads:
         fix = Fix(
             id="earliest",
             title="Read from the earliest message there is",
-            applicability=Applicability.CERTAIN,
+            applicability=Applicability.LIKELY,
             call=Call(operation=operation, arguments=arguments),
             effect="What was removed is skipped, knowingly.",
         )
@@ -366,7 +366,7 @@ def _busy(place: Place, input: RetireTopic) -> Fault:
             Fix(
                 id="unread",
                 title="Remove it with what nobody has read",
-                applicability=Applicability.CERTAIN,
+                applicability=Applicability.LIKELY,
                 call=Call(operation="topics.retire", arguments=arguments),
                 effect="What was not read is lost.",
             ),
