@@ -479,3 +479,25 @@ async def test_what_was_used_is_counted(tmp_path: Path) -> None:
         assert pools.scheduler(GROUP, "default/pool").choose(pools.clock()) is None
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
+
+
+async def test_with_very_many_flows_the_lanes_are_not_read_for_every_grant(tmp_path: Path) -> None:
+    """And all is granted all the same, in fair shares."""
+    flows = 400
+    async with dispatching(tmp_path, Declared()) as (store, dispatcher, _):
+        for number in range(flows):
+            await post(store, str(number), lane(tenant=f"t{number % 4}", agent=f"a{number}"))
+        deliveries = store.deliveries
+        lanes, reads = deliveries.lanes, 0
+
+        async def counted(group: str) -> object:
+            nonlocal reads
+            reads += 1
+            return await lanes(group)
+
+        deliveries.lanes = counted  # type: ignore[method-assign, assignment]
+        order = await drain(store, dispatcher, flows)
+        assert sorted(order, key=int) == [str(number) for number in range(flows)]
+        for first in range(0, flows, 40):
+            assert set(Counter(int(topic) % 4 for topic in order[first : first + 40]).values()) == {10}
+        assert reads < flows

@@ -30,10 +30,9 @@ _log = logging.getLogger(__name__)
 LEASE_SECONDS = 30.0
 BATCH = 64
 """Claims in one commit."""
-_CHEAP, _SPARE = 200, 10
-"""The lanes are read before every grant where that takes less than so many microseconds (some hundreds of lanes). Where
-it takes longer they are read for at most one part in so many of the time while there is something to grant from what is
-known: then what came just now may wait for a few grants longer."""
+_FEW, _SPARE = 256, 10
+"""So few lanes are read before every grant. More are read for at most one part in so many of the time while there is
+something to grant from what is known: then what came just now may wait for a few grants longer."""
 _PAGE = 500
 
 
@@ -176,7 +175,7 @@ class Dispatcher:
         """Grant all that can be granted now."""
         while True:
             rested = self._pools.clock() - self._read_at >= _SPARE * self._read_took
-            if self._waiters and (self._read_took < _CHEAP or (self._stirred and rested)):
+            if self._waiters and (len(self._known) <= _FEW or (self._stirred and rested)):
                 await self._read()
             chosen = self._choose()
             if chosen:
