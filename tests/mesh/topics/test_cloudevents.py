@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import base64
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from pharos.core.event import Recorded
 from pharos.core.fault import Fault
 from pharos.core.wire import JsonObject
 from pharos.mesh.topics import cloudevents
-from pharos.mesh.topics.messages import NewMessage
+from pharos.mesh.topics.messages import NewMessage, envelope_of, event_of, message_of
+from pharos.mesh.topics.names import Place
 
 EVENT: dict[str, Any] = {
     "specversion": "1.0", "id": "7", "source": "/shop", "type": "order.placed", "subject": "o-7",
@@ -108,6 +112,37 @@ JSON = st.recursive(
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=30).filter(
     lambda text: text == text.strip()
 )
+
+
+MESSAGES = st.fixed_dictionaries(
+    {},
+    optional={
+        "data": JSON, "type": TEXT, "id": TEXT, "source": TEXT, "subject": TEXT, "dataSchema": TEXT,
+        "contentType": st.one_of(st.sampled_from(["application/json", "text/plain", "a/b+json; x=1"]), TEXT),
+        "dataBase64": st.one_of(st.binary(max_size=9).map(lambda data: base64.b64encode(data).decode()), st.text()),
+        "time": st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat),
+        "extensions": st.dictionaries(
+            st.text("abcxyz019", min_size=1, max_size=20), TEXT | st.booleans() | st.integers()
+        ),
+    },
+)  # fmt: skip
+
+
+@given(MESSAGES)
+def test_whatever_can_be_published_can_be_read_in_any_form(given_message: dict[str, Any]) -> None:
+    try:
+        message = NewMessage.model_validate(given_message)
+    except ValidationError:
+        return
+    event = event_of(Place("default", "t"), envelope_of(message), datetime.now(UTC), subject=message.subject or "")
+    read = message_of(Recorded(event, "p", 1)).to_json()
+    for name, value in message.to_json().items():
+        if name != "key" and value not in ({}, None):
+            assert read[name] == value
+    orjson.loads(cloudevents.structured(read))
+    headers, body, media_type = cloudevents.binary(read)
+    assert all(b"\n" not in name + value and b"\r" not in name + value for name, value in headers)
+    assert media_type.isascii() and media_type.isprintable() and isinstance(body, bytes)
 
 
 @given(id=TEXT, source=TEXT, type=TEXT, data=JSON, extension=TEXT, number=st.integers(-(2**31), 2**31 - 1))

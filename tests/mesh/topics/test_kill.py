@@ -92,7 +92,7 @@ async def test_no_message_is_lost_doubled_or_overtaken_and_each_effect_comes_onc
         assert total > 100
 
 
-async def test_a_message_that_kills_its_workers_is_put_aside_and_no_other_is(tmp_path: Path) -> None:
+async def test_mesh_2_a_message_that_kills_its_workers_is_put_aside_and_no_other_is(tmp_path: Path) -> None:
     home = tmp_path / "home"
     async with opened(home, services=False) as town:
         await town.declare("Topic", "t", deadLetters={"maxAttempts": 3, "backoffSeconds": 0})

@@ -67,7 +67,7 @@ async def test_keys_of_two_sorts_never_meet(town: Town) -> None:
     assert await town.texts("t") == [1, 2]
 
 
-async def test_a_call_repeated_under_its_key_publishes_once_also_after_a_restart(tmp_path: Path) -> None:
+async def test_mesh_6_a_call_repeated_under_its_key_publishes_once_also_after_a_restart(tmp_path: Path) -> None:
     batch = [{"data": 1}, {"data": 2}]
     async with opened(tmp_path / "home") as town:
         first = await town.call("topics.publish", _key="call-1", name="orders", messages=batch)

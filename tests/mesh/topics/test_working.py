@@ -39,7 +39,7 @@ async def test_a_message_is_worked_on_by_one_at_a_time_and_acknowledged_once(tow
     assert late.code == "LEASE_LOST"
 
 
-async def test_a_worker_that_lost_its_lease_commits_nothing(tmp_path: Path) -> None:
+async def test_mesh_4_a_worker_that_lost_its_lease_commits_nothing(tmp_path: Path) -> None:
     wall = Wall()
     async with opened(tmp_path / "home", wall) as town:
         await town.call("groups.subscribe", group="g", topics="*")

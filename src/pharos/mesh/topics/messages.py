@@ -6,6 +6,7 @@ attributes stand inside: what a user calls ``model.called`` is never taken for a
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Final, Literal, NotRequired, TypedDict, cast
@@ -31,6 +32,7 @@ LARGEST: Final = 1024 * 1024
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]+$")]
 """An attribute: no control characters, at most 512 characters."""
+MediaType = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[\x21-\x7e][\x20-\x7e]*$")]
 ExtensionName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{1,20}$")]
 Key = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
@@ -63,7 +65,7 @@ class NewMessage(Wire):
     """A message to be published. All but ``data`` are attributes of CloudEvents 1.0, and may be left out."""
 
     data: Json = None
-    data_base64: str | None = Field(default=None, pattern=r"^[A-Za-z0-9+/]*={0,2}$")
+    data_base64: str | None = None
     """Bytes instead of ``data``, in base64."""
     type: Text = PLAIN
     id: Text | None = None
@@ -73,7 +75,7 @@ class NewMessage(Wire):
     subject: Text | None = None
     time: AwareDatetime | None = None
     """When it happened; left out: when it was published."""
-    content_type: Text | None = None
+    content_type: MediaType | None = None
     """Media type of the data; left out: JSON."""
     data_schema: Text | None = None
     """URI of the schema of the data."""
@@ -85,6 +87,8 @@ class NewMessage(Wire):
     def _one_payload(self) -> NewMessage:
         if self.data is not None and self.data_base64 is not None:
             raise ValueError("give data or dataBase64, not both")
+        if self.data_base64 is not None:
+            base64.b64decode(self.data_base64, validate=True)  # what it raises is a ValueError
         if taken := self.extensions.keys() & ATTRIBUTES:
             raise ValueError(f"{min(taken)} is an attribute of CloudEvents, not an extension")
         return self

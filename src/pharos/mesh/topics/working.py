@@ -30,7 +30,8 @@ from pharos.store.ports import Store
 
 SECONDS: Final = 30.0
 LONGEST_LEASE: Final = 12 * 3600.0
-LONGEST_WAIT: Final = 30.0
+LONGEST_WAIT: Final = 25.0
+"""Seconds: within what clients wait for an answer unless they are told otherwise."""
 SWEEP: Final = 5.0
 """Seconds after which a waiting claim looks for work although nobody woke it."""
 
