@@ -62,6 +62,7 @@ class AsyncTopics(AsyncNamespace):
         name: str,
         messages: Sequence[NewMessage],
         namespace: str | None = None,
+        expected_sequence: int | None = None,
         dry_run: Literal[False] = False,
         idempotency_key: str | None = None,
     ) -> Published: ...
@@ -72,6 +73,7 @@ class AsyncTopics(AsyncNamespace):
         name: str,
         messages: Sequence[NewMessage],
         namespace: str | None = None,
+        expected_sequence: int | None = None,
         dry_run: Literal[True],
         idempotency_key: str | None = None,
     ) -> Plan: ...
@@ -81,6 +83,7 @@ class AsyncTopics(AsyncNamespace):
         name: str,
         messages: Sequence[NewMessage],
         namespace: str | None = None,
+        expected_sequence: int | None = None,
         dry_run: bool = False,
         idempotency_key: str | None = None,
     ) -> Published | Plan:
@@ -94,13 +97,20 @@ class AsyncTopics(AsyncNamespace):
         Args:
             namespace: Left out: the caller's own.
             messages: Published together or not at all, in this order.
+            expected_sequence: Publish only if this is the number of the topic's last message (0: it has none): for who
+                decides on what is there, or must be the only one who publishes.
 
         Needs the permission ``topics.publish``. Reversibility: none. With ``dry_run`` nothing changes. Raises a
-        fault with code TOPIC_FULL, TOO_LARGE, FORBIDDEN, INVALID.
+        fault with code TOPIC_FULL, POSITION_CONFLICT, TOO_LARGE, FORBIDDEN, INVALID.
         """
         from pharos.mesh.topics.publishing import Published
 
-        input_: dict[str, object] = {"name": name, "namespace": namespace, "messages": messages}
+        input_: dict[str, object] = {
+            "name": name,
+            "namespace": namespace,
+            "messages": messages,
+            "expectedSequence": expected_sequence,
+        }
         if dry_run:
             return await self._caller.plan("topics.publish", input_)
         return await self._caller.typed(

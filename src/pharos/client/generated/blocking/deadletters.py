@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pharos.control.plan import Plan
     from pharos.core.wire import Page
-    from pharos.mesh.topics.dead_letters import DeadItem, Discarded, Redriven
+    from pharos.mesh.topics.dead_letters import DeadDetail, DeadItem, Discarded, Redriven
 
 
 class Deadletters(Namespace):
@@ -65,6 +65,20 @@ class Deadletters(Namespace):
         if dry_run:
             return self._caller.plan("deadletters.discard", input_)
         return self._caller.typed("deadletters.discard", input_, Discarded, write=True, idempotency_key=idempotency_key)
+
+    def get(self, *, group: str, number: int, namespace: str | None = None) -> DeadDetail:
+        """Look at a message that a group could not handle: what it says, and why it could not be.
+
+        Args:
+            namespace: Left out: the caller's own.
+
+        Needs the permission ``groups.consume``. Raises a fault with code NOT_FOUND.
+        """
+        from pharos.mesh.topics.dead_letters import DeadDetail
+
+        return self._caller.typed(
+            "deadletters.get", {"group": group, "namespace": namespace, "number": number}, DeadDetail
+        )
 
     def list(
         self, *, group: str, namespace: str | None = None, limit: int = 100, cursor: str | None = None
