@@ -1,4 +1,4 @@
-"""Runs for front ends: each event is read by AG-UI's own types, and a run is told the same each time it is asked for."""
+"""Runs for front ends: each event is read by AG-UI's own types, and a run is told the same however often asked for."""
 
 from __future__ import annotations
 
