@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pharos.gateway.models.conversation import TURNS, conversation
+from pharos.gateway.models.conversation import TURNS, Stitch
 from pharos.gateway.models.dialects.registry import DIALECTS
 from pharos.gateway.models.kinds import Breaker as Rule
 from pharos.gateway.models.kinds import ModelSpec
@@ -118,6 +118,7 @@ def test_estimates_keep_what_was_reported() -> None:
 
 def test_marks_tell_a_continuation() -> None:
     turns: list[Any] = [{"role": "system", "content": "S"}, {"role": "user", "content": "one"}]
+    conversation = Stitch()
     first = conversation("", turns)["marks"]
     more = [*turns, {"role": "assistant", "content": "a"}, {"role": "user", "content": "two"}]
     second = conversation("", more)["marks"]
@@ -130,7 +131,15 @@ def test_marks_tell_a_continuation() -> None:
     assert all(len(mark) == 24 for mark in second)
 
 
+def test_marks_tell_nothing_to_who_does_not_have_the_key_of_the_city() -> None:
+    turns: list[Any] = [{"role": "user", "content": "yes"}]
+    marks = {Stitch(key)("", turns)["marks"][0] for key in (b"", b"one" * 10, b"another")}
+    assert len(marks) == 3
+    assert Stitch(b"one")("", turns) == Stitch(b"one")("", turns), "the same at every start"
+
+
 def test_marks_do_not_depend_on_cache_markers_or_key_order() -> None:
+    conversation = Stitch()
     plain: list[Any] = [{"role": "user", "content": [{"type": "text", "text": "x"}]}]
     marked: list[Any] = [
         {"content": [{"text": "x", "cache_control": {"type": "ephemeral"}, "type": "text"}], "role": "user"}

@@ -97,3 +97,13 @@ def test_a_private_file_is_not_followed_elsewhere(tmp_path: Path) -> None:
         read_private(tmp_path / "it")
     write_private(tmp_path / "it", b"mine")
     assert (tmp_path / "elsewhere").read_bytes() == b"x" and not (tmp_path / "it").is_symlink()
+
+
+def test_keys_are_derived_from_the_pepper_for_one_purpose_each(tmp_path: Path) -> None:
+    pepper = load_pepper(tmp_path)
+    key = pepper.derived("marks")
+    assert len(key) == 32 and load_pepper(tmp_path).derived("marks") == key
+    others = {key, pepper.derived("other"), pepper.digest("marks"), bytes.fromhex(pepper.fingerprint())}
+    assert len(others) == 4
+    (tmp_path / "pepper").unlink()
+    assert load_pepper(tmp_path).fingerprint() != pepper.fingerprint()

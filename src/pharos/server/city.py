@@ -207,6 +207,7 @@ async def open_city(
                 audited=sealer.grew,
                 reveal=vault.reveal,
                 inner=models,
+                stitching=pepper.derived("conversation marks"),
             ),
             profiles_plane(index, partial(may_grant, index)),
             mesh_plane(store, mesh, invoker.invoke, identify, read_body),

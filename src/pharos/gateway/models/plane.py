@@ -18,6 +18,7 @@ from pharos.gateway.models.caching.semantic import Embed
 from pharos.gateway.models.call import Layer
 from pharos.gateway.models.compression.room import Compression
 from pharos.gateway.models.connector import InnerEntrance
+from pharos.gateway.models.conversation import Stitch
 from pharos.gateway.models.dialects.registry import DIALECTS
 from pharos.gateway.models.entrance import MAX_BODY, Entrance, Resolve
 from pharos.gateway.models.faults import ALL
@@ -39,6 +40,7 @@ from pharos.gateway.models.spending.prices import PriceList
 from pharos.gateway.models.spending.retention import Retention
 from pharos.gateway.models.spending.settlement import Settlements
 from pharos.gateway.models.stack import model_stack
+from pharos.gateway.models.state.reading import ReadingRoom
 from pharos.gateway.models.state.responses import Responses
 from pharos.gateway.models.state.routes import KeptResponses
 from pharos.gateway.models.state.sweep import Sweep
@@ -69,12 +71,14 @@ def models_plane(
     audited: Callable[[str], None] = lambda _: None,
     reveal: Reveal = nothing_kept,
     inner: InnerEntrance | None = None,
+    stitching: bytes = b"",
 ) -> Plane:
     """Build the plane.
 
     ``authenticate`` is ``Authenticator.authenticate``, ``resolve`` and ``observe`` are the invoker's. ``random`` and
     ``transport`` are for tests. ``audited`` is told the namespace of each audit record that was committed.
     ``reveal`` is ``Vault.reveal``. ``inner`` is where calls from inside begin; they go the same way.
+    ``stitching`` is the city's key for the marks of conversations.
     """
     prices = PriceList()
 
@@ -88,6 +92,7 @@ def models_plane(
     plans = Plans(index, DIALECTS, transport or _pooled, prices, opens_city, reveal)
     meters = Meters()
     settlements = Settlements(store)
+    settlements.stitch = Stitch(stitching)
     alerts = Alerts(store, index)
     settlements.spent, settlements.recovered = alerts.spent, alerts.look_at_all
     caller = Authenticate(authenticate, plans)
@@ -101,8 +106,9 @@ def models_plane(
     conditions = Conditions(index, plans, observe)
     openai, anthropic = DIALECTS["openai-chat"], DIALECTS["anthropic"]
     responses, kept = DIALECTS["openai-responses"], Responses(store)
-    stateful = model_stack(caller, plans, meters, settlements, store, random, within, state=[Recall(kept)])
-    keeping = KeptResponses(responses, caller.identify, kept, resolve, max_body=max_body)
+    room = ReadingRoom(meters)
+    stateful = model_stack(caller, plans, meters, settlements, store, random, within, state=[Recall(kept, room)])
+    keeping = KeptResponses(responses, caller.identify, kept, resolve, room, plans.key, max_body=max_body)
     if inner is not None:
         inner.join(openai, stack, settlements, resolve)
     refuse = Refuse(resolve)

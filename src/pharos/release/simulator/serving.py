@@ -129,8 +129,8 @@ def run(
     """Serve a script until SIGINT or SIGTERM and return 0, the process's exit code.
 
     ``say`` gets the first line, which names the URL, and unless ``quiet`` one line per request (never a prompt, an
-    answer or a secret). Raises the faults of :func:`~pharos.release.simulator.loading.load_script`, and ``ADDRESS_UNAVAILABLE`` if
-    the address is in use; nothing has been served then.
+    answer or a secret). Raises the faults of :func:`~pharos.release.simulator.loading.load_script`, and
+    ``ADDRESS_UNAVAILABLE`` if the address is in use; nothing has been served then.
     """
     script = load_script(script_path) if script_path is not None else None
     listener = bind(host, port)

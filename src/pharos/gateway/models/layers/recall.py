@@ -15,17 +15,19 @@ from pharos.gateway.models.answers.sse import Parser
 from pharos.gateway.models.call import Body, Call, Next, Reply
 from pharos.gateway.models.dialects.arguments import dump
 from pharos.gateway.models.dialects.splice import edited, too_deep
+from pharos.gateway.models.state.reading import ReadingRoom
 from pharos.gateway.models.state.responses import Responses
 
 
 class Recall:
     """Sets ``call.raw``, ``call.body`` and ``call.ask`` anew where a conversation is continued, and ``call.keeps``.
 
-    Raises ``RESPONSE_NOT_FOUND`` and ``CONTEXT_EXCEEDED``.
+    Raises ``RESPONSE_NOT_FOUND`` and ``CONTEXT_EXCEEDED``, and what the room for reading raises.
     """
 
-    def __init__(self, responses: Responses) -> None:
+    def __init__(self, responses: Responses, room: ReadingRoom) -> None:
         self._responses = responses
+        self._room = room
 
     async def __call__(self, call: Call, next: Next) -> Reply:
         """See :class:`~pharos.gateway.models.call.Layer`."""
@@ -48,7 +50,8 @@ class Recall:
         return reply
 
     async def _continue(self, call: Call, previous: str, given: list[bytes]) -> None:
-        earlier = await self._responses.conversation(_tenant(call), previous)
+        with self._room.entered(call.key):
+            earlier = await self._responses.conversation(_tenant(call), previous)
         items = b"[%b]" % b",".join([*earlier, *given])
         body: JsonObject = {**call.body, "input": orjson.loads(items)}
         values = {"model": dump(call.ask.model), "input": items, "previous_response_id": b"null"}

@@ -19,7 +19,7 @@ from pharos.core.fault import INTERNAL, Fault
 from pharos.core.wire import JsonObject
 from pharos.gateway.models.call import Attempt, Body, Call, Next, Relay, Reply, relay_of
 from pharos.gateway.models.compression.report import told
-from pharos.gateway.models.conversation import conversation
+from pharos.gateway.models.conversation import Stitch
 from pharos.gateway.models.spending.prices import UNPRICED
 from pharos.gateway.models.spending.settlement import Settlements
 from pharos.mesh import facts
@@ -100,7 +100,7 @@ class Record:
                 call.route["leftOut"] = str(left_out)
         if call.trail is not None:
             await call.trail.into(commands, call)
-        commands.append(Append(_event(call, cost, now)))
+        commands.append(Append(_event(call, cost, now, self._settlements.stitch)))
         commands += call.keeps
         await self._settlements.commit(call.id, commands)
         if call.trail is not None:
@@ -142,7 +142,7 @@ class _Recorded:
         await self._record.commit(self._call)
 
 
-def _event(call: Call, cost: int, now: float) -> Event:
+def _event(call: Call, cost: int, now: float, stitch: Stitch) -> Event:
     key = call.identity.key.metadata
     ask = call.ask
     first = None
@@ -167,7 +167,7 @@ def _event(call: Call, cost: int, now: float) -> Event:
         "firstTokenMs": _milliseconds(first - call.started) if first is not None else None,
         "tools": [name[:MAX_NAME] for name in ask.tools[:MAX_TOOLS]] if ask.tools else [],
         "route": call.route,
-        "conversation": conversation(call.session, ask.turns),
+        "conversation": stitch(call.session, ask.turns),
     }
     if call.cached is not None:
         data["cache"] = call.cached

@@ -24,6 +24,7 @@ from pharos.core.fault import OVERLOADED, TIMEOUT, Fault
 from pharos.core.ids import uuid7
 from pharos.core.tasks import running
 from pharos.core.wire import JsonObject
+from pharos.gateway.models.conversation import Stitch
 from pharos.gateway.models.spending.money import BudgetPlan
 from pharos.mesh import facts
 from pharos.mesh.money import decimal_text
@@ -65,6 +66,8 @@ class Settlements:
         """Called with the budgets, by counter and window, that a settled call was charged to, if they have alerts."""
         self.recovered: Callable[[], None] = lambda: None
         """Called when calls were settled later than they ended."""
+        self.stitch = Stitch()
+        """Marks the conversations of the calls that are recorded."""
 
     def begin(self, call: str) -> None:
         """A call is under way: its reservations are its own business."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 from urllib.parse import parse_qs
 
@@ -11,15 +11,19 @@ import orjson
 from pharos.core.fault import INVALID, TOO_LARGE, Fault, Problem
 from pharos.core.plane import Receive, Scope, Send, correlation_of, fields_of
 from pharos.core.principal import Principal
+from pharos.core.resource import Resource
 from pharos.core.wire import Json, JsonObject
 from pharos.gateway.models.call import Reply
 from pharos.gateway.models.dialects.dialect import Dialect
 from pharos.gateway.models.entrance import OPERATION, Resolve, refusal
 from pharos.gateway.models.faults import RESPONSE_NOT_FOUND
 from pharos.gateway.models.layers.authenticate import authorise
+from pharos.gateway.models.plans import KeyPlan
+from pharos.gateway.models.state.reading import ReadingRoom
 from pharos.gateway.models.state.responses import Kept, Responses
 from pharos.mesh.tokens import estimate_tokens
 from pharos.trust.authenticator import Identity
+from pharos.trust.kinds import KeySpec
 
 PATH = "/v1/responses/"
 
@@ -36,8 +40,18 @@ class KeptResponses:
     """An ASGI application for the responses of the caller's key."""
 
     def __init__(
-        self, dialect: Dialect, identify: Identify, responses: Responses, resolve: Resolve, *, max_body: int
+        self,
+        dialect: Dialect,
+        identify: Identify,
+        responses: Responses,
+        resolve: Resolve,
+        room: ReadingRoom,
+        plan: Callable[[Resource[KeySpec]], KeyPlan],
+        *,
+        max_body: int,
     ) -> None:
+        self._room = room
+        self._plan = plan
         self._dialect = dialect
         self._identify = identify
         self._responses = responses
@@ -65,7 +79,8 @@ class KeptResponses:
         name, _, rest = scope["path"].removeprefix(PATH).rstrip("/").partition("/")
         match scope["method"], rest:
             case "POST", "" if name == "input_tokens":
-                return await self._count(receive, tenant)
+                with self._room.entered(self._plan(identity.key)):
+                    return await self._count(receive, tenant)
             case "GET" | "HEAD", "":
                 return (await self._responses.find(tenant, name)).response
             case "GET" | "HEAD", "input_items":
