@@ -101,6 +101,21 @@ async def test_what_went_wrong_says_whether_something_happened() -> None:
     assert "abcdefgh" not in broke.value.detail
 
 
+async def test_a_function_may_say_nothing_or_all_of_it() -> None:
+    async def nothing() -> None:
+        """Do something."""
+
+    async def everything() -> ToolResult:
+        """Say everything."""
+        return ToolResult("no", {"why": "because"}, failed=True)
+
+    tools = FunctionTools()
+    assert tools.add(nothing).output_schema is None
+    assert tools.add(everything).output_schema is None
+    assert await tools.call(ERRAND, "nothing", {}) == ToolResult("Done.")
+    assert await tools.call(ERRAND, "everything", {}) == ToolResult("no", {"why": "because"}, failed=True)
+
+
 async def test_an_answer_that_is_not_what_it_says_is_no_answer() -> None:
     async def wrong() -> Report:
         """Wrong."""

@@ -164,7 +164,8 @@ def _make(
     schema.pop("title", None)
     schema.setdefault("properties", {})
     adapter: TypeAdapter[Any] = TypeAdapter(answer)
-    tool = Tool(name, description, schema, effect, _output_schema(adapter), approval)
+    promised = None if answer is ToolResult else _output_schema(adapter)
+    tool = Tool(name, description, schema, effect, promised, approval)
     return _Made(versioned(tool), function, arguments, adapter, errand, lookup)
 
 
@@ -183,6 +184,8 @@ async def _run(function: Function, values: dict[str, Any]) -> Any:
 def _result(made: _Made, answer: Any) -> ToolResult:
     if isinstance(answer, ToolResult):
         return answer
+    if answer is None:
+        return ToolResult("Done.")
     if isinstance(answer, str):
         return ToolResult(answer)
     try:
