@@ -23,7 +23,7 @@ class ReadingRoom:
 
     @contextmanager
     def entered(self, key: KeyPlan) -> Iterator[None]:
-        """Take room for a call without tokens while something is read. Raises ``RATE_LIMITED`` and ``LEVEL_MISSING``."""
+        """Take room for a small call while something is read. Raises ``RATE_LIMITED`` and ``LEVEL_MISSING``."""
         if key.missing:
             raise level_missing(key.missing)
         taken = self._meters.take(key.levels, 1, time.monotonic()) if key.levels else None
