@@ -457,6 +457,32 @@ async def test_the_store_fails_and_comes_back(tmp_path: Path, monkeypatch: pytes
         assert failures == 3 and pools.scheduler(GROUP, "default/one").used == 0
 
 
+async def test_who_watches_the_store_outlives_its_failures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pharos.store.faults import STORAGE_FAILED
+
+    async with dispatching(tmp_path, Declared()) as (store, dispatcher, _):
+        moved, failures, failed = store.deliveries.moved, 0, asyncio.Event()
+
+        async def failing(group: str, after: int) -> int:
+            nonlocal failures
+            count = await moved(group, after)
+            if failures < 2:
+                failures += 1
+                failed.set()
+                raise STORAGE_FAILED("The disk is full.")
+            return count
+
+        monkeypatch.setattr(store.deliveries, "moved", failing)
+        waiting = asyncio.create_task(drain(store, dispatcher, 2))
+        for topic in "ab":
+            await post(store, topic, lane(tenant="t"))
+            if topic == "a":
+                async with asyncio.timeout(SOON):
+                    await failed.wait()
+        assert await waiting == ["a", "b"]
+        assert failures == 2
+
+
 async def test_what_was_used_is_counted(tmp_path: Path) -> None:
     declared = Declared(
         pool={"slots": 8, "rates": [{"tokens": 1000, "seconds": 3600, "burst": 1000, "hold": 500, "per": "tenant"}]}

@@ -150,9 +150,15 @@ class Dispatcher:
         self._wake.set()
 
     async def _watch(self) -> None:
-        count = 0
+        count, pause = 0, 0.0
         while True:
-            count = await self._store.deliveries.moved(self._group, count)
+            try:
+                count = await self._store.deliveries.moved(self._group, count)
+                pause = 0.0
+            except Fault as fault:
+                _log.warning("what is ready of %s is not known: %s", self._group, fault.code)
+                pause = _longer(pause)
+                await asyncio.sleep(pause)
             self._stirred = True
             self._wake.set()
 
@@ -166,7 +172,7 @@ class Dispatcher:
                 pause = 0.0
             except Fault as fault:
                 _log.warning("grants of %s wait for the store: %s", self._group, fault.code)
-                pause = min(5.0, pause * 2 or 0.1)
+                pause = _longer(pause)
                 await asyncio.sleep(pause)
                 self._stirred = True
                 self._wake.set()
@@ -343,6 +349,11 @@ class _Granting:
         if held is not None:
             stopped = kind is not None and not issubclass(kind, Exception)
             await self._dispatcher.finish(held, None if stopped else kind is not None)
+
+
+def _longer(pause: float) -> float:
+    """Seconds to wait after another failure of the store."""
+    return min(5.0, pause * 2 or 0.1)
 
 
 def _owner(worker: str, pool: str, slot: int) -> str:
