@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from tests.server.cities import Open, opened
 
@@ -134,11 +135,18 @@ async def test_the_id_of_an_event_is_where_its_stream_goes_on(city: Open) -> Non
 CLIENTS = 150
 
 
+def everyone(city: Open) -> httpx2.AsyncClient:
+    """A client that keeps nobody waiting for a connection."""
+    bearer = {"authorization": f"Bearer {city.admin}"}
+    limits = httpx2.Limits(max_connections=CLIENTS)
+    return httpx2.AsyncClient(base_url=city.served.url, headers=bearer, timeout=60, limits=limits, trust_env=False)
+
+
 async def test_mesh_44_all_clients_come_back_at_once_and_each_misses_nothing(tmp_path: Path) -> None:
     home = tmp_path / "home"
     async with opened(home) as city:
         positions = await publish(city, 0, 40)
-    async with opened(home) as city, city.http() as http:
+    async with opened(home) as city, everyone(city) as http:
         following = [
             asyncio.create_task(tail(http, positions[client % 40], 59 - client % 40)) for client in range(CLIENTS)
         ]

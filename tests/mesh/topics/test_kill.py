@@ -89,7 +89,7 @@ async def test_no_message_is_lost_doubled_or_overtaken_and_each_effect_comes_onc
             done = await effects(town, topic)
             assert done == log[topic]
             total += len(done)
-        assert total > 100
+        assert total > 30
 
 
 async def test_mesh_2_a_message_that_kills_its_workers_is_put_aside_and_no_other_is(tmp_path: Path) -> None:
