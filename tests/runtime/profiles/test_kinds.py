@@ -124,6 +124,7 @@ async def test_who_changes_a_template_says_what_its_agents_do(town: Town) -> Non
     with pytest.raises(Fault) as refused:
         await town.apply(template.replace("kind'", "cruel'"), who("catalog.*"))
     assert refused.value.document.required_permission == "keys.grant"
+    assert refused.value.detail.startswith("PromptTemplate/default/t says what Agent/default/a does.")
     await town.apply(template.replace("kind'", "kinder'"), who("catalog.*", "keys.grant", "models.call"))
 
 

@@ -266,10 +266,14 @@ def template_kind(index: Index, may_grant: MayGrant) -> Kind[PromptTemplateSpec]
         for id in index.referrers(after.id):
             agent = index.get(AGENT, id.name, id.namespace) if id.kind == AGENT.name else None
             if agent is not None and (refused := may_grant(principal, agent, [("/spec/key", agent.spec.key)])):
-                return refused
+                return _because(refused, f"{after.id} says what {agent.id} does.")
         return None
 
     return replace(PROMPT_TEMPLATE, guard=guard)
+
+
+def _because(refused: Fault, why: str) -> Fault:
+    return refused.amended(lambda document: document.model_copy(update={"detail": f"{why} {document.detail}"}))
 
 
 AGENT: Kind[AgentSpec] = Kind(
