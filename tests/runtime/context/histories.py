@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pharos.core.wire import Json, JsonObject
 from pharos.mesh.connectors import EffectClass, Tool
-from pharos.runtime.context.assembly import Context, assemble
+from pharos.runtime.context.assembly import Context, Old, assemble
 from pharos.runtime.context.parts import Budget, Compaction, Obligation, Parts
 from pharos.runtime.session.state import Item, Step
 
@@ -38,6 +38,7 @@ class Talk:
     inbox: list[Item] = field(default_factory=list)
     contexts: list[Context] = field(default_factory=list)
     compactions: list[Compaction] = field(default_factory=list)
+    old: Old = field(default_factory=Old)
     model: bool = True
     """Whether summaries come from a model."""
 
@@ -60,7 +61,7 @@ class Talk:
         self.inbox = []
         self.sequence += 1
         self.parts = replace(self.parts, steps=steps)
-        context = assemble(self.parts, self.budget)
+        context = self._assembled()
         while compacting and context.compact is not None:
             plan = context.compact
             done = plan.done(f"summary of {len(plan.told)} messages") if self.model else plan.fallback()
@@ -68,8 +69,15 @@ class Talk:
             assert read == done
             self.compactions.append(done)
             self.parts = replace(self.parts, compaction=done)
-            context = assemble(self.parts, self.budget)
+            context = self._assembled()
         self.contexts.append(context)
+        return context
+
+    def _assembled(self) -> Context:
+        """From what the step before left, which is the same as from nothing."""
+        context, anew = assemble(self.parts, self.budget, self.old), assemble(self.parts, self.budget)
+        assert (context.messages, context.parts, context.compact) == (anew.messages, anew.parts, anew.compact)
+        assert context.record("e1") == anew.record("e1")
         return context
 
     def answer(self, message: JsonObject) -> None:

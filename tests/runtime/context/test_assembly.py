@@ -193,7 +193,7 @@ def test_runtime_21_a_large_result_is_a_reference_with_both_ends_and_the_way_to_
     blob = {"digest": "sha256:" + "a" * 64, "size": len(text), "mediaType": "text/plain"}
     kept = by_reference(text, 3_000, blob["digest"])  # type: ignore[arg-type]
     assert kept.startswith("head line\n") and kept.endswith("total: 42")
-    assert f'blobs_read {{"digest": "{blob["digest"]}", "start": ' in kept
+    assert f'result_read {{"digest": "{blob["digest"]}", "start": ' in kept
     assert len(kept.encode()) < 3_300
     item = Item("result", 5, kept, call="a", name="search", blob=blob)  # type: ignore[arg-type]
     steps = [Step(1, (Item("input", 1, "go"),), said("", ("a", "search", {})), 3), Step(2, (item,))]

@@ -22,7 +22,17 @@ from pharos.runtime.context.parts import Compaction
 from pharos.runtime.context.reading import budget_of, obligations_of, parts_of
 from pharos.runtime.profiles.kinds import AgentSpec
 from pharos.runtime.profiles.profile import Profile, profile_of
-from pharos.runtime.session.commands import Advance, Command, Compact, ModelAnswered, Proposed, Send, Start, ToolFacts
+from pharos.runtime.session.commands import (
+    Advance,
+    Command,
+    Compact,
+    Given,
+    ModelAnswered,
+    Proposed,
+    Send,
+    Start,
+    ToolFacts,
+)
 from pharos.runtime.session.decide import decide
 from pharos.runtime.session.events import Address, ContextAssembled
 from pharos.runtime.session.state import State
@@ -54,8 +64,18 @@ class Session:
     async def start(self, text: str) -> None:
         rights = {"kind": "key", "name": "k", "namespace": "default", "permissions": ["*"], "chain": []}
         start = Start(
-            NOW, "default/a", self.profile.version, self.profile.to_json(), {}, rights, "default/k", text, {}, True
-        )  # type: ignore[arg-type]
+            now=NOW,
+            agent="default/a",
+            version=self.profile.version,
+            profile=self.profile.to_json(),
+            bounds={},
+            rights=rights,  # type: ignore[arg-type]
+            account="default/k",
+            owner="key/default/k",
+            text=text,
+            data={},
+            interactive=True,
+        )
         await self.do(start)
         await self.do(Advance(NOW))
 
@@ -135,7 +155,7 @@ async def test_what_is_open_in_a_session_is_read_from_its_state(store: Store) ->
     facts = [
         ToolFacts("tool", "unsafe", approval=True),
         ToolFacts("person"),
-        ToolFacts("agent", agent="default/helper"),
+        ToolFacts("agent", tasks=(Given("default/helper", "look", {}),)),
     ]
     proposed = [
         Proposed(id, name, cast("JsonObject", arguments), f"d{id}", tool)

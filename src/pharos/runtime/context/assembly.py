@@ -10,16 +10,16 @@ Everything here is pure: the same parts and the same budget are the same context
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pharos.core.wire import JsonObject
 from pharos.mesh.connectors import Tool
 from pharos.mesh.tokens import estimate_tokens
-from pharos.runtime.context.blocks import Block, blocks_of, digest, tokens_of, wire
+from pharos.runtime.context.blocks import Block, Digest, blocks_of, digest, tokens_of, wire
 from pharos.runtime.context.compaction import Plan, kept_blocks, plan_of
 from pharos.runtime.context.faults import CONTEXT_TOO_LARGE
-from pharos.runtime.context.parts import Budget, Parts
+from pharos.runtime.context.parts import Budget, Compaction, Parts
 from pharos.runtime.session.events import ContextAssembled, ContextPart
 from pharos.runtime.session.state import Step
 
@@ -33,7 +33,7 @@ class Context:
 
     ``compact`` says that it has become too long, and how to mend that: whoever gets it carries the plan out (see
     :mod:`~pharos.runtime.context.compaction`) and assembles again, with the compaction among the parts. ``before``
-    counts the messages in front of this step's news: what a provider's cache may have.
+    counts the messages in front of this step's news: what a provider's cache may have; ``prefix`` is their digest.
     """
 
     messages: Sequence[JsonObject]
@@ -41,18 +41,21 @@ class Context:
     tokens: int
     budget: int
     before: int
+    prefix: Digest
     parts: Sequence[ContextPart]
     compact: Plan | None = None
 
     def record(self, id: str) -> ContextAssembled:
         """What the log keeps of it, for effect ``id``: digests and counts, no copies."""
+        whole = self.prefix.copy()
+        whole.add(self.messages[self.before :])
         data = ContextAssembled(
             id=id,
             parts=list(self.parts[:LISTED]),
             tokens=self.tokens,
             budget=self.budget,
-            prefix=digest(self.messages[: self.before]),
-            digest=digest(self.messages),
+            prefix=str(self.prefix),
+            digest=str(whole),
             tools=digest(self.tools),
             messages=len(self.messages),
             before=self.before,
@@ -62,27 +65,95 @@ class Context:
         return data
 
 
-def assemble(parts: Parts, budget: Budget) -> Context:
+class Old:
+    """The part of a session's context that does not change any more, kept from step to step.
+
+    A cache: without it the same context comes about, from all steps anew. It goes by the steps' identity, which the
+    fold of a session keeps; where that is another one, or anything that stands before the history, it begins anew.
+    """
+
+    __slots__ = ("_for", "_last", "_steps", "count", "digest", "first", "head", "kept", "last", "messages", "tokens")
+
+    def __init__(self) -> None:
+        self._for: tuple[object, ...] = ()
+        self._steps = 0
+        self._last: Step | None = None
+        self.head: list[JsonObject] = []
+        """What stands before the history: system message, summary."""
+        self.kept: list[Block] = []
+        self.messages: list[JsonObject] = []
+        """Head, blocks that were kept, history."""
+        self.digest = Digest()
+        self.tokens = 0
+        """Of the history."""
+        self.count = 0
+        self.first = 0
+        self.last = 0
+
+    def bring(self, parts: Parts, budget: Budget) -> None:
+        """Up to the step before the last."""
+        steps, compaction = parts.steps, parts.compaction
+        settled = len(steps) - 1
+        of = (parts.instructions, parts.profile, compaction, budget)
+        known = self._for == of and self._steps <= settled
+        if not known or (self._steps and steps[self._steps - 1] is not self._last):
+            self._begin(parts, budget)
+            self._for = of
+        start = self._steps
+        # What was new in a step, and before it the answer that it came after.
+        for block in blocks_of(steps[:settled], budget, start, answered=start > self._covered(compaction)):
+            if block.step == settled - 1 and block.kind in ("reply", "exchange"):
+                continue
+            self._add(block)
+        if settled > start:
+            self._steps, self._last = settled, steps[settled - 1]
+
+    def _begin(self, parts: Parts, budget: Budget) -> None:
+        compaction = parts.compaction
+        self.head = [*_system(parts), *([] if compaction is None else [compaction.message])]
+        self.kept = kept_blocks(parts.steps, compaction, budget)
+        self.messages = [*self.head, *(message for block in self.kept for message in block.messages)]
+        self.digest = Digest(self.messages)
+        self.tokens = self.count = self.first = self.last = 0
+        self._steps = self._covered(compaction)
+        self._last = parts.steps[self._steps - 1] if self._steps else None
+
+    @staticmethod
+    def _covered(compaction: Compaction | None) -> int:
+        return 0 if compaction is None else compaction.steps
+
+    def _add(self, block: Block) -> None:
+        self.messages += block.messages
+        self.digest.add(block.messages)
+        self.tokens += block.tokens
+        self.count += 1
+        self.first = min(self.first or block.first, block.first)
+        self.last = max(self.last, *block.sequences)
+
+
+def assemble(parts: Parts, budget: Budget, old: Old | None = None) -> Context:
     """The context of the last of the steps. Raises ``CONTEXT_TOO_LARGE`` where it does not fit and no compaction can
-    make it fit."""
+    make it fit. ``old``: what the step before of the same session left, to go on from."""
     parts = replace(parts, steps=_asking(parts.steps))
     steps, compaction = parts.steps, parts.compaction
-    system = _system(parts)
     tools = [declared(tool) for tool in sorted(parts.tools, key=lambda tool: tool.name)]
-    kept = kept_blocks(steps, compaction, budget)
-    blocks = list(blocks_of(steps, budget, 0 if compaction is None else compaction.steps))
-    summary = [] if compaction is None else [compaction.message]
-    messages = [*system, *summary, *_messages(kept), *_messages(blocks)]
-    fixed = sum(map(tokens_of, system)) + _length(tools)
-    tokens = fixed + sum(map(tokens_of, summary)) + sum(block.tokens for block in (*kept, *blocks))
+    old = Old() if old is None else old
+    old.bring(parts, budget)
+    last = len(steps) - 1
+    covered = 0 if compaction is None else compaction.steps
+    new = list(blocks_of(steps, budget, last, answered=last > covered))
+    messages = [*old.messages, *(message for block in new for message in block.messages)]
+    fixed = sum(map(tokens_of, _system(parts))) + _length(tools)
+    tokens = fixed + old.tokens + sum(block.tokens for block in (*old.kept, *new))
+    if compaction is not None:
+        tokens += tokens_of(compaction.message)
     plan = None
     if tokens > budget.tokens * budget.compact_at:
-        plan = plan_of(parts, budget, system, fixed, tokens)
+        plan = plan_of(parts, budget, _system(parts), fixed, tokens)
         if plan is None and tokens > budget.tokens:
-            raise _too_large(parts, budget, tokens, tools, blocks)
-    new = sum(len(block.messages) for block in blocks if _is_new(block, steps))
-    listed = [*_standing(parts, tools), *_covered(parts, kept), *_history(blocks, steps)]
-    return Context(messages, tools, tokens, budget.tokens, len(messages) - new, listed, plan)
+            raise _too_large(parts, budget, tokens, tools)
+    listed = [*_standing(parts, tools), *_covered(parts, old.kept), *_history(old), *_news(new)]
+    return Context(messages, tools, tokens, budget.tokens, len(old.messages), old.digest.copy(), listed, plan)
 
 
 def declared(tool: Tool) -> JsonObject:
@@ -105,18 +176,8 @@ def _system(parts: Parts) -> list[JsonObject]:
     return [{"role": "system", "content": text}] if text else []
 
 
-def _messages(blocks: Iterable[Block]) -> Iterator[JsonObject]:
-    return (message for block in blocks for message in block.messages)
-
-
 def _length(tools: Sequence[JsonObject]) -> int:
     return estimate_tokens(sum(len(wire(tool)) for tool in tools))
-
-
-def _is_new(block: Block, steps: Sequence[Step]) -> bool:
-    """Whether it was not part of the prompt before: it came with the last step, or is the answer before it."""
-    last = len(steps) - 1
-    return block.step == last or (block.step == last - 1 and block.kind in ("exchange", "reply"))
 
 
 def _standing(parts: Parts, tools: Sequence[JsonObject]) -> Iterator[ContextPart]:
@@ -142,7 +203,7 @@ def _covered(parts: Parts, kept: Sequence[Block]) -> Iterator[ContextPart]:
     for block in kept:
         needs = [f"{one.kind} {one.id}" for one in parts.open if one.call in block.calls]
         why = f"open: {', '.join(needs)}" if needs else _KEPT[block.kind == "input"]
-        yield _seen("kept", why, [block])
+        yield _seen("kept", why, block)
 
 
 _HOW = {"model": "a model", "extract": "excerpts"}
@@ -157,32 +218,29 @@ _WHY = {
 }
 
 
-def _history(blocks: Sequence[Block], steps: Sequence[Step]) -> Iterator[ContextPart]:
-    old = [block for block in blocks if not _is_new(block, steps)]
-    if old:
-        yield _seen("history", "what happened before, as it was sent", old)
+def _history(old: Old) -> Iterator[ContextPart]:
+    if old.count:
+        why = "what happened before, as it was sent"
+        yield ContextPart(
+            kind="history", reason=why, tokens=old.tokens, count=old.count, first=old.first, last=old.last
+        )
+
+
+def _news(blocks: Sequence[Block]) -> Iterator[ContextPart]:
     for block in blocks:
-        if _is_new(block, steps):
-            yield _seen(block.kind, _WHY[block.kind], [block])
+        yield _seen(block.kind, _WHY[block.kind], block)
 
 
-def _seen(kind: str, why: str, blocks: Sequence[Block]) -> ContextPart:
+def _seen(kind: str, why: str, block: Block) -> ContextPart:
     part = ContextPart(
-        kind=kind,
-        reason=why,
-        tokens=sum(block.tokens for block in blocks),
-        count=len(blocks),
-        first=min(block.first for block in blocks),
-        last=max(max(block.sequences) for block in blocks),
+        kind=kind, reason=why, tokens=block.tokens, count=1, first=block.first, last=max(block.sequences)
     )
-    if kind != "history" and (detail := [name for block in blocks for name in block.detail]):
-        part["detail"] = detail[:LISTED]
+    if block.detail:
+        part["detail"] = list(block.detail[:LISTED])
     return part
 
 
-def _too_large(
-    parts: Parts, budget: Budget, tokens: int, tools: Sequence[JsonObject], blocks: Sequence[Block]
-) -> Exception:
+def _too_large(parts: Parts, budget: Budget, tokens: int, tools: Sequence[JsonObject]) -> Exception:
     return CONTEXT_TOO_LARGE(
         f"The step needs about {tokens} tokens; the budget is {budget.tokens}.",
         facts={
@@ -191,6 +249,6 @@ def _too_large(
             "instructions": estimate_tokens(len(parts.instructions.encode())),
             "profile": estimate_tokens(len(parts.profile.encode())),
             "tools": _length(tools),
-            "step": sum(block.tokens for block in blocks),
+            "step": tokens - _length(tools) - sum(map(tokens_of, _system(parts))),
         },
     )

@@ -68,13 +68,34 @@ def wire(message: JsonObject) -> bytes:
     return orjson.dumps(message)
 
 
+class Digest:
+    """What two runs of messages can be compared by. Grows with the run."""
+
+    __slots__ = ("_seen",)
+
+    def __init__(self, messages: Iterable[JsonObject] = ()) -> None:
+        self._seen = hashlib.sha256()
+        self.add(messages)
+
+    def add(self, messages: Iterable[JsonObject]) -> None:
+        """Go on with these."""
+        for message in messages:
+            self._seen.update(wire(message))
+            self._seen.update(b"\n")
+
+    def copy(self) -> Digest:
+        """One that can go on without this one."""
+        made = Digest()
+        made._seen = self._seen.copy()
+        return made
+
+    def __str__(self) -> str:
+        return self._seen.hexdigest()[:32]
+
+
 def digest(messages: Iterable[JsonObject]) -> str:
     """What two runs of messages can be compared by."""
-    seen = hashlib.sha256()
-    for message in messages:
-        seen.update(wire(message))
-        seen.update(b"\n")
-    return seen.hexdigest()[:32]
+    return str(Digest(messages))
 
 
 def tokens_of(message: JsonObject) -> int:
@@ -87,13 +108,14 @@ def tokens_of(message: JsonObject) -> int:
     return estimate_tokens(len(wire(bare))) + (len(content) - len(text)) * ATTACHMENT_TOKENS
 
 
-def blocks_of(steps: Sequence[Step], budget: Budget, start: int = 0) -> Iterator[Block]:
-    """The blocks of the steps from ``start`` on, in the order in which the model learnt of them."""
+def blocks_of(steps: Sequence[Step], budget: Budget, start: int = 0, *, answered: bool = False) -> Iterator[Block]:
+    """The blocks of the steps from ``start`` on, in the order in which the model learnt of them. ``answered``: with the
+    answer before the first of them."""
     for index in range(start, len(steps)):
         before = steps[index - 1] if index else None
         asked = () if before is None else calls_of(before.reply)
         results, others = _parted(steps[index].items, asked)
-        if index > start and before is not None and before.reply is not None:
+        if (index > start or answered) and before is not None and before.reply is not None:
             yield _answer(index - 1, before, asked, results, budget)
         for item in others:
             yield _news(index, item, budget)

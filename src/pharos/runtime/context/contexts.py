@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, cast
@@ -12,7 +13,7 @@ from pharos.core.fault import Fault
 from pharos.core.wire import Json, JsonObject
 from pharos.mesh.connectors import Errand, MemoryConnector, ModelConnector, ModelReply, ModelRequest, Tool
 from pharos.mesh.money import nanos_of
-from pharos.runtime.context.assembly import Context, assemble
+from pharos.runtime.context.assembly import Context, Old, assemble
 from pharos.runtime.context.compaction import Plan
 from pharos.runtime.context.parts import Compaction
 from pharos.runtime.context.reading import budget_of, parts_of
@@ -20,6 +21,8 @@ from pharos.runtime.profiles.profile import Profile
 from pharos.runtime.session.state import Item, State
 from pharos.runtime.worker.ports import Prepared, Shortened
 
+SESSIONS: Final = 256
+"""Sessions whose contexts are kept from step to step."""
 RECALL_SECONDS: Final = 5.0
 """A memory that does not answer in this time is done without."""
 SUMMARY_SECONDS: Final = 60.0
@@ -37,6 +40,7 @@ class Assembler:
     def __init__(self, models: ModelConnector, memory: MemoryOf = lambda _: None) -> None:
         self._models = models
         self._memory = memory
+        self._old: OrderedDict[str, Old] = OrderedDict()
 
     async def prepare(
         self, state: State, profile: Profile, tools: Sequence[Tool], errand: Errand, id: str
@@ -50,7 +54,7 @@ class Assembler:
         if recalled is not None:
             last = parts.steps[-1]
             parts = replace(parts, steps=[*parts.steps[:-1], last._replace(items=(*last.items, recalled))])
-        context = assemble(parts, budget_of(profile))
+        context = assemble(parts, budget_of(profile), self._kept(errand.session))
         if context.compact is not None:
             compaction, cost = await self._short(context, context.compact, profile, errand)
             return Shortened(compaction.steps, compaction.data(), cost)
@@ -58,6 +62,14 @@ class Assembler:
         if recalled is not None and recalled.data is not None:
             record["recalled"] = cast("list[JsonObject]", recalled.data["items"])
         return Prepared(_request(profile, context.messages, context.tools), record)
+
+    def _kept(self, session: str) -> Old:
+        """What the session's step before left."""
+        old = self._old.pop(session, None) or Old()
+        self._old[session] = old
+        if len(self._old) > SESSIONS:
+            self._old.popitem(last=False)
+        return old
 
     async def _recalled(self, state: State, profile: Profile, errand: Errand) -> Item | None:
         """What memory has to say to new input: asked once in a step."""

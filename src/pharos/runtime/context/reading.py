@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from pharos.mesh.connectors import Tool
 from pharos.runtime.context.parts import Artifact, Budget, Compaction, Obligation, Parts
-from pharos.runtime.context.promises import promises_of
+from pharos.runtime.context.promises import MAKE, promises_of
 from pharos.runtime.profiles.profile import Profile
 from pharos.runtime.session.state import State
 
@@ -28,14 +28,15 @@ def parts_of(state: State, profile: Profile, tools: Sequence[Tool]) -> Parts:
         steps=state.steps,
         tools=tools,
         compaction=compaction,
-        open=tuple(obligations_of(state)),
+        open=tuple(obligations_of(state, promises=any(tool.name == MAKE for tool in tools))),
         artifacts=tuple(artifacts_of(state)),
     )
 
 
-def obligations_of(state: State) -> Iterator[Obligation]:
-    """All that is open in a session."""
-    yield from promises_of(state.steps)
+def obligations_of(state: State, *, promises: bool = True) -> Iterator[Obligation]:
+    """All that is open in a session. ``promises``: whether it can have made some."""
+    if promises:
+        yield from promises_of(state.steps)
     for approval in state.approvals.values():
         text = f"{approval.name} waits for a person's agreement"
         yield Obligation("approval", approval.id, text, approval.call)
