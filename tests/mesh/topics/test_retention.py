@@ -89,6 +89,9 @@ async def test_mesh_11_nothing_that_is_worked_on_or_unread_is_idle(tmp_path: Pat
         await town.call("groups.fail", lease=claimed["lease"], reason="bad", retry=False)
         await town.mesh.keeping.retire_idle()
         assert await town.texts("jobs/long") == [1]  # among the dead letters
+        before = await town.store.log.head()
+        assert (await town.refused("topics.retire", name="jobs/long")).code == "TOPIC_BUSY"
+        assert await town.store.log.head() == before  # what was refused is not recorded
         await town.call("deadletters.discard", group="g")
         await town.publish("jobs/unread", 1)
         wall.ahead = 7200

@@ -255,6 +255,18 @@ class TopicReads:
             else Grave(generation=grave.generation, reason=grave.reason, last=grave.last, at=grave.at),
         )
 
+    async def _needed(self, place: Place) -> bool:
+        """Whether someone works on a topic, or has something to handle in it. The store looks again, for good."""
+        if any(reader.behind or reader.state == "leased" for reader in await self._readers(place)):
+            return True
+        for group in await self._store.deliveries.groups():
+            after = 0
+            while hears(group, place.topic) and (letters := await self._store.deliveries.dead(group.name, after)):
+                if any(letter.topic == place.topic for letter in letters):
+                    return True
+                after = letters[-1].number
+        return False
+
     async def _readers(self, place: Place) -> list[Reader]:
         readers = []
         for group in await self._store.deliveries.groups():
@@ -301,7 +313,7 @@ class TopicReads:
                 raise _busy(place, input)
             return Retired(operation=invocation.operation_id, name=place.name, namespace=place.namespace)
 
-        if not input.unread and any(reader.behind or reader.state == "leased" for reader in await self._readers(place)):
+        if not input.unread and await self._needed(place):
             raise _busy(place, input)
         return Decision(
             Retired(operation=invocation.operation_id, name=place.name, namespace=place.namespace),
