@@ -14,7 +14,7 @@ from tests.contracts.samples import recorded, refused
 from pharos.core.event import BlobRef, Event
 from pharos.core.fault import Fault
 from pharos.store.blobs import Collect, GiveUp, Keep, Uncite
-from pharos.store.delivery import Fire, Retire, Schedule, Trim, Unschedule
+from pharos.store.delivery import Bury, Claim, Fire, Lease, Redrive, Retire, Schedule, Subscribe, Trim, Unschedule
 from pharos.store.faults import BLOB_CITED, BLOB_MISSING
 from pharos.store.ports import Append, Store
 
@@ -193,3 +193,19 @@ async def test_lapsed_holdings_are_found(store: Store) -> None:
     await store.commit(citing(cited))
     assert await store.holdings.lapsed(later()) == [free.digest]
     assert await store.holdings.lapsed(datetime.now(UTC) - timedelta(hours=1)) == []
+
+
+async def test_a_message_that_is_redriven_keeps_its_blobs(store: Store) -> None:
+    ref = await kept(store, b"poison")
+    await store.commit(Subscribe("g", "letters"))
+    await store.commit(citing(ref))
+    [lease] = await store.commit(Claim("g", "me", 60))
+    assert isinstance(lease, Lease)
+    await store.commit(Bury(lease, "BROKEN"))
+    await store.commit(Redrive("g"))
+    original, again = await store.log.read("letters")
+    assert again.event.refs == original.event.refs == (ref,)
+    assert await store.commit(Trim("letters", original.position, unread=True)) == [1]
+    assert await collect(store, ref) == 0
+    assert await store.commit(Trim("letters", again.position, unread=True)) == [1]
+    assert await collect(store, ref) == 1

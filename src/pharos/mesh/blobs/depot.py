@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import datetime, timedelta
 
@@ -38,6 +39,8 @@ class Depot:
         self._store = store
         self._quotas = quotas
         self._beginning = asyncio.Lock()
+        self._coming: Counter[str] = Counter()
+        """Bytes of uploads in one piece that are under way, by namespace."""
 
     async def keep(self, namespace: str, data: bytes) -> BlobRef:
         """Store bytes for an event of a namespace that is to come; cite them with what this returns.
@@ -53,8 +56,9 @@ class Depot:
 
         Raises ``TOO_LARGE``, ``BLOB_QUOTA`` and ``BLOBS_UNAVAILABLE``; then nothing is kept.
         """
-        await self.check(namespace, declared or 0)
         most, size = self.limits(namespace).max_blob_bytes, 0
+        coming = _Coming(self._coming, namespace)
+        coming.grow(declared or 0)
 
         async def counted() -> AsyncIterator[bytes]:
             nonlocal size
@@ -62,12 +66,19 @@ class Depot:
                 size += len(piece)
                 if size > most:
                     raise _too_large(most)
+                coming.grow(size)
                 yield piece
-            if declared is None:
-                await self.check(namespace, size)
+            # Anew, with what has come meanwhile: of many at once each found room at its beginning.
+            async with self._beginning:
+                await self._admit(coming, size)
 
-        digest = await self._store.blobs.put(counted())
-        await self._store.commit(Keep(digest, namespace, size))
+        try:
+            async with self._beginning:
+                await self._admit(coming, declared or 0)
+            digest = await self._store.blobs.put(counted())
+            await self._store.commit(Keep(digest, namespace, size))
+        finally:
+            coming.end()
         return BlobRef(digest, size, namespace)
 
     async def ref(self, namespace: str, reference: str) -> BlobRef:
@@ -147,8 +158,17 @@ class Depot:
         """The limits of a namespace."""
         return together(self._quotas(namespace))
 
-    async def check(self, namespace: str, size: int) -> int:
-        """Whether there is room for a blob of ``size`` bytes; returns how many uploads are under way.
+    async def _admit(self, coming: _Coming, size: int) -> None:
+        """Check room for what is coming, and count it no longer where there is none."""
+        try:
+            await self.check(coming.namespace, size, coming.size)
+        except Fault:
+            coming.end()
+            raise
+
+    async def check(self, namespace: str, size: int, counted: int = 0) -> int:
+        """Whether there is room for a blob of ``size`` bytes, ``counted`` of which are counted as coming already; returns
+        how many uploads are under way.
 
         Raises ``TOO_LARGE`` and ``BLOB_QUOTA``.
         """
@@ -157,7 +177,7 @@ class Depot:
             raise _too_large(limits.max_blob_bytes)
         used = (await self._store.holdings.usage(namespace)).size
         mine = [u for u in await self._store.uploads.list() if u.namespace == namespace and not u.digest]
-        coming = sum(upload.length for upload in mine)
+        coming = sum(upload.length for upload in mine) + self._coming[namespace] - counted
         if used + coming + size > limits.max_bytes:
             raise BLOB_QUOTA(
                 f"{size} bytes do not fit: {used} of {limits.max_bytes} are used, {coming} are on their way.",
@@ -170,6 +190,30 @@ class Depot:
                 fixes=[_ROOM],
             )
         return len(mine)
+
+
+class _Coming:
+    """The bytes of one upload, among all that are coming."""
+
+    __slots__ = ("_all", "namespace", "size")
+
+    def __init__(self, all: Counter[str], namespace: str) -> None:
+        self._all = all
+        self.namespace = namespace
+        self.size = 0
+
+    def grow(self, size: int) -> None:
+        """So many have come, or are to."""
+        if size > self.size:
+            self._all[self.namespace] += size - self.size
+            self.size = size
+
+    def end(self) -> None:
+        """It is there, or will not be. Idempotent."""
+        self._all[self.namespace] -= self.size
+        self.size = 0
+        if not self._all[self.namespace]:
+            del self._all[self.namespace]
 
 
 def digest_in(reference: str) -> str:
