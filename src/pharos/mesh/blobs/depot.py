@@ -167,8 +167,9 @@ class Depot:
             raise
 
     async def check(self, namespace: str, size: int, counted: int = 0) -> int:
-        """Whether there is room for a blob of ``size`` bytes, ``counted`` of which are counted as coming already; returns
-        how many uploads are under way.
+        """Whether there is room for a blob of ``size`` bytes, of which ``counted`` are counted as coming already.
+
+        Returns how many uploads in pieces are under way.
 
         Raises ``TOO_LARGE`` and ``BLOB_QUOTA``.
         """
