@@ -221,3 +221,18 @@ async def test_a_round_over_many_topics_goes_on_where_the_last_one_ended(
             trimmed.append(town.mesh.keeping.trimmed)
         assert trimmed == [2, 4, 6, 7, 7]
         assert [await town.texts(f"t/{number}") for number in range(7)] == [[2]] * 7
+
+
+async def test_answers_that_nobody_reads_are_kept_for_a_day(tmp_path: Path) -> None:
+    wall = Wall()
+    async with opened(tmp_path / "home", wall, services=False) as town:
+        await town.call("groups.subscribe", group="g", topics="sums")
+        late = await town.refused("topics.request", name="sums", message={}, timeoutSeconds=0.01)
+        reply_to = str(late.document.facts["replyTo"])
+        await town.call("topics.reply", to=reply_to, message={"data": 1})
+        for hours, kept in ((23, True), (25, False)):
+            wall.ahead = hours * 3600
+            await town.mesh.keeping.retire_idle()
+            assert bool((await town.call("topics.read", name=reply_to))["items"]) is kept
+        assert (await town.refused("topics.reply", to=reply_to, message={})).code == "NOT_FOUND"
+        assert await town.texts("sums") == [None]  # the request itself is a message like any other

@@ -297,3 +297,16 @@ async def test_a_zone_that_is_gone_ends_one_schedule_and_is_told(
         assert len(await dues(town, "t")) == 1
         listed = (await town.call("schedules.list", declared=True))["items"]
         assert [(item["id"], "due" in item) for item in listed] == [("even", True), ("odd", False)]
+
+
+async def test_a_great_many_that_are_due_at_once_come_in_the_order_of_their_times(tmp_path: Path) -> None:
+    wall = Wall()
+    async with opened(tmp_path / "home", wall, services=False) as town:
+        start = now(town)
+        shuffled = sorted(range(350), key=lambda number: (number * 131) % 350)
+        for number in shuffled:
+            due = (start + timedelta(seconds=60, milliseconds=number)).isoformat()
+            await town.call("schedules.create", topic="t", message={"data": number}, at=due)
+        wall.ahead = HOUR
+        await fire(town)
+        assert await town.texts("t") == list(range(350))

@@ -112,20 +112,10 @@ class Firing:
         """Publish what is due, as far as one look goes; seconds until the next look."""
         due, following = await self._store.deliveries.due(_PAGE + len(self._failing))
         self._failing.intersection_update(scheduled.id for scheduled in due)
-        failed = 0
-        for scheduled in due:
-            try:
-                await self._fire(scheduled)
-                self._failing.discard(scheduled.id)
-            except ValueError as error:
-                # Such as a time zone that this machine no longer knows: nothing would help but a change of it.
-                _log.error("the schedule %s can never be due again: %s", scheduled.id, error)
-                await self._store.commit(Append(self._skipped(scheduled, "invalid", None)), *_moved(scheduled, DONE))
-            except Fault as fault:
-                failed += 1
-                if scheduled.id not in self._failing:
-                    _log.warning("the schedule %s cannot be fired: %s", scheduled.id, fault.code)
-                    self._failing.add(scheduled.id)
+        # At once, so that they share the engine's transactions, and in the order of their times: after an outage there
+        # may be a great many.
+        outcomes = await asyncio.gather(*(self._tried(scheduled) for scheduled in due))
+        failed = outcomes.count(False)
         if failed:
             return PAUSE
         if due:
@@ -133,6 +123,23 @@ class Firing:
         if following is None:
             return LONGEST_WAIT
         return max((following - self._store.deliveries.now()).total_seconds(), 0.001)
+
+    async def _tried(self, scheduled: Scheduled) -> bool:
+        """Publish what is due; whether it need not be tried again."""
+        try:
+            await self._fire(scheduled)
+        except ValueError as error:
+            # Such as a time zone that this machine no longer knows: nothing would help but a change of it.
+            _log.error("the schedule %s can never be due again: %s", scheduled.id, error)
+            left_out = Append(self._skipped(scheduled, "invalid", None))
+            await self._store.commit(left_out, *_moved(scheduled, DONE))
+        except Fault as fault:
+            if scheduled.id not in self._failing:
+                _log.warning("the schedule %s cannot be fired: %s", scheduled.id, fault.code)
+                self._failing.add(scheduled.id)
+            return False
+        self._failing.discard(scheduled.id)
+        return True
 
     async def _fire(self, scheduled: Scheduled) -> None:
         if not scheduled.id.startswith(CRON):
