@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import yaml
+from tests.federation.webhook import webhook
 from tests.gateway.town import document
 from tests.server.processes import Running, up
 
@@ -102,3 +103,50 @@ async def test_a_city_killed_in_the_middle_of_an_answer_is_read_to_its_end(tmp_p
             rest = await told(http, "GET", f"{path}/tasks/{task}:subscribe", headers={"last-event-id": watching[-1][0]})
             place = ids.index(watching[-1][0])
             assert rest == whole[place + 1 :]
+
+
+async def test_a_webhook_hears_all_of_a_task_whose_city_is_killed(tmp_path: Path) -> None:
+    """Killed while the webhook is told: each update arrives, none out of its order."""
+    home, ground = tmp_path / "home", tmp_path / "ground.yaml"
+    async with (
+        serve(Simulator(parse_script("models: [sim-small]\notherwise: done", "test"))) as provider,
+        webhook() as hook,
+    ):
+        documents = [
+            document("Provider", "sim", {"dialect": "openai-chat", "baseUrl": f"{provider}/v1"}),
+            document("Model", "small", {"targets": [{"provider": "sim", "model": "sim-small"}]}),
+            document("Key", "agents", {"models": ["small"], "scopes": ["models.call"]}),
+            document("Key", "caller", {"scopes": ["sessions.*"]}),
+            document("Agent", "helper", {"model": "small", "key": "agents"}),
+            document("Federation", "default", {"push": {"allow": ["127.0.0.1/32"], "attempts": 50}}),
+        ]
+        ground.write_text(yaml.safe_dump_all(documents))
+        configuration = {"taskPushNotificationConfig": {"id": "c1", "url": hook.url}, "returnImmediately": True}
+        body = {
+            "message": {"messageId": "m1", "role": "ROLE_USER", "parts": [{"text": "go"}]},
+            "configuration": configuration,
+        }
+        secret = ""
+        for round in range(2):
+            async with up(home, *(("-f", str(ground)) if not round else ())) as city:
+                if not round:
+                    async with city.client() as admin:
+                        secret = (await admin.post("/api/keys.issue", json={"key": "caller"})).json()["secret"]
+                    async with client(city, secret) as http:
+                        sent = await http.post("/a2a/default/helper/message:send", json=body)
+                        assert sent.status_code == 200, sent.text
+                if not round:
+                    await hook.after(len(hook.told) + 1)
+                    city.signal(signal.SIGKILL)
+                    await city.exit_code()
+                else:
+                    async with asyncio.timeout(60):
+                        while not any(b"TASK_STATE_COMPLETED" in each.raw for each in hook.told):
+                            async with hook.arrived:
+                                await hook.arrived.wait()
+    ids = [each.headers["x-a2a-notification-id"] for each in hook.told]
+    first = list(dict.fromkeys(ids))
+    assert first == sorted(first), "told out of order"
+    states = [each.body["statusUpdate"]["status"]["state"] for each in hook.told if "statusUpdate" in each.body]
+    assert [*dict.fromkeys(states)] == ["TASK_STATE_WORKING", "TASK_STATE_COMPLETED"]
+    assert any("artifactUpdate" in each.body for each in hook.told)

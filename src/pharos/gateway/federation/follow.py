@@ -84,29 +84,42 @@ async def folded(log: Log, address: Address, *, tokens: bool = False) -> tuple[T
 
 async def following(log: Log, topics: Sequence[str], after: Position) -> AsyncGenerator[Recorded]:
     """The events of some topics behind ``after`` as they come, in the order of the log, until closed."""
-    async with _growth(log, topics, after) as grown:
+    async with _growth(log, topics, after) as growth:
         while True:
-            grown.clear()
-            head = await log.head()
+            growth.told.clear()
+            # A tail that reads from the tables may be ahead of the head that is told. What it has seen is committed,
+            # and with it everything before: the log has one writer.
+            head = max(await log.head(), growth.position)
             if head > after:
                 async for recorded in between(log, topics, after, head):
                     yield recorded
                 after = head
-            await grown.wait()
+            if growth.position <= after:
+                await growth.told.wait()
+
+
+class _Growth:
+    """That one of the topics has something new: ``told`` is set, ``position`` is the furthest that was seen."""
+
+    def __init__(self) -> None:
+        self.told = asyncio.Event()
+        self.position = START
+
+    async def watch(self, log: Log, topic: str, after: Position) -> None:
+        """Follow a topic."""
+        tail = log.tail(topic, after)
+        async with aclosing(tail):  # type: ignore[type-var]
+            async for recorded in tail:
+                self.position = max(self.position, recorded.position)
+                self.told.set()
 
 
 @asynccontextmanager
-async def _growth(log: Log, topics: Sequence[str], after: Position) -> AsyncIterator[asyncio.Event]:
-    """An event that is set when one of the topics has something new."""
-    grown = asyncio.Event()
-
-    async def watch(topic: str) -> None:
-        tail = log.tail(topic, after)
-        async with aclosing(tail):  # type: ignore[type-var]
-            async for _ in tail:
-                grown.set()
-
+async def _growth(log: Log, topics: Sequence[str], after: Position) -> AsyncIterator[_Growth]:
+    """Watch the topics until left."""
+    growth = _Growth()
     async with AsyncExitStack() as watches:
         for topic in topics:
-            await watches.enter_async_context(running(watch(topic), f"pharos-a2a-watch {topic}"))
-        yield grown
+            watch = running(growth.watch(log, topic, after), f"pharos-a2a-watch {topic}")
+            await watches.enter_async_context(watch)
+        yield growth

@@ -36,6 +36,8 @@ MEDIA: Final = "application/a2a+json"
 SECONDS: Final = 20.0
 """That a webhook may take to connect, to read and to answer, each."""
 WORKERS: Final = 8
+LEASE: Final = 10.0
+"""Seconds of a lease, which is renewed while it is worked on: so long a webhook waits after a crash."""
 
 _AGAIN: Final = frozenset({408, 409, 423, 425, 429})
 """Client errors after which trying again can help."""
@@ -76,7 +78,7 @@ class Sender:
         self._configs = configs
         self._where = where
         self._client = guarded_client(destinations, seconds)
-        self._consumer = Consumer(store, Rules(rules), GROUP, self._send, workers=WORKERS, seconds=4 * seconds)
+        self._consumer = Consumer(store, Rules(rules), GROUP, self._send, workers=WORKERS, seconds=LEASE)
 
     @asynccontextmanager
     async def service(self) -> AsyncIterator[None]:

@@ -43,10 +43,12 @@ SCHEME: Final = "a2a:"
 """Before the id of a task that is elsewhere: ``a2a:NAMESPACE/AGENT/TASK``."""
 
 ASK_AGAIN: Final = 1.0
-"""Seconds after which a task that has not ended is asked about again, at first and at last."""
 LONGEST_PAUSE: Final = 15.0
+"""Seconds after which a task that has not ended is asked about again: at first, and at last."""
 UNREACHED: Final = 10.0
 """And after which an agent that did not answer is."""
+LEASE: Final = 10.0
+"""Seconds of a lease, which is renewed while an agent is asked: so long an end waits after a crash."""
 LONGEST: Final = timedelta(days=7)
 """For which a task without a deadline is asked about."""
 
@@ -65,7 +67,7 @@ class RemoteAgents:
         self._reveal = reveal
         self._reaching = reaching
         self._ask_again = ask_again
-        self._consumer = Consumer(store, Policies(lambda: ()), GROUP, self._ask, workers=16)
+        self._consumer = Consumer(store, Policies(lambda: ()), GROUP, self._ask, workers=16, seconds=LEASE)
 
     @asynccontextmanager
     async def service(self) -> AsyncIterator[None]:
