@@ -138,6 +138,20 @@ async def test_without_a_worker_that_is_the_reason(tmp_path: Path) -> None:
         assert [reason["code"] for reason in (await explain(city, "a"))["waitsFor"]] == ["worker"]
 
 
+async def test_what_waits_is_seen_also_while_every_worker_is_busy(tmp_path: Path) -> None:
+    async with city_with_pool(tmp_path, slots=5) as (city, dispatcher):
+        await post(city, "a", tenant="a")
+        async with dispatcher.grant("the only worker"):
+            for topic in "bcd":
+                await post(city, topic, tenant="a")
+            async with asyncio.timeout(10):
+                while True:
+                    (pool,) = (await city.invoker.invoke("pools.list", {}, SYSTEM))["items"]
+                    if pool["classes"][1]["waiting"] == 3:
+                        break
+                    await asyncio.sleep(0)
+
+
 async def test_what_is_of_another_namespace_is_not_told(tmp_path: Path) -> None:
     reader = Principal(PrincipalKind.KEY, "r", namespace="b", permissions=frozenset({"pools.read"}))
     async with city_with_pool(tmp_path, slots=1) as (city, _):

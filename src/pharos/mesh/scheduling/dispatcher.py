@@ -33,6 +33,8 @@ BATCH = 64
 _FEW, _SPARE = 256, 10
 """So few lanes are read before every grant. More are read for at most one part in so many of the time while there is
 something to grant from what is known: then what came just now may wait for a few grants longer."""
+_IDLE = 250_000
+"""Microseconds between readings while no worker waits: for those who look, and so that a class's wait is known of."""
 _PAGE = 500
 
 
@@ -180,8 +182,9 @@ class Dispatcher:
     async def _serve(self) -> None:
         """Grant all that can be granted now."""
         while True:
-            rested = self._pools.clock() - self._read_at >= _SPARE * self._read_took
-            if self._waiters and (len(self._known) <= _FEW or (self._stirred and rested)):
+            if (self._waiters and len(self._known) <= _FEW) or (
+                self._stirred and self._pools.clock() >= self._rested()
+            ):
                 await self._read()
             chosen = self._choose()
             if chosen:
@@ -191,6 +194,11 @@ class Dispatcher:
             else:
                 self._set_timer()
                 return
+
+    def _rested(self) -> int:
+        """When the lanes may be read again although nobody needs it now."""
+        rest = _SPARE * self._read_took
+        return self._read_at + (rest if self._waiters else max(rest, _IDLE))
 
     async def _read(self) -> None:
         """Tell the schedulers what is ready."""
@@ -263,9 +271,13 @@ class Dispatcher:
             self._timer.cancel()
             self._timer = None
         now = self._pools.clock()
-        times = [scheduler.wake_at(now) for _, scheduler in self._pools.of_group(self._group)]
+        times: list[int | None] = []
+        if self._waiters:
+            times += [scheduler.wake_at(now) for _, scheduler in self._pools.of_group(self._group)]
+        elif self._stirred:
+            times.append(self._rested())
         following = min((time for time in times if time is not None), default=None)
-        if following is not None and self._waiters:
+        if following is not None:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(max(0.0, (following - now) / 1e6), self._wake.set)
 
