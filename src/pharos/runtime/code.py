@@ -36,6 +36,7 @@ from pharos.mesh.connectors import EffectClass
 from pharos.runtime.profiles.kinds import AgentSpec
 from pharos.runtime.tools.faults import AGENT_CODE_BROKEN
 from pharos.runtime.tools.functions import Function, FunctionTools, Lookup
+from pharos.runtime.tools.plugins import Installed
 
 GROUP: Final = "pharos.code"
 """Entry point group of agents in installed packages: each entry is a :class:`CodeAgent`, or a module that has some."""
@@ -155,10 +156,10 @@ def load_code(target: str) -> Sequence[CodeAgent]:
     return _agents_in(module, target)
 
 
-def installed_code() -> Sequence[CodeAgent]:
-    """The agents of installed packages. Raises ``AGENT_CODE_BROKEN``."""
+def installed_code(installed: Installed | None = None) -> Sequence[CodeAgent]:
+    """The agents of installed packages; ``installed`` as for plugins. Raises ``AGENT_CODE_BROKEN``."""
     found: list[CodeAgent] = []
-    for entry in entry_points(group=GROUP):
+    for entry in (entry_points() if installed is None else installed).select(group=GROUP):
         try:
             loaded = entry.load()
         except Exception as error:  # a stranger's code: whatever it raises

@@ -147,8 +147,10 @@ async def open_city(
     """
     started_at = datetime.now(UTC)
     # Before there is a home: a wrong name leaves nothing behind.
-    coded = distinct([*_coded(files), *code, *installed_code()])
-    plugged, memories, sandboxes, people = tool_plugins(), memory_plugins(), sandbox_plugins(), person_plugins()
+    installed = entry_points()
+    coded = distinct([*_coded(files), *code, *installed_code(installed)])
+    plugged, memories = tool_plugins(installed), memory_plugins(installed)
+    sandboxes, people = sandbox_plugins(installed), person_plugins(installed)
     documents = [document for file in files if file.suffix != ".py" for document in await _read(file)]
     documents += [Document(agent.origin, agent.document()) for agent in coded]
     async with AsyncExitStack() as open_parts:
@@ -232,7 +234,7 @@ async def open_city(
                 store, index, lambda: runner, principal_by(partial(_account, index), partial(is_halted, index))
             ),
             *beyond.planes,
-            *(entry.load()(ground) for entry in entry_points(group=PLANES)),
+            *(entry.load()(ground) for entry in installed.select(group=PLANES)),
         ]
         views = [*projections(), *(view for plane in planes for view in plane.projections)]
         runner = ProjectionRunner(store, views)
