@@ -23,6 +23,7 @@ from pharos.runtime.session.commands import (
 from pharos.runtime.session.deciding.draft import Draft
 from pharos.runtime.session.deciding.ending import complete
 from pharos.runtime.session.deciding.people import about, alive
+from pharos.runtime.session.effects import CallModel
 from pharos.runtime.session.faults import NOT_WAITING, SESSION_STARTED
 
 
@@ -162,10 +163,12 @@ def release(draft: Draft, command: ReleaseQuarantine) -> None:
 
 
 def compact(draft: Draft, command: Compact) -> None:
-    """Tell the first steps in short."""
+    """Tell the first steps in short, and ask the model that waited for it."""
     state = draft.state
     if state.compacted < command.steps <= len(state.steps):
         data: dict[str, object] = {"steps": command.steps, "compaction": command.compaction}
         if command.cost is not None:
             data["cost"] = decimal_text(command.cost)
         draft.tell(events.CONTEXT_COMPACTED, data)
+    if state.model is not None and state.model.retry_at is None and state.cancel is None:
+        draft.do(CallModel(state.model.id))
