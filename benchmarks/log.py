@@ -133,7 +133,8 @@ def bare(directory: Path | None, rows: int, total: int) -> Result:
         connection = open_writer(home / "bare.db", CITY)
         body = "x" * 500
         cursor = connection.cursor()
-        cursor.executemany("INSERT INTO topics (id, name, sequence, last) VALUES (?, ?, 0, 0)", ((n, f"session/{n}") for n in range(1000)))
+        topic = "INSERT INTO topics (id, name, sequence, last) VALUES (?, ?, 0, 0)"
+        cursor.executemany(topic, ((n, f"session/{n}") for n in range(1000)))
         insert = "INSERT INTO events VALUES (?, ?, ?, 'model.called', ?)"
         update = "UPDATE topics SET sequence = ?, last = ? WHERE id = ?"
         batches = [[(n, n % 1000, n, body) for n in range(s, s + rows)] for s in range(1, total, rows)]
