@@ -126,6 +126,39 @@ async def test_delegations_are_listed_page_by_page(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(120)
+async def test_mesh_33_ten_children_at_once_and_the_money_of_five(tmp_path: Path) -> None:
+    """Ten are asked for, each with a fifth of what there is: those that the money is there for are begun, the others
+    are refused before they cost anything, and the ledger never shows more than the limit."""
+    tasks = ", ".join(f'{{agent: default/sceptic, text: "part {n}", budget: "0.002"}}' for n in range(10))
+    script = f"""
+rules:
+  - when: {{system: You are the planner, toolResult: {{name: delegate}}}}
+    answer: "${{toolResult}}"
+  - when: {{system: You are the planner}}
+    answer: {{toolCalls: [{{name: delegate, arguments: {{tasks: [{tasks}], join: {{rule: partial}}}}}}]}}
+otherwise: It is what it is.
+"""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "script.yaml").write_text(script)
+    manifest = (FOLDER / "city.yaml").read_text().replace('cost: "0.50"', 'cost: "0.0115"')
+    (folder / "city.yaml").write_text(manifest)
+    async with open_example(tmp_path / "home", folder) as example:
+        await example.call("sessions.start", agent="planner", session="root", text="go")
+        end = await ended(example, "root")
+        assert end["type"] == "session.completed", end
+        assert "5 of 10 tasks were completed" in end["text"] and "BUDGET" in end["text"]
+        assert len((await example.call("delegations.list", session="root"))["items"]) == 5
+        rows = (await example.call("ledger.list"))["items"]
+        spent = sum(float(row["cost"]) for row in rows)
+        assert len(rows) == 7 and 0 < spent <= 0.0115
+        # The store's own counter of the tree, which every call of it was held against, says the same.
+        [count] = await example.city.store.counters.read([("budget/-/tree/session/default/root", "total")])
+        assert count.settled / 1e9 == pytest.approx(spent) and count.reserved == 0
+        assert float(end["spent"]) == pytest.approx(spent)
+
+
+@pytest.mark.timeout(120)
 async def test_mesh_34_a_session_cannot_begin_a_tree_of_its_own(tmp_path: Path) -> None:
     """The planner's key may do everything and its model calls `sessions_start` with more money than it has."""
     async with town(tmp_path) as example:
