@@ -17,7 +17,7 @@ from tests.mesh.topics.town import Town, events, opened
 
 from pharos.mesh.topics.messages import payload
 
-ROUNDS = 10
+ROUNDS = 7
 ROOT = Path(__file__).parents[3]
 
 

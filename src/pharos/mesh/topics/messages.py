@@ -15,7 +15,7 @@ import orjson
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
 from pharos.core.event import Event, Position, Recorded
-from pharos.core.fault import TOO_LARGE
+from pharos.core.fault import INVALID, TOO_LARGE
 from pharos.core.resource import Name
 from pharos.core.wire import Json, JsonObject, Wire
 from pharos.mesh.topics.names import Place, place_of
@@ -33,6 +33,8 @@ LARGEST: Final = 1024 * 1024
 Text = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]+$")]
 """An attribute: no control characters, at most 512 characters."""
 MediaType = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[\x21-\x7e][\x20-\x7e]*$")]
+Integer = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
+"""CloudEvents' integers have 32 bits."""
 ExtensionName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{1,20}$")]
 Key = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
@@ -79,7 +81,7 @@ class NewMessage(Wire):
     """Media type of the data; left out: JSON."""
     data_schema: Text | None = None
     """URI of the schema of the data."""
-    extensions: dict[ExtensionName, str | int | bool] = Field(default_factory=dict, max_length=32)
+    extensions: dict[ExtensionName, str | Integer | bool] = Field(default_factory=dict, max_length=32)
     key: Key | None = None
     """Idempotency key, within the topic: of two messages with one key the first counts, and both get its receipt."""
 
@@ -130,7 +132,7 @@ class Message(Wire):
 
 
 def envelope_of(message: NewMessage) -> Envelope:
-    """The envelope of a message. Raises ``TOO_LARGE``."""
+    """The envelope of a message. Raises ``TOO_LARGE``, and ``INVALID`` for what has no JSON form."""
     envelope: Envelope = {}
     if message.type != PLAIN:
         envelope["type"] = message.type
@@ -150,7 +152,10 @@ def envelope_of(message: NewMessage) -> Envelope:
         envelope["time"] = message.time.isoformat()
     if message.extensions:
         envelope["extensions"] = {**message.extensions}
-    size = len(orjson.dumps(envelope))
+    try:
+        size = len(orjson.dumps(envelope))
+    except orjson.JSONEncodeError as error:
+        raise INVALID(f"The message has no JSON form: {error}.") from None
     if size > LARGEST:
         raise TOO_LARGE(
             f"The message has {size} bytes; {LARGEST} are the most. Store what is larger as a blob and publish its "
