@@ -230,32 +230,30 @@ async def test_metrics_of_pools(tmp_path: Path) -> None:
         assert values["pharos_pool_waiting", "default/gpu", "jobs", "normal"] == 0
 
 
-@pytest.mark.parametrize(
-    ("spec", "pointer", "words"),
-    [
-        ({"slots": -1}, "/slots", ""),
-        ({"slots": 1, "weights": [{"match": {"tennant": "a"}, "weight": 2}]}, "/weights/0/match", ""),
-        ({"slots": 1, "weights": [{"match": {"model": "a"}, "weight": 2}]}, "/weights/0/match/model", "add 'model'"),
-        ({"slots": 1, "rates": [{"requests": 1, "tokens": 1}]}, "/rates/0", "exactly one"),
-        ({"slots": 1, "rates": [{"seconds": 1}]}, "/rates/0", "exactly one"),
-        ({"slots": 1, "rates": [{"tokens": 10, "hold": 20}]}, "/rates/0/hold", "no grant would ever fit"),
-        ({"slots": 1, "rates": [{"requests": 1, "hold": 1}]}, "/rates/0/hold", "one request"),
-        ({"slots": 1, "rates": [{"tokens": 10, "burst": "1.5"}]}, "/rates/0/burst", "whole numbers"),
-        ({"slots": 1, "rates": [{"requests": 1, "per": "model"}]}, "/rates/0/per", "add 'model'"),
-        (
-            {"slots": 1, "rates": [{"requests": 1, "per": "tenant", "match": {"label/x": "y"}}]},
-            "/rates/0/match/label~1x",
-            "can be matched",
-        ),
-        ({"slots": 1, "classes": [{"name": "a"}, {"name": "a"}]}, "/classes/1", "twice"),
-        ({"slots": 1, "share": ["tenant", "tenant"]}, "/share/1", "twice"),
-    ],
-)
-async def test_mistakes_in_a_pool_are_told_where_they_are(
-    tmp_path: Path, spec: dict[str, Any], pointer: str, words: str
-) -> None:
+MISTAKES: list[tuple[dict[str, Any], str, str]] = [
+    ({"slots": -1}, "/slots", ""),
+    ({"slots": 1, "weights": [{"match": {"tennant": "a"}, "weight": 2}]}, "/weights/0/match", ""),
+    ({"slots": 1, "weights": [{"match": {"model": "a"}, "weight": 2}]}, "/weights/0/match/model", "add 'model'"),
+    ({"slots": 1, "rates": [{"requests": 1, "tokens": 1}]}, "/rates/0", "exactly one"),
+    ({"slots": 1, "rates": [{"seconds": 1}]}, "/rates/0", "exactly one"),
+    ({"slots": 1, "rates": [{"tokens": 10, "hold": 20}]}, "/rates/0/hold", "no grant would ever fit"),
+    ({"slots": 1, "rates": [{"requests": 1, "hold": 1}]}, "/rates/0/hold", "one request"),
+    ({"slots": 1, "rates": [{"tokens": 10, "burst": "1.5"}]}, "/rates/0/burst", "whole numbers"),
+    ({"slots": 1, "rates": [{"requests": 1, "per": "model"}]}, "/rates/0/per", "add 'model'"),
+    (
+        {"slots": 1, "rates": [{"requests": 1, "per": "tenant", "match": {"label/x": "y"}}]},
+        "/rates/0/match/label~1x",
+        "can be matched",
+    ),
+    ({"slots": 1, "classes": [{"name": "a"}, {"name": "a"}]}, "/classes/1", "twice"),
+    ({"slots": 1, "share": ["tenant", "tenant"]}, "/share/1", "twice"),
+]
+
+
+async def test_mistakes_in_a_pool_are_told_where_they_are(tmp_path: Path) -> None:
     async with open_city(tmp_path) as city:
-        with pytest.raises(Fault) as caught:
-            await apply(city, **spec)
-        problems = caught.value.document.problems
-        assert any(pointer in problem.pointer and words in problem.message for problem in problems), problems
+        for spec, pointer, words in MISTAKES:
+            with pytest.raises(Fault) as caught:
+                await apply(city, **spec)
+            problems = caught.value.document.problems
+            assert any(pointer in problem.pointer and words in problem.message for problem in problems), problems

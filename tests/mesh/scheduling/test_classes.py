@@ -52,7 +52,7 @@ def test_mesh_17_the_low_class_moves_though_the_high_one_is_always_full() -> Non
     longest=st.floats(0.1, 3),
     seed=st.integers(0, 2**32),
 )
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_mesh_17_the_wait_of_every_class_is_bounded(
     patience: tuple[float, float, float], slots: int, longest: float, seed: int
 ) -> None:

@@ -509,7 +509,7 @@ async def test_what_was_used_is_counted(tmp_path: Path) -> None:
 
 async def test_with_very_many_flows_the_lanes_are_not_read_for_every_grant(tmp_path: Path) -> None:
     """And all is granted all the same, in fair shares."""
-    flows = 400
+    flows = 320
     async with dispatching(tmp_path, Declared()) as (store, dispatcher, _):
         for number in range(flows):
             await post(store, str(number), lane(tenant=f"t{number % 4}", agent=f"a{number}"))

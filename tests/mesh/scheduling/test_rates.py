@@ -58,7 +58,7 @@ ANY_TIME: dict[str, Attribution] = {
     slots=st.integers(1, 20),
     seed=st.integers(0, 2**32),
 )
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_requests_are_never_above_the_rate(amount: int, period: int, burst: int, slots: int, seed: int) -> None:
     chance = random.Random(seed)
     scheduler = pool(slots=slots, rates=[{"requests": amount, "seconds": period, "burst": burst}])
@@ -82,7 +82,7 @@ def test_requests_are_never_above_the_rate(amount: int, period: int, burst: int,
     counted=st.sampled_from(sorted(ANY_TIME)),
     seed=st.integers(0, 2**32),
 )
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_what_is_known_only_at_the_end_is_never_above_the_rate(
     amount: int, burst: int, share: float, slots: int, unit: str, counted: str, seed: int
 ) -> None:

@@ -141,7 +141,7 @@ STEPS = ["post"] * 4 + ["choose"] * 6 + ["settle"] * 4 + ["time"] * 3 + [
     length=st.integers(0, 400),
     seed=st.integers(0, 2**32),
 )
-@settings(max_examples=150)
+@settings(max_examples=100)
 def test_nothing_is_lost_or_given_twice(spec: int, length: int, seed: int) -> None:
     chance = random.Random(seed)
     play = Play(pool(**SPECS[spec]), chance, spec=spec)
