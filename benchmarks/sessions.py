@@ -153,11 +153,13 @@ async def pharos(steps: int, flows: int, full: bool) -> Result:
         store = open_store(home, full_sync=full)
         await store.commit(Subscribe(GROUP, PREFIX, backlog=True))
         dispatch = Dispatcher(store, GROUP, Pools(lambda name: None))
-        worker = Worker(store, dispatch, Reach(Model(steps // 2), Tools(), Short(), lambda state: WHO))
+        model = Model(2)
+        worker = Worker(store, dispatch, Reach(model, Tools(), Short(), lambda state: WHO))
         async with dispatch.service(), worker.service():
             warm = Address("default", "warm")
             await begin(store, warm)
             await ended(store, [warm])
+            model.turns = steps // 2
             addresses = [Address("default", f"flow-{number}") for number in range(flows)]
             began = time.perf_counter()
             for address in addresses:
