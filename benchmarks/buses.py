@@ -272,7 +272,11 @@ async def redis(work: Path, home: Path) -> AsyncIterator[Bus]:
     ) as process:
         try:
             wait_for_port(port, process)
-            connection = client.Redis(host="127.0.0.1", port=port, socket_timeout=60, max_connections=2000)
+            # Who finds no free connection waits for one; its client's own limit is an error instead.
+            pool = client.BlockingConnectionPool(
+                host="127.0.0.1", port=port, socket_timeout=60, max_connections=128, timeout=60
+            )
+            connection = client.Redis.from_pool(pool)
             await connection.xgroup_create("bench", "bench", id="0", mkstream=True)
             yield RedisBus(home, version, process.pid, connection)
             await connection.aclose()

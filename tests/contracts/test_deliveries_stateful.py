@@ -343,7 +343,7 @@ class Deliveries(RuleBasedStateMachine):
 def test_deliveries_against_a_model(engine: str) -> None:
     machine = type("Deliveries", (Deliveries,), {"engine": engine})
     health = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
-    few = settings(max_examples=8, stateful_step_count=40, deadline=None, suppress_health_check=health)
+    few = settings(max_examples=6, stateful_step_count=25, deadline=None, suppress_health_check=health)
     run_state_machine_as_test(machine, settings=few)  # type: ignore[no-untyped-call]
 
 
@@ -389,7 +389,7 @@ def test_long_lives_against_a_model(engine: str, seed: int) -> None:
     chance = random.Random(seed)
     machine.begin()
     try:
-        for _ in range(100):
+        for _ in range(60):
             what = chance.random()
             if what < 0.75:
                 commits = chance.randint(1, 6)

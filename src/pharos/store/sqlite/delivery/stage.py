@@ -296,7 +296,8 @@ class DeliveryStage:
         group = self.groups.by_name.get(lease.group)
         row = None if group is None else self.find(group, lease.topic)
         if row is None or row.epoch != lease.epoch or row.owner != lease.owner or not row.owner:
-            self.refused[lease.group] = self.refused.get(lease.group, 0) + 1
+            if group is not None:
+                self.refused[group.name] = self.refused.get(group.name, 0) + 1
             raise Refusal(
                 LEASE_LOST,
                 f"The lease of {lease.owner!r} on {lease.topic!r} with epoch {lease.epoch} is not the present one.",
