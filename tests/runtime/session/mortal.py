@@ -7,7 +7,8 @@ outside is a server in a process of its own, which outlives them all and counts 
     python -m tests.runtime.session.mortal HOME PLAN
 
 ``PLAN`` is a JSON list of sessions; each is a list of crossings, one for each life that is killed: a number counts all
-crossings, a pair ``[place, number]`` those of one place. One line of JSON for each session: what it came to, and what
+crossings, a pair ``[place, number]`` those of one place, and ``["freeze", number]`` does not kill but stops the process
+(SIGSTOP) for longer than its lease. One line of JSON for each session: what it came to, and what
 the server counted.
 """
 
@@ -39,10 +40,12 @@ from pharos.mesh.scheduling.dispatcher import Dispatcher
 from pharos.mesh.scheduling.pools import Pools
 from pharos.runtime.session import commands as c
 from pharos.runtime.session.events import PREFIX, Address
+from pharos.runtime.worker.plain import PlainDispatch
 from pharos.runtime.worker.worker import GROUP, Worker
 from pharos.store.delivery import Subscribe
 
 TURNS = 16
+LEASE = 0.3
 ADDRESS = Address("default", "mortal")
 
 
@@ -215,6 +218,8 @@ async def live(home: Path, port: int, session: str, kill_at: KillAt) -> dict[str
         by_place[place] += 1
         if kill_at in (crossings, [place, by_place[place]]):
             os.kill(os.getpid(), signal.SIGKILL)
+        if kill_at == ["freeze", crossings]:
+            os.kill(os.getpid(), signal.SIGSTOP)
 
     model = SlowModel(crossing)
     async with open_town(home, model) as town:
@@ -225,7 +230,10 @@ async def live(home: Path, port: int, session: str, kill_at: KillAt) -> dict[str
             )
         asked: list[str] = []
         await town.store.commit(Subscribe(GROUP, PREFIX, backlog=True))
-        dispatch = Dispatcher(town.store, GROUP, Pools(lambda name: None))
+        dispatch: Dispatcher | PlainDispatch = Dispatcher(town.store, GROUP, Pools(lambda name: None))
+        if isinstance(kill_at, list) and kill_at[0] == "freeze":
+            # Others of this process wait for the session meanwhile, and have it when the lease has ended.
+            dispatch = PlainDispatch(town.store, GROUP, seconds=LEASE)
         worker = Worker(town.store, dispatch, town.reach(), at_once=2, drain=0.5, every=40, crossing=crossing)
         tasks = [asyncio.create_task(fire(town.store)), asyncio.create_task(person(town, port, session, asked))]
         try:
@@ -269,6 +277,19 @@ async def streamed(town: Town) -> bool:
     return True
 
 
+def _thaw(child: int, over: threading.Event) -> None:
+    """Let a stopped process go on, when its lease has ended."""
+    stat = Path(f"/proc/{child}/stat")
+    while not over.wait(0.02):
+        try:
+            stopped = stat.read_text().rpartition(")")[2].split()[0] == "T"
+        except OSError:
+            return
+        if stopped:
+            over.wait(LEASE * 3)
+            os.kill(child, signal.SIGCONT)
+
+
 def lives(home: Path, port: int, session: str, kills: list[KillAt]) -> dict[str, Any]:
     """A session through all its lives."""
     killed = 0
@@ -286,9 +307,12 @@ def lives(home: Path, port: int, session: str, kills: list[KillAt]) -> dict[str,
             finally:
                 os._exit(code)
         os.close(writing)
+        thaw = threading.Event()
+        threading.Thread(target=_thaw, args=(child, thaw), daemon=True).start()
         with os.fdopen(reading, "rb") as file:
             written = file.read()
         _, status = os.waitpid(child, 0)
+        thaw.set()
         if os.WIFSIGNALED(status):
             killed += 1
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -456,3 +457,27 @@ async def test_a_hard_stop_is_a_crash_like_any_other(tmp_path: Path) -> None:
             await town.until(address, "completed")
         assert len(town.tools.calls) == 2
         assert {key for key, _, _ in town.tools.calls} == {f"{address}/{effect}"}
+
+
+async def test_runtime_50_a_full_disk_stops_a_session_until_there_is_room_and_loses_nothing(tmp_path: Path) -> None:
+    gate = Gate()
+    async with open_town(tmp_path, calling("gate")) as town:
+        town.tools.add("gate", gate, EffectClass.UNSAFE)
+        async with town.working():
+            address = await town.begin()
+            await gate.begun.wait()
+            soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+            resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / "city.db-wal").stat().st_size, hard))
+            try:
+                gate.let.set()
+                for _ in range(3):
+                    with pytest.raises(Fault) as full:
+                        await town.store.commit(Append(Event("elsewhere", "x", {"text": "x" * 5000})))
+                    assert full.value.code == "STORAGE_FAILED"
+                assert (await town.look(address)).effects
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+            state = await town.until(address, "completed")
+        # The result of the call was kept until there was room for it: the call was made once, and nobody was asked.
+        assert len(town.tools.calls) == 1 and "effect.unknown" not in await town.types(address)
+        assert state.steps[1].items[0].text == "let go"

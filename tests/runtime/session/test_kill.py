@@ -121,3 +121,12 @@ def test_runtime_06_killed_while_a_checkpoint_is_written_nothing_depends_on_it(
     tmp_path: Path, unharmed: dict[str, Any]
 ) -> None:
     killed(tmp_path, unharmed, ("checkpoint", 1))
+
+
+def test_runtime_36_a_worker_that_was_frozen_past_its_lease_and_goes_on_harms_nothing(
+    tmp_path: Path, unharmed: dict[str, Any]
+) -> None:
+    results = lived(tmp_path, [[("freeze", place)] for place in (6, 20, 47)])
+    for result in results:
+        assert result["killed"] == 0
+        check(result, unharmed)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from typing import Literal, NamedTuple
 
 from pharos.core.wire import JsonObject
@@ -348,10 +349,10 @@ class State:
     def copy(self) -> State:
         """A state that can be brought forward without this one. Costs the length of its lists, not of its content."""
         made = object.__new__(State)
-        for name in _PLAIN:
-            setattr(made, name, getattr(self, name))
-        for name in _CONTAINERS:
-            setattr(made, name, getattr(self, name).copy())
+        for name, value in zip(_PLAIN, _plain(self), strict=True):
+            setattr(made, name, value)
+        for name, container in zip(_CONTAINERS, _containers(self), strict=True):
+            setattr(made, name, container.copy())
         return made
 
 
@@ -360,3 +361,4 @@ _CONTAINERS = (
     "seen",
 )  # fmt: skip
 _PLAIN = tuple(name for name in State.__slots__ if name not in _CONTAINERS)
+_plain, _containers = attrgetter(*_PLAIN), attrgetter(*_CONTAINERS)
