@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
@@ -13,7 +14,7 @@ from tests.runtime.context.histories import SEARCH, said
 from pharos.core.event import Event
 from pharos.core.fault import Fault
 from pharos.core.operation import Invocation
-from pharos.core.principal import SYSTEM, Principal
+from pharos.core.principal import SYSTEM, Principal, PrincipalKind
 from pharos.core.wire import JsonObject
 from pharos.mesh.connectors import Tool
 from pharos.runtime.context.assembly import assemble
@@ -39,6 +40,7 @@ from pharos.runtime.session.state import State
 from pharos.store.ports import Append, Store
 from pharos.store.sqlite.engine import open_store
 
+OURS = replace(SYSTEM, namespace="default")
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 ADDRESS = Address("default", "s1")
 
@@ -116,10 +118,10 @@ async def test_every_step_is_shown_byte_for_byte_as_it_was_sent(store: Store) ->
     assert session.state.compacted > 0
     operations = ContextOperations(store.log, _tools)
     for step in (1, 2, 12, 29, 30):
-        seen = await operations.context(Invocation(SYSTEM), LookAt(session="s1", step=step))
+        seen = await operations.context(Invocation(OURS), LookAt(session="s1", step=step))
         assert (seen.step, seen.same, seen.tools_changed) == (step, True, False)
         assert seen.tokens <= 2_000 and seen.parts
-    now = await operations.context(Invocation(SYSTEM), LookAt(session="s1", messages=True))
+    now = await operations.context(Invocation(OURS), LookAt(session="s1", messages=True))
     assert now.step == 31 and now.same is None and now.recorded is None
     assert now.messages is not None and now.messages[-1] == {"role": "user", "content": "request 29"}
     assert [one.steps for one in now.shortened] == [session.state.compacted]
@@ -132,9 +134,9 @@ async def test_another_budget_shows_more_or_less(store: Store) -> None:
         await session.answer(said(f"answer {number} " + "word " * 60))
         await session.send(f"request {number}")
     operations = ContextOperations(store.log, _tools)
-    more = await operations.context(Invocation(SYSTEM), LookAt(session="s1", budget=50_000))
+    more = await operations.context(Invocation(OURS), LookAt(session="s1", budget=50_000))
     assert not more.shortened and more.tokens > 2_000 and more.same is None
-    less = await operations.context(Invocation(SYSTEM), LookAt(session="s1", budget=1_000))
+    less = await operations.context(Invocation(OURS), LookAt(session="s1", budget=1_000))
     assert less.shortened and less.tokens <= 1_000
 
 
@@ -143,9 +145,14 @@ async def test_a_step_or_session_that_was_never_is_not_found(store: Store) -> No
     await session.start("begin")
     operations = ContextOperations(store.log, _tools)
     with pytest.raises(Fault, match="asked 1 times"):
-        await operations.context(Invocation(SYSTEM), LookAt(session="s1", step=2))
+        await operations.context(Invocation(OURS), LookAt(session="s1", step=2))
+    stranger = Principal(PrincipalKind.USER, "eve", namespace="elsewhere", permissions=frozenset({"sessions.read"}))
+    with pytest.raises(Fault, match="FORBIDDEN"):
+        await operations.context(Invocation(stranger), LookAt(session="s1", namespace="default"))
     with pytest.raises(Fault, match="no session"):
-        await operations.context(Invocation(SYSTEM), LookAt(session="other"))
+        await operations.context(Invocation(stranger), LookAt(session="s1"))
+    with pytest.raises(Fault, match="no session"):
+        await operations.context(Invocation(OURS), LookAt(session="other"))
 
 
 async def test_what_is_open_in_a_session_is_read_from_its_state(store: Store) -> None:

@@ -105,6 +105,17 @@ async def test_a_tree_is_stopped_from_any_of_its_sessions(tmp_path: Path) -> Non
         assert (await ended(example, "next"))["type"] == "session.completed"
         assert (await refused(example, "agents.stop", session="nobody")).code == "NOT_FOUND"
         assert (await refused(example, "agents.stop")).code == "INVALID"
+        # Nobody reaches into another namespace by the name of an agent.
+        eve = Principal(
+            PrincipalKind.USER, "eve", namespace="elsewhere", permissions=frozenset({"agents.*", "trust.*"})
+        )
+        for operation, arguments in (
+            ("agents.stop", {"agent": "default/planner"}),
+            ("agents.resume", {"agent": "planner", "namespace": "default"}),
+            ("trust.explain", {"agent": "default/planner"}),
+        ):
+            with pytest.raises(Fault, match="FORBIDDEN"):
+                await example.city.invoker.invoke(operation, arguments, eve)
 
 
 @pytest.mark.timeout(120)

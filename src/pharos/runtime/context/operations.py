@@ -15,6 +15,7 @@ from pharos.core.principal import Principal
 from pharos.core.resource import Name
 from pharos.core.wire import JsonObject, Wire
 from pharos.mesh.connectors import Tool
+from pharos.mesh.topics.access import namespace_for
 from pharos.runtime.context.assembly import Context, assemble
 from pharos.runtime.context.blocks import digest
 from pharos.runtime.context.faults import CONTEXT_TOO_LARGE
@@ -39,7 +40,8 @@ class LookAt(Wire):
 
     session: str = Field(min_length=1, max_length=256)
     """Id of the session."""
-    namespace: Name = "default"
+    namespace: Name | None = None
+    """Left out: the caller's own."""
     step: int | None = Field(default=None, ge=1)
     """Which time the model was asked; left out: the last."""
     budget: int | None = Field(default=None, ge=256, le=10_000_000)
@@ -117,7 +119,7 @@ class ContextOperations:
         old steps are told in short by the summaries on record or by excerpts. The parts are those of the session's
         events; tools are those the agent is offered now.
         """
-        address = Address(input.namespace, input.session)
+        address = Address(namespace_for(invocation.principal, input.namespace), input.session)
         then = await self._then(address, input.step)
         profile = Profile.from_json(then.state.profile)
         tools = await self._tools(profile, invocation.principal)

@@ -24,8 +24,8 @@ from pharos.runtime.orchestration.faults import NOT_REVIEWABLE, OWN_REVIEW
 from pharos.runtime.orchestration.restraint import RESTRAINTS
 from pharos.runtime.orchestration.scores import Counted, Score
 from pharos.runtime.orchestration.standing import Standings
+from pharos.runtime.orchestration.stopping import theirs
 from pharos.runtime.profiles.kinds import AGENT
-from pharos.runtime.profiles.resolving import agent_named
 from pharos.runtime.session.events import Address
 from pharos.runtime.worker.live import read as fold
 from pharos.store.ports import Store
@@ -190,7 +190,8 @@ class Reviewing:
         Trust takes and never gives: an agent without evidence may do what its declaration says, and no evidence makes
         it more.
         """
-        found = agent_named(self._index, input.agent, namespace_for(invocation.principal, input.namespace))
+        namespace = namespace_for(invocation.principal, input.namespace)
+        found = theirs(self._index, invocation.principal, input.agent, namespace)
         agent = f"{found.metadata.namespace}/{found.metadata.name}"
         stake = 0 if input.stake is None else to_nanos(input.stake)
         score = await self._standings.of(agent, stake)

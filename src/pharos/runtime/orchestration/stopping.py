@@ -13,6 +13,7 @@ from pharos.core.call import Call
 from pharos.core.event import Event
 from pharos.core.fault import NOT_FOUND, Applicability, Fault, Fix
 from pharos.core.operation import Decision, Invocation, Reversibility, SetStatus, Written, read, write
+from pharos.core.principal import Principal
 from pharos.core.resource import Condition, Name, Resource, Status
 from pharos.core.wire import JsonObject, Page, Wire
 from pharos.mesh.runner import ProjectionRunner
@@ -130,7 +131,7 @@ class Stopping:
         changes: tuple[SetStatus, ...] = ()
         inverse = None
         if input.agent is not None:
-            agent = agent_named(self._index, input.agent, namespace)
+            agent = theirs(self._index, invocation.principal, input.agent, namespace)
             changes = (SetStatus(agent.id, _with(agent, invocation, input.reason), expected=agent.status),)
             name, by = f"{agent.metadata.namespace}/{agent.metadata.name}", "agent"
             arguments: JsonObject = {"agent": agent.metadata.name, "namespace": agent.metadata.namespace}
@@ -152,7 +153,8 @@ class Stopping:
            faults=(NOT_FOUND,), lacking=lacking_namespace)  # fmt: skip
     async def resume(self, invocation: Invocation, input: Resume) -> Decision[Resumed]:
         """Let an agent that was stopped begin sessions again. One that was not is left as it is."""
-        agent = agent_named(self._index, input.agent, namespace_for(invocation.principal, input.namespace))
+        namespace = namespace_for(invocation.principal, input.namespace)
+        agent = theirs(self._index, invocation.principal, input.agent, namespace)
         status = agent.status
         left = [condition for condition in status.conditions if condition.type != STOPPED]
         changes: tuple[SetStatus, ...] = ()
@@ -187,6 +189,13 @@ class Stopping:
         if not found:
             raise NOT_FOUND(f"There is no session {session!r}.", subject=session)
         return str(found[0][0])
+
+
+def theirs(index: Index, principal: Principal, name: str, namespace: str) -> Resource[AgentSpec]:
+    """The agent that ``name`` (``name`` or ``namespace/name``) means. Raises ``NOT_FOUND``, and ``FORBIDDEN`` for one
+    of a namespace that the caller may not look into."""
+    other, _, short = name.rpartition("/")
+    return agent_named(index, short, namespace_for(principal, other) if other else namespace)
 
 
 def halted(agent: Resource[AgentSpec]) -> Fault | None:
