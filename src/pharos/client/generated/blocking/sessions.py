@@ -170,7 +170,7 @@ class Sessions(Namespace):
         self,
         *,
         session: str,
-        namespace: str = "default",
+        namespace: str | None = None,
         step: int | None = None,
         budget: int | None = None,
         messages: bool = False,
@@ -183,7 +183,7 @@ class Sessions(Namespace):
 
         Args:
             session: Id of the session.
-            namespace: Namespace.
+            namespace: Left out: the caller's own.
             step: Which time the model was asked; left out: the last.
             budget: Tokens, for what it would have seen had this been the agent's budget; left out: what it did see.
             messages: Whether the messages and tools themselves are wanted, too.
