@@ -17,7 +17,7 @@ from tests.server.processes import Running, up
 from pharos.gateway.federation.extensions import RESUME
 from pharos.release.simulator import Simulator, parse_script, serve
 
-WORDS = [f"word{n}" for n in range(120)]
+WORDS = [f"word{n}" for n in range(60)]
 SCRIPT = f"""
 models: [sim-small]
 otherwise:

@@ -118,9 +118,11 @@ async def test_stream_order_001_to_004_all_streams_tell_the_same_in_the_same_ord
         await leaver.aclose()  # STREAM-ORDER-004: the others go on.
         steps.go(3)
         heard = await asyncio.gather(*(collect(stream) for stream in streams))
-        assert [told(r) for r in heard[0]] == [told(r) for r in heard[1]]
         whole = [told(r) for r in await collect(first)]
-        assert whole[-len(heard[0]) :] == [told(r) for r in heard[0]]
+        # Each began at a moment of its own; from there on it is told what all are told.
+        for each in heard:
+            assert len(each) >= 8
+            assert whole[-len(each) :] == [told(r) for r in each]
 
 
 @pytest.mark.parametrize("binding", BINDINGS)
