@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -481,3 +482,36 @@ async def test_runtime_50_a_full_disk_stops_a_session_until_there_is_room_and_lo
         # The result of the call was kept until there was room for it: the call was made once, and nobody was asked.
         assert len(town.tools.calls) == 1 and "effect.unknown" not in await town.types(address)
         assert state.steps[1].items[0].text == "let go"
+
+
+async def test_runtime_08_a_last_write_that_was_torn_is_as_if_it_had_not_been(tmp_path: Path) -> None:
+    gate = Gate()
+    calls = [said("", (f"c{n}", "gate" if n == 9 else "echo", {"n": n})) for n in range(12)]
+    model = ScriptedModel(script(*calls, said("done")))
+    async with open_town(tmp_path / "whole", model, full_sync=True) as town:
+        town.tools.add("echo", echo)
+        town.tools.add("gate", gate, EffectClass.IDEMPOTENT)
+        async with town.working(seconds=0.5):
+            address = await town.begin()
+            await gate.begun.wait()
+            before = await town.look(address)
+            # What power that is lost leaves behind: the files as they are, the last page of them cut.
+            for cut in (0, 1, 4000, 9000):
+                shutil.copytree(tmp_path / "whole", tmp_path / f"cut{cut}")
+            gate.let.set()
+            await town.until(address, "completed")
+    for cut in (0, 1, 4000, 9000):
+        home = tmp_path / f"cut{cut}"
+        wal = home / "city.db-wal"
+        with wal.open("r+b") as file:
+            file.truncate(wal.stat().st_size - cut)
+        async with open_town(home, model, full_sync=True) as town:
+            town.tools.add("echo", echo)
+            town.tools.add("gate", echo, EffectClass.IDEMPOTENT)
+            found = await town.look(address)
+            assert found.poison is None and found.sequence <= before.sequence
+            assert cut or found.sequence == before.sequence
+            async with town.working():
+                state = await town.until(address, "completed")
+            assert state.turn == 13
+            assert broken_at(await town.events(address)) is None

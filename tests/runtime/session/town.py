@@ -309,9 +309,9 @@ async def fire(store: Store) -> None:
 
 
 @asynccontextmanager
-async def open_town(home: Path, models: ScriptedModel) -> AsyncIterator[Town]:
+async def open_town(home: Path, models: ScriptedModel, *, full_sync: bool = False) -> AsyncIterator[Town]:
     """A town in a directory."""
-    store = open_store(home)
+    store = open_store(home, full_sync=full_sync)
     try:
         yield Town(store, models)
     finally:
