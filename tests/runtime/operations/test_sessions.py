@@ -229,3 +229,22 @@ async def test_what_the_context_was_is_shown(harbour: Harbour) -> None:
     await harbour.until(session, "completed")
     seen = await harbour.city.invoker.invoke("sessions.context", {"session": session}, boss())
     assert seen["same"] is True and seen["step"] == 2
+
+
+async def test_a_session_waits_and_is_woken_by_the_citys_clock(harbour: Harbour) -> None:
+    session = await harbour.begin("wait a little")
+    found = await harbour.until(session, "completed")
+    assert str(found["answer"]).startswith("Waited: It is ")
+    types = [item["type"] for item in await followed(harbour, session)]
+    assert types.count("timer.fired") == 1
+
+
+async def test_a_question_to_a_person_is_answered_once(harbour: Harbour) -> None:
+    session = await harbour.begin("ask me")
+    found: Any = await harbour.until(session, "waiting")
+    [question] = found["questions"]
+    assert (question["question"], question["choices"]) == ("Red or blue?", ["red", "blue"])
+    await harbour("send", session=session, text="blue", answers=question["id"])
+    done = await harbour.until(session, "completed")
+    assert done["answer"] == "You said: blue"
+    assert (await harbour.fault("send", session=session, text="red", answers=question["id"])).code == "SESSION_ENDED"

@@ -28,6 +28,14 @@ rules:
     answer: {toolCalls: [{name: pay, arguments: {amount: 5}}]}
   - when: {lastUser: look, offers: look}
     answer: {toolCalls: [{name: look, arguments: {}}]}
+  - when: {toolResult: {name: wait}}
+    answer: "Waited: ${toolResult}"
+  - when: {toolResult: {name: ask_person}}
+    answer: "You said: ${toolResult}"
+  - when: {lastUser: wait, offers: wait}
+    answer: {toolCalls: [{name: wait, arguments: {seconds: 0.05}}]}
+  - when: {lastUser: ask, offers: ask_person}
+    answer: {toolCalls: [{name: ask_person, arguments: {question: "Red or blue?", choices: [red, blue]}}]}
 otherwise: Well met.
 """
 
@@ -103,7 +111,12 @@ async def open_harbour(home: Path) -> AsyncIterator[Harbour]:
     """A harbour whose agent can look (pure) and pay (unsafe, and somebody must agree)."""
     made: list[Harbour] = []
 
-    @pharos.agent(model="fast", key="crew", approvals=[{"tools": ["pay"], "ask": "always", "who": "treasurer"}])
+    @pharos.agent(
+        model="fast",
+        key="crew",
+        tools=["wait", "ask_person"],
+        approvals=[{"tools": ["pay"], "ask": "always", "who": "treasurer"}],
+    )
     def mate() -> None:
         """You do what you are told."""
 
