@@ -15,7 +15,8 @@ from pharos.mesh.scheduling.gates import Used
 from pharos.mesh.scheduling.kinds import PoolSpec
 from pharos.mesh.scheduling.lanes import lane
 from pharos.mesh.scheduling.rules import Rules
-from pharos.mesh.scheduling.scheduler import Scheduler, Ticket
+from pharos.mesh.scheduling.scheduler import Scheduler
+from pharos.mesh.scheduling.tickets import Ticket
 
 PLAIN = PoolSpec(slots=64)
 FULL = PoolSpec.model_validate(

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from pharos.mesh.scheduling.gates import Used
 from pharos.mesh.scheduling.kinds import POOL, PoolSpec
 from pharos.mesh.scheduling.rules import SECOND, Rules
-from pharos.mesh.scheduling.scheduler import Scheduler, Ticket
+from pharos.mesh.scheduling.scheduler import Scheduler
+from pharos.mesh.scheduling.tickets import Ticket
 
 
 def pool(**spec: Any) -> Scheduler:

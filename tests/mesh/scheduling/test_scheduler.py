@@ -13,7 +13,8 @@ from tests.mesh.scheduling.simulation import pool, rules, seconds
 
 from pharos.mesh.scheduling.gates import Used
 from pharos.mesh.scheduling.lanes import lane
-from pharos.mesh.scheduling.scheduler import Scheduler, Ticket
+from pharos.mesh.scheduling.scheduler import Scheduler
+from pharos.mesh.scheduling.tickets import Ticket
 from pharos.mesh.scheduling.tree import Node
 
 SPECS: list[dict[str, object]] = [

@@ -21,7 +21,8 @@ from pharos.core.tasks import running
 from pharos.mesh.scheduling.grants import Grant
 from pharos.mesh.scheduling.holding import Held, Keeper, delay_after, give_back
 from pharos.mesh.scheduling.pools import Observe, Pools
-from pharos.mesh.scheduling.scheduler import Scheduler, Ticket
+from pharos.mesh.scheduling.scheduler import Scheduler
+from pharos.mesh.scheduling.tickets import Ticket
 from pharos.store.delivery import Claim, Delivery, Lease
 from pharos.store.ports import Store
 

@@ -15,7 +15,8 @@ from pharos.core.fault import Fault
 from pharos.mesh.scheduling.gates import Used
 from pharos.mesh.scheduling.lanes import flow_of
 from pharos.mesh.scheduling.pools import Pools
-from pharos.mesh.scheduling.scheduler import Scheduler, Ticket
+from pharos.mesh.scheduling.scheduler import Scheduler
+from pharos.mesh.scheduling.tickets import Ticket
 from pharos.store.delivery import Lease, Release, Renew
 from pharos.store.faults import LEASE_LOST
 from pharos.store.ports import Store

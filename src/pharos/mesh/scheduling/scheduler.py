@@ -10,15 +10,14 @@ its patience, the time until the next slot is free, and one grant for each other
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from itertools import count
 
 from pharos.mesh.scheduling.gates import Gate, Used
 from pharos.mesh.scheduling.lanes import flow_of
 from pharos.mesh.scheduling.rules import RateRule, Rules
+from pharos.mesh.scheduling.tickets import Behind, ClassState, Line, Ticket
 from pharos.mesh.scheduling.tree import (
     Node,
     Signature,
@@ -41,72 +40,6 @@ _FEW_GATES = 1_024
 Match = frozenset[tuple[str, str]]
 
 
-class Line:
-    """What waits on a lane."""
-
-    __slots__ = ("lane", "leaf", "rank", "ready")
-
-    def __init__(self, lane: str, rank: int) -> None:
-        self.lane = lane
-        self.rank = rank
-        """Its class."""
-        self.ready = 0
-        self.leaf: Node | None = None
-        """While something waits."""
-
-
-@dataclass(slots=True, eq=False)
-class Ticket:
-    """A grant that is under way."""
-
-    lane: str
-    slot: int
-    leaf: Node
-    estimate: int
-    jumped: tuple[int, ...]
-    draws: tuple[tuple[Gate, int], ...]
-    since: int
-    """When it last got a slot."""
-    seconds: int = 0
-    """Microseconds for which it held one before."""
-    holding: bool = True
-    """It has a slot."""
-    open: bool = True
-    returning: bool = False
-    """It has been granted before, gave its slot back meanwhile, and has one again now."""
-    overdue_at: int | None = None
-    """Of its class, before it was granted."""
-    adopted: bool = False
-    """A former process was granted it."""
-
-
-@dataclass(slots=True)
-class _Behind:
-    """The nodes that were taken out of their parents because of a gate, and when it is looked at again."""
-
-    nodes: list[Node] = field(default_factory=list)
-    alarm: int | None = None
-
-
-@dataclass(slots=True, eq=False)
-class ClassState:
-    """A class: its tree of flows and how long it has waited."""
-
-    name: str
-    patience: int
-    root: Node = field(default_factory=lambda: Node("", None))
-    returning: deque[Ticket] = field(default_factory=deque)
-    overdue_at: int | None = None
-    """From when on it is next; ``None``: nothing of it waits."""
-    granted: int = 0
-    overtaken: int = 0
-    """How often it was granted before a higher class because it had waited too long."""
-
-    def waits(self) -> bool:
-        """Whether something of it could begin, but for gates that stand across it."""
-        return bool(self.root.active or self.returning)
-
-
 class Scheduler:
     """One pool."""
 
@@ -125,7 +58,7 @@ class Scheduler:
         self._most_gates = _FEW_GATES
         self._pauses: dict[Match, Gate] = {}
         self._signatures: dict[Signature, Signature] = {}
-        self._behind: dict[Gate, _Behind] = {}
+        self._behind: dict[Gate, Behind] = {}
         self._alarms: list[tuple[int, int, Gate]] = []
         self._order = count()
         self.classes: list[ClassState] = []
@@ -501,12 +434,12 @@ class Scheduler:
             if not gate.is_open(now):
                 behind = self._behind.get(gate)
                 if behind is None:
-                    behind = self._behind[gate] = _Behind()
+                    behind = self._behind[gate] = Behind()
                     self._set_alarm(gate, behind, now)
                 behind.nodes.append(node)
                 return
 
-    def _set_alarm(self, gate: Gate, behind: _Behind, now: int) -> None:
+    def _set_alarm(self, gate: Gate, behind: Behind, now: int) -> None:
         opens = gate.opens(now)
         if opens != behind.alarm:
             behind.alarm = opens
