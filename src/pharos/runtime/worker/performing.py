@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
+from operator import is_
 from typing import Final, cast
 
 from pharos.core.event import Event
@@ -62,8 +63,7 @@ class Performer:
         self._reach = reach
         self._profiles = profiles
         self._found: dict[str, Tool] | None = None
-        self.gone = False
-        """Whoever the session acts for is not there any more."""
+        self._offered: tuple[str, Sequence[Tool], Toolbox] | None = None
 
     def errand(self, state: State, id: str, *, ending: bool = False) -> Errand:
         """On whose account, and under which key. Raises ``PermissionError`` where nobody is there to act for, unless it
@@ -99,14 +99,24 @@ class Performer:
             self._profiles[state.version] = profile
         return profile
 
+    def _box(self, state: State, profile: Profile, found: Sequence[Tool]) -> Toolbox:
+        """What is offered. From step to step the tools are mostly the very same objects: then it is the same box."""
+        known = self._offered
+        same = known is not None and known[0] == state.version and len(known[1]) == len(found)
+        if known is not None and same and all(map(is_, known[1], found)):
+            return known[2]
+        box = Toolbox(profile, found, state, agents=self._reach.agents is not None)
+        self._offered = (state.version, found, box)
+        self._found = {tool.name: tool for tool in found}
+        return box
+
     async def think(self, state: State, id: str, stream: Stream) -> tuple[Sequence[Command], tuple[Event, ...]]:
         """Ask the model. The second value is what its stream still has to write."""
         try:
             errand = self.errand(state, id)
             profile = self.profile(state)
             found = await self._reach.tools.tools(errand.principal)
-            self._found = {tool.name: tool for tool in found}
-            box = Toolbox(profile, found, state, agents=self._reach.agents is not None)
+            box = self._box(state, profile, found)
             prepared = await self._reach.contexts.prepare(state, profile, box.offered, errand, id)
             if isinstance(prepared, Shortened):
                 return [Compact(now(), prepared.steps, prepared.compaction, prepared.cost)], ()

@@ -107,7 +107,8 @@ class Run:
         self._crossing = crossing
         self._grace = grace
         self._checkpoints = checkpoints
-        self._recovered = False
+        self._from = 0
+        """Sequence at which it was taken up: what was asked for before may have been begun by somebody else."""
         self._abandoned: set[asyncio.Task[None]] = set()
         self._mail: deque[Command] = deque()
         self._rest: list[Event] = []
@@ -126,9 +127,8 @@ class Run:
                 return
             clean = live.clean and lease.epoch == live.epoch + 1
             live.clean, live.epoch = False, lease.epoch
-            self._recovered = not clean
+            self._from = live.state.sequence
             await self._step(Advance(now()) if clean else Recover(now()))
-            self._recovered = False
             while self._open or self._mail or self._news or self._errands - self._abandoned:
                 if not self._mail and not self._news:
                     await self._wait()
@@ -363,7 +363,7 @@ class Run:
                 return
             # A look-up follows on the call that it is about.
             self._leave(id)
-        opened = _Open(kind, fresh=not self._recovered)
+        opened = _Open(kind, fresh=int(id[1:]) > self._from)
         self._open[id] = opened
         opened.task = asyncio.create_task(work(state, id, opened), name=f"effect {id}")
         opened.timer = asyncio.get_running_loop().call_later(seconds, self._give_up, id, opened, seconds)
