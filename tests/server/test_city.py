@@ -21,8 +21,9 @@ from pharos.core.resource import Condition, Kind, ResourceId, Spec, Status
 from pharos.core.wire import Wire
 from pharos.gateway.models.kinds import SecretSource
 from pharos.server import city as composition
-from pharos.server.city import Ground, open_city
+from pharos.server.city import open_city
 from pharos.server.doctor import secret_sources
+from pharos.server.ground import Ground
 from pharos.server.replies import send_json
 
 LOST = FaultCode("GARDEN_LOST", "Garden lost", 410, Category.PRECONDITION, "The garden is gone.")
@@ -84,7 +85,12 @@ class Entry:
 @pytest.fixture
 def third_party(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An installed distribution that brings a plane."""
-    monkeypatch.setattr(composition, "entry_points", lambda group: [Entry()] if group == "pharos.planes" else [])
+
+    class Installed:
+        def select(self, *, group: str) -> list[Entry]:
+            return [Entry()] if group == "pharos.planes" else []
+
+    monkeypatch.setattr(composition, "entry_points", Installed)
     SEASONS.clear()
     return
 

@@ -7,7 +7,7 @@ contribution is put in its place. Everything that is opened is closed again, in 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,8 +21,7 @@ from pharos.control.index import Index
 from pharos.control.invoker import Invoker
 from pharos.control.plane import control_plane
 from pharos.core.fault import Fault
-from pharos.core.operation import Effect
-from pharos.core.plane import Plane, Route, Service
+from pharos.core.plane import Route, Service
 from pharos.core.principal import SYSTEM, Principal
 from pharos.gateway.models.connector import InnerEntrance
 from pharos.gateway.models.dialects.registry import DIALECTS
@@ -41,45 +40,28 @@ from pharos.mesh.runner import ProjectionRunner
 from pharos.mesh.scheduling.kinds import POOL
 from pharos.mesh.scheduling.plane import DeclaredPools, Scheduling, scheduling_plane
 from pharos.mesh.topics.kinds import SCHEDULE, TOPIC
-from pharos.runtime.code import CodeAgent, distinct, installed_code, load_code
-from pharos.runtime.context.promises import PromiseTools
-from pharos.runtime.context.results import ResultTools
-from pharos.runtime.orchestration.agents import SessionAgents
-from pharos.runtime.orchestration.plane import orchestration_plane
-from pharos.runtime.orchestration.reviewers import WAY, ReviewerAgents
-from pharos.runtime.orchestration.standing import Gate, Standings
-from pharos.runtime.orchestration.stopping import is_halted
-from pharos.runtime.plane import Reaching, principal_by, sessions_plane
-from pharos.runtime.profiles.kinds import AGENT, AgentSpec
-from pharos.runtime.profiles.plane import profiles_plane
-from pharos.runtime.tools.companions import Companions
-from pharos.runtime.tools.people import Everywhere
-from pharos.runtime.tools.plugins import memory_plugins, person_plugins, sandbox_plugins, tool_plugins
-from pharos.runtime.tools.toolbox import Toolbox
-from pharos.runtime.worker.worker import GROUP
+from pharos.runtime.code import CodeAgent
+from pharos.server.agents import agents_of, brought
 from pharos.server.app import App
 from pharos.server.credentials import Authenticate, known_caller
 from pharos.server.doctor import Doctor
 from pharos.server.faults import MANIFEST_UNREADABLE
+from pharos.server.ground import Ground
 from pharos.server.http import PREFIX, HttpFace
 from pharos.server.manifests import Document, documents_in, placed
 from pharos.server.mcp import PATH, McpFace
-from pharos.server.outside import outside
 from pharos.server.pages import pages
 from pharos.server.replies import read_body
 from pharos.server.system import system_plane
-from pharos.server.tools import OperationTools
 from pharos.store import faults as store_faults
 from pharos.store.ports import Store
 from pharos.store.sqlite.engine import open_store
-from pharos.trust.authenticator import Authenticator, principal_of
+from pharos.trust.authenticator import Authenticator
 from pharos.trust.bootstrap import ensure_admin
 from pharos.trust.clock import SteadyClock
 from pharos.trust.founding import founded
-from pharos.trust.granting import may_grant
 from pharos.trust.issuers.plane import issuer_plane
 from pharos.trust.keyring import Keyring
-from pharos.trust.kinds import KEY
 from pharos.trust.plane import trust_plane
 from pharos.trust.secret_plane import secret_plane
 from pharos.trust.signers.plane import signer_plane
@@ -89,20 +71,6 @@ from pharos.trust.vault import Vault
 
 PLANES = "pharos.planes"
 """Entry point group of the planes of third parties; each entry is a :data:`Factory`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """What every plane can stand on."""
-
-    home: Path
-    store: Store
-    directory: Directory
-    index: Index
-    invoker: Invoker
-
-
-Factory = Callable[[Ground], Plane]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +116,9 @@ async def open_city(
     started_at = datetime.now(UTC)
     # Before there is a home: a wrong name leaves nothing behind.
     installed = entry_points()
-    coded = distinct([*_coded(files), *code, *installed_code(installed)])
-    plugged, memories = tool_plugins(installed), memory_plugins(installed)
-    sandboxes, people = sandbox_plugins(installed), person_plugins(installed)
+    coming = brought(files, code, installed)
     documents = [document for file in files if file.suffix != ".py" for document in await _read(file)]
-    documents += [Document(agent.origin, agent.document()) for agent in coded]
+    documents += [Document(agent.origin, agent.document()) for agent in coming.code]
     async with AsyncExitStack() as open_parts:
         store = open_store(home, full_sync=full_sync)
         open_parts.push_async_callback(store.close)
@@ -171,16 +137,6 @@ async def open_city(
 
         tickets = Tickets(index, clock)
         models = InnerEntrance(tickets)
-        tools = Toolbox(
-            {
-                "the city": OperationTools(lambda: directory.operations, invoker),
-                "promises": PromiseTools(),
-                "results": ResultTools(store),
-                "memory and sandbox": Companions(partial(_agent, index), memories, sandboxes),
-                **{f"the plugin {name}": connector for name, connector in plugged.items()},
-                **{str(agent.id): agent.tools for agent in coded},
-            }
-        )
         sealer = Sealer(store)
         identify = partial(known_caller, authenticate=authenticate)
         depot = Depot(store, partial(_quotas_of, index))
@@ -190,10 +146,8 @@ async def open_city(
             partial(index.get, POOL), partial(index.all, POOL), index.subscribe, invoker.observe
         )
         scheduling = Scheduling(store, declared_pools)
-        gate = Gate(index, Standings(store.views, lambda: runner), partial(_reads, directory))
         draining = asyncio.Event()
-        agents = SessionAgents(index, store, gate.admit)
-        beyond = outside(home, store, index, authenticate, invoker, lambda: runner, draining, vault.reveal, agents)
+        agents = agents_of(ground, coming, models, scheduling, lambda: runner, authenticate, vault.reveal, draining)
         planes = [
             control_plane(directory, store, index, invoker),
             trust_plane(index, directory, invoker.decide, pepper, clock),
@@ -211,29 +165,10 @@ async def open_city(
                 inner=models,
                 stitching=pepper.derived("conversation marks"),
             ),
-            profiles_plane(index, partial(may_grant, index)),
             mesh_plane(store, mesh, invoker.invoke, identify, read_body),
             blobs_plane(store, depot, identify),
             scheduling_plane(store, scheduling),
-            sessions_plane(
-                store,
-                index,
-                lambda: runner,
-                partial(_account, index),
-                Reaching(
-                    models,
-                    tools,
-                    beyond.agents,
-                    Everywhere({WAY: ReviewerAgents(index, store, partial(_account, index)), **people}),
-                    memory=memories.get,
-                ),
-                scheduling.dispatcher(GROUP),
-                admit=gate.begun,
-            ),
-            orchestration_plane(
-                store, index, lambda: runner, principal_by(partial(_account, index), partial(is_halted, index))
-            ),
-            *beyond.planes,
+            *agents.planes,
             *(entry.load()(ground) for entry in installed.select(group=PLANES)),
         ]
         views = [*projections(), *(view for plane in planes for view in plane.projections)]
@@ -256,18 +191,9 @@ async def open_city(
         for service in (runner.service, *(service for plane in planes for service in plane.services), face_service):
             await open_parts.enter_async_context(service())
         yield City(
-            home, app, store, directory, index, invoker, authenticator, runner, draining, doctor, models, tools, mesh,
-            scheduling,
+            home, app, store, directory, index, invoker, authenticator, runner, draining, doctor, models, agents.tools,
+            mesh, scheduling,
         )  # fmt: skip
-
-
-def _account(index: Index, name: str) -> Principal | None:
-    """Who works on the account of a key, with what the key may do now."""
-    namespace, _, short = name.rpartition("/")
-    key = index.get(KEY, short, namespace)
-    if key is None or (key.spec.expires_at is not None and key.spec.expires_at <= datetime.now(UTC)):
-        return None
-    return principal_of(key)
 
 
 def _quotas_of(index: Index, namespace: str) -> list[BlobQuotaSpec]:
@@ -297,25 +223,6 @@ def _front_door(
         *(Route(method, f"{PREFIX}*", http, "An operation") for method in ("GET", "POST")),
     ]
     return App(routes, DIALECTS["openai-chat"].write_fault, signatures), mcp.service
-
-
-def _reads(directory: Directory) -> frozenset[str]:
-    """The permissions of operations that change nothing."""
-    operations = directory.operations.values()
-    reads = {one.permission for one in operations if one.effect is Effect.READ and one.permission is not None}
-    return frozenset(reads - {one.permission for one in operations if one.effect is not Effect.READ})
-
-
-def _agent(index: Index, name: str, namespace: str) -> AgentSpec | None:
-    agent = index.get(AGENT, name, namespace)
-    return None if agent is None else agent.spec
-
-
-def _coded(files: Sequence[Path]) -> Iterator[CodeAgent]:
-    """The agents of the files in Python. Raises ``AGENT_CODE_BROKEN``."""
-    for file in files:
-        if file.suffix == ".py":
-            yield from load_code(str(file))
 
 
 async def _read(file: Path) -> list[Document]:
