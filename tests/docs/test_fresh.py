@@ -44,6 +44,7 @@ def test_the_reference_pages_are_fresh(city: Survey) -> None:
 )
 def test_links_lead_somewhere(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.S)
+    text = re.sub(r"`[^`\n]*`", "code", text)  # a pattern is no link
     for target in LINK.findall(text):
         if re.match(r"[a-z]+:", target):
             continue
