@@ -94,4 +94,7 @@ def quarantined(state: State) -> Exception:
         f"The session {state.address} is in quarantine: {detail}",
         subject=str(state.address),
         facts={"reason": f"{code}: {detail}", "at": at},
+        fixes=[
+            people.fix(state, "release", "Let work on it be tried again, once the cause is mended", "sessions.release")
+        ],
     )

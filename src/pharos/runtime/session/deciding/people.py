@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TypedDict
 
+from pharos.core.call import Call
+from pharos.core.fault import Applicability, Fix
 from pharos.core.wire import Json, JsonObject
 from pharos.runtime.session import events
 from pharos.runtime.session.commands import Approve, Deny, Proposed, Send, ToolFacts
@@ -109,6 +111,7 @@ def answer(draft: Draft, command: Approve | Deny) -> None:
             f"The request {command.id} is about another call.",
             subject=str(state.address),
             facts={"digest": approval.digest, "given": command.digest},
+            fixes=[fix(state, "look", "See what waits", "sessions.get")],
         )
     type = events.APPROVAL_GRANTED if grants else events.APPROVAL_DENIED
     draft.tell(type, {"id": command.id, "digest": command.digest, "by": command.by, "reason": command.reason})
@@ -129,7 +132,15 @@ def hear(draft: Draft, command: Send) -> None:
 def alive(state: State) -> None:
     """Raises ``SESSION_ENDED`` for a session that takes nothing any more."""
     if state.end is not None or state.cancel is not None:
-        raise SESSION_ENDED(f"The session {state.address} is {state.status}.", **about(state))
+        fork = fix(state, "fork", "Go on in a fork of it", "sessions.fork")
+        raise SESSION_ENDED(f"The session {state.address} is {state.status}.", fixes=[fork], **about(state))
+
+
+def fix(state: State, id: str, title: str, operation: str) -> Fix:
+    """A call about the session that is likely to help."""
+    arguments: JsonObject = {"session": state.address.id, "namespace": state.address.namespace}
+    call = Call(operation=operation, arguments=arguments)
+    return Fix(id=id, title=title, applicability=Applicability.LIKELY, call=call)
 
 
 def about(state: State) -> About:
