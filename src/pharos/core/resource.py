@@ -175,9 +175,9 @@ class Kind(Generic[S]):
 
     ``check`` returns the problems of a well-typed spec that its types cannot express, as ``(pointer, message)`` pairs
     with pointers relative to the spec. ``joined`` returns those that a resource has only together with others, which it
-    looks up as they are after the change; what does not exist yet is no problem. ``guard`` says why ``principal`` may not turn ``before`` into ``after``
-    (``None``: the resource does not exist before, or after); the invoker asks it about every change that any operation
-    decides on, undo and redo included, so that no way leads around it.
+    looks up as they are after the change; what does not exist yet is no problem. ``guard`` says why ``principal`` may
+    not turn ``before`` into ``after`` (``None``: the resource does not exist before, or after); the invoker asks it
+    about every change that any operation decides on, undo and redo included, so that no way leads around it.
     """
 
     name: str
