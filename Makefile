@@ -79,6 +79,7 @@ docs: setup ## write the generated code and pages again: typed client, docs/refe
 bench: setup ## benchmarks against named peers (minutes; installs the peers into .bench)
 	$(BIN)/python benchmarks/log.py
 	$(BIN)/python benchmarks/gateway.py
+	$(BIN)/python benchmarks/sessions.py
 	$(BIN)/python benchmarks/mesh.py
 
 fuzz: setup ## drive a city by OpenAI's published API description: make fuzz SPEC=openapi.json (not in this repository)
