@@ -129,7 +129,9 @@ def test_every_read_without_input_is_understood(client: pharos.Client) -> None:
     """What a real city answers fits the types the methods promise."""
     for operation in descriptions().values():
         needs = any(parameter.required for parameter in operation.parameters)
-        if operation.effect == "read" and not operation.streaming and not needs and operation.name != "catalog.diff":
+        # Two of them need one of two members, which a schema of defaults does not say.
+        needs = needs or operation.name in ("catalog.diff", "topics.read")
+        if operation.effect == "read" and not operation.streaming and not needs:
             getattr(getattr(client, operation.noun), operation.verb)()
 
 

@@ -62,8 +62,8 @@ class Event:
     ``topic`` is the ordered stream it belongs to (one per session, per operation, per key …; topics are light and come
     into being by the first append). ``type`` names the fact in the past tense (``model.called``). ``causation`` is the
     id of what led to it, ``correlation`` groups everything that one request set off, ``traceparent`` is the W3C trace
-    context, ``principal`` the id of who acted. ``refs`` are blobs that its data speak of: the event is in the log only if
-    they are in the store, and they stay there as long as the event does.
+    context, ``principal`` the id of who acted. ``refs`` are blobs that its data speak of: the event is in the log only
+    if they are in the store, and they stay there as long as the event does.
     """
 
     topic: Final[str]

@@ -125,7 +125,8 @@ class AuditReads:
 
         Records that the conditions leave out stand as their leaf alone, so the chain stays whole. A leaf is the SHA-256
         of ``[topic, sequence, id, type, time, source, subject, principal, causation, correlation, traceparent, data]``
-        and, where the line has them, ``refs``, as JSON with sorted keys and no white space; a head is the SHA-256 of the head before and the leaf.
+        and, where the line has them, ``refs``, as JSON with sorted keys and no white space; a head is the SHA-256 of
+        the head before and the leaf.
         """
         await self._runner.caught_up(AUDIT, CATCH_UP)
         await self._sealer.seal(input.namespace)

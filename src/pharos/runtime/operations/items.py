@@ -41,8 +41,8 @@ class SessionItem(Wire):
     status: Status
     waiting: list[str]
     """What it waits for: ``approval:e7``, ``question:e9``, ``child:e12``, ``wait:e3``, ``effect:e8``, ``input`` …"""
-    started: datetime | None
-    updated: datetime | None
+    started: datetime | None = None
+    updated: datetime | None = None
     steps: int
     """Model calls."""
     spent: str

@@ -41,7 +41,8 @@ class AsyncAudit(AsyncNamespace):
 
         Records that the conditions leave out stand as their leaf alone, so the chain stays whole. A leaf is the SHA-256
         of ``[topic, sequence, id, type, time, source, subject, principal, causation, correlation, traceparent, data]``
-        and, where the line has them, ``refs``, as JSON with sorted keys and no white space; a head is the SHA-256 of the head before and the leaf.
+        and, where the line has them, ``refs``, as JSON with sorted keys and no white space; a head is the SHA-256 of
+        the head before and the leaf.
 
         Args:
             namespace: Namespace.
