@@ -9,6 +9,7 @@ import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 from tests.mesh.blobs.conftest import PIECE, TUS, Tenant
 from tests.server.processes import Running, up
 
@@ -52,6 +53,7 @@ async def test_two_hundred_megabytes_pass_with_flat_memory(tmp_path: Path) -> No
         assert peak_of(city) - before < 24 * MB
 
 
+@pytest.mark.timeout(300)  # four starts of a city, on a machine that may be busy
 async def test_killed_at_any_moment_an_upload_goes_on_and_nothing_is_left_behind(tmp_path: Path) -> None:
     """``kill -9`` in the middle of pieces, and between the last piece, the blob and its message."""
     chance = random.Random(20261121)
@@ -74,7 +76,7 @@ async def test_killed_at_any_moment_an_upload_goes_on_and_nothing_is_left_behind
                 await admin.send("letters", f"/blobs/sha256:{digest}")
 
             task = asyncio.create_task(work())
-            if rounds < 4:
+            if rounds < 3:
                 await asyncio.wait({task}, timeout=chance.uniform(0.01, 0.12))
                 city.signal(signal.SIGKILL)
                 await asyncio.gather(task, return_exceptions=True)
