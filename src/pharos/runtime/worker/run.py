@@ -10,36 +10,27 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import aclosing
 from typing import Final, cast
 
 from pharos.core.event import BlobRef, Event, Recorded
 from pharos.core.fault import OVERLOADED, Fault
 from pharos.mesh.scheduling.grants import Grant
-from pharos.runtime.session import effects
 from pharos.runtime.session.commands import (
     Advance,
-    ChildRefused,
     Command,
-    ModelFailed,
     QuarantineIt,
     Recover,
-    Stopped,
-    ToolLookedUp,
-    ToolReturned,
-    ToolTimedOut,
 )
 from pharos.runtime.session.decide import decide
 from pharos.runtime.session.deciding.draft import Decided
 from pharos.runtime.session.effects import Fact, Wake
 from pharos.runtime.session.events import TIMER_FIRED, TURN_STARTED
-from pharos.runtime.session.state import State
 from pharos.runtime.worker.checkpoints import Checkpoints
 from pharos.runtime.worker.live import Live
 from pharos.runtime.worker.performing import Performer, now
-from pharos.runtime.worker.streams import Stream
-from pharos.runtime.worker.usage import tell_pool
+from pharos.runtime.worker.under_way import GRACE, UnderWay
 from pharos.store.delivery import Acknowledge, Fence, Lease, Release, Schedule, Unschedule
 from pharos.store.faults import LEASE_LOST, POSITION_CONFLICT, STORAGE_FAILED
 from pharos.store.ports import Append, Store
@@ -50,9 +41,6 @@ _log = logging.getLogger(__name__)
 FOLLOW_AFTER: Final = 0.02
 """Seconds of waiting for effects after which what others say to the session is followed. Whatever takes less meets them
 at its commit."""
-GRACE: Final = 5.0
-"""Seconds that an effect has to end when the session does, before it is given up. One that may have happened has them
-to say so; others are cancelled at once."""
 MOST_ATTEMPTS: Final = 8
 """Claims without progress after which a session is put aside."""
 LONGEST_OUTAGE: Final = 60.0
@@ -63,23 +51,6 @@ _OUTAGES = frozenset({STORAGE_FAILED.code, OVERLOADED.code})
 
 class Lost(Exception):
     """Somebody else has the session."""
-
-
-class _Open:
-    """An effect that is being performed."""
-
-    __slots__ = ("fresh", "kind", "stopping", "task", "timer")
-
-    def __init__(self, kind: str, fresh: bool) -> None:
-        self.kind = kind
-        self.fresh = fresh
-        """Nobody can have begun it before."""
-        self.task: asyncio.Task[None] | None = None
-        self.stopping = False
-        self.timer: asyncio.TimerHandle | None = None
-
-
-Work = Callable[[State, str, _Open], Coroutine[None, None, None]]
 
 
 class Run:
@@ -102,39 +73,31 @@ class Run:
         self._store = store
         self._grant = grant
         self._live = live
-        self._performer = performer
         self._draining = draining
         self._crossing = crossing
-        self._grace = grace
         self._checkpoints = checkpoints
-        self._from = 0
-        """Sequence at which it was taken up: what was asked for before may have been begun by somebody else."""
-        self._abandoned: set[asyncio.Task[None]] = set()
-        self._mail: deque[Command] = deque()
-        self._rest: list[Event] = []
-        self._open: dict[str, _Open] = {}
-        self._errands: set[asyncio.Task[None]] = set()
         self._news: deque[Recorded] = deque()
         self._woken: asyncio.Future[None] | None = None
         self._followers: list[asyncio.Task[None]] = []
         self._lost = False
+        self._under_way = UnderWay(store, grant, performer, lambda: live.state, self._wake, crossing, grace)
 
     async def run(self) -> None:
         """Work. Raises ``Lost`` and faults of the store; the lease is then given back by who granted it."""
-        live, lease = self._live, self._grant.lease
+        live, lease, under_way = self._live, self._grant.lease, self._under_way
         try:
             if await self._unworkable(lease):
                 return
             clean = live.clean and lease.epoch == live.epoch + 1
             live.clean, live.epoch = False, lease.epoch
-            self._from = live.state.sequence
+            under_way.since = live.state.sequence
             await self._step(Advance(now()) if clean else Recover(now()))
-            while self._open or self._mail or self._news or self._errands - self._abandoned:
-                if not self._mail and not self._news:
+            while under_way.any or self._news:
+                if not under_way.mail and not self._news:
                     await self._wait()
                 if self._lost or self._grant.lost.is_set():
                     raise Lost
-                mail, self._mail = self._mail, deque()
+                mail, under_way.mail = under_way.mail, deque()
                 self._hear()
                 if self._draining():
                     await self._step(*mail, advance=False)
@@ -142,7 +105,10 @@ class Run:
                     await self._step(*(mail or (Advance(now()),)))
             await self._give_back()
         finally:
-            await self._close()
+            for follower in self._followers:
+                follower.cancel()
+            await under_way.close()
+            await asyncio.gather(*self._followers, return_exceptions=True)
 
     # Deciding and committing.
 
@@ -157,7 +123,7 @@ class Run:
             if live.state.quarantine is not None or live.state.poison is not None:
                 return
             decided = decide(live.state, *commands, advance=advance)
-            if not decided.facts and not self._rest:
+            if not decided.facts and not self._under_way.rest:
                 break
             try:
                 await self._commit(decided)
@@ -176,7 +142,7 @@ class Run:
             await self._caught_up()
         live.state = decided.state
         for effect in decided.effects:
-            self._begin(effect)
+            self._under_way.begin(effect)
         checkpoints = self._checkpoints
         # For one that never rests; others are kept when they are given back.
         long = checkpoints is not None and live.state.sequence - live.kept >= 4 * checkpoints.every
@@ -190,7 +156,7 @@ class Run:
         by = f"agent/{state.agent or decided.state.agent}"
         commands: list[StoreCommand] = [Acknowledge(grant.lease, live.position, keep=True)]
         # The end of an answer as it came stands before the answer: whoever follows both has heard it all by then.
-        commands.extend(Append(event) for event in self._rest)
+        commands.extend(Append(event) for event in self._under_way.rest)
         expected: int | None = state.sequence
         link = live.link
         for fact in decided.facts:
@@ -214,7 +180,7 @@ class Run:
         self._crossing("commit")
         results = await self._store.commit(*commands)
         self._crossing("committed")
-        self._rest.clear()
+        self._under_way.rest.clear()
         if isinstance(results[0], Lease):
             grant.kept(results[0])
         if decided.facts:
@@ -331,162 +297,6 @@ class Run:
         await self._grant.lost.wait()
         self._lost = True
         self._wake()
-
-    # Performing.
-
-    def _begin(self, effect: effects.Effect) -> None:
-        """Begin an effect, or stop one."""
-        state, perform = self._live.state, self._performer
-        id = effect.id
-        if isinstance(effect, effects.CallModel):
-            self._start(id, "model", self._think, state, state.limits.model_seconds)
-        elif isinstance(effect, effects.CallTool):
-            self._start(id, state.effects[id].kind, self._act, state, state.limits.tool_seconds)
-        elif isinstance(effect, effects.Stop):
-            self._stop(id)
-        elif isinstance(effect, effects.LookUp):
-            self._start(id, "look-up", self._look_up, state, state.limits.tool_seconds)
-        elif isinstance(effect, effects.GiveTask):
-            self._start(id, "task", self._give, state, state.limits.tool_seconds)
-        elif isinstance(effect, effects.AwaitTask):
-            self._aside(self._ask_after(state, id))
-        elif isinstance(effect, effects.CancelTask):
-            self._aside(perform.end_child(state, id, effect.task, effect.reason))
-        elif isinstance(effect, effects.AskPerson):
-            self._aside(perform.put(state, id))
-        else:
-            self._aside(perform.withdraw(state, id))
-
-    def _start(self, id: str, kind: str, work: Work, state: State, seconds: float) -> None:
-        if id in self._open:
-            if kind != "look-up":
-                return
-            # A look-up follows on the call that it is about.
-            self._leave(id)
-        opened = _Open(kind, fresh=int(id[1:]) > self._from)
-        self._open[id] = opened
-        opened.task = asyncio.create_task(work(state, id, opened), name=f"effect {id}")
-        opened.timer = asyncio.get_running_loop().call_later(seconds, self._give_up, id, opened, seconds)
-
-    async def _think(self, state: State, id: str, opened: _Open) -> None:
-        model = state.model
-        assert model is not None
-        fresh = model.attempt == 1 and opened.fresh
-        stream = Stream(self._store, self._grant.lease, state.address, model, fresh=fresh)
-        try:
-            commands, rest = await self._performer.think(state, id, stream)
-        except asyncio.CancelledError:
-            self._ended(id, opened, Stopped(now(), id))
-            raise
-        finally:
-            await stream.close()
-        self._rest.extend(rest)
-        tell_pool(self._grant, commands)
-        self._ended(id, opened, *commands)
-
-    async def _act(self, state: State, id: str, opened: _Open) -> None:
-        self._crossing("call")
-        try:
-            command = await self._performer.act(state, state.effects[id])
-        except asyncio.CancelledError:
-            self._ended(id, opened, Stopped(now(), id))
-            raise
-        self._crossing("called")
-        if opened is not self._open.get(id) and not isinstance(command, ToolReturned):
-            return
-        self._ended(id, opened, command)
-
-    async def _look_up(self, state: State, id: str, opened: _Open) -> None:
-        self._ended(id, opened, await self._performer.look_up(state, state.effects[id]))
-
-    async def _give(self, state: State, id: str, opened: _Open) -> None:
-        self._crossing("call")
-        command = await self._performer.give(state, id)
-        self._crossing("called")
-        self._ended(id, opened, command)
-
-    async def _ask_after(self, state: State, id: str) -> None:
-        if (command := await self._performer.ask_after(state, id)) is not None:
-            self._mail.append(command)
-
-    def _ended(self, id: str, opened: _Open, *commands: Command) -> None:
-        """An effect said something; what was given up before may still say that it did happen."""
-        if self._open.get(id) is opened:
-            self._leave(id)
-        elif not any(isinstance(command, ToolReturned) for command in commands):
-            return
-        self._mail.extend(commands)
-        self._wake()
-
-    def _leave(self, id: str) -> None:
-        opened = self._open.pop(id)
-        if opened.timer is not None:
-            opened.timer.cancel()
-
-    def _give_up(self, id: str, opened: _Open, seconds: float) -> None:
-        """Its time is over. What it still does, it does for nobody; a call that may have happened is not cut off, for
-        it may yet say so."""
-        if self._open.get(id) is not opened:
-            return
-        self._leave(id)
-        command: Command
-        if opened.kind == "task":
-            command = ChildRefused(now(), id, "TIMEOUT", f"Nobody took the task in {seconds:g} seconds.")
-        elif opened.stopping:
-            command = Stopped(now(), id)
-        elif opened.kind == "model":
-            command = ModelFailed(now(), id, "TIMEOUT", f"No answer came in {seconds:g} seconds.", True)
-        elif opened.kind == "look-up":
-            command = ToolLookedUp(now(), id, "unknown")
-        else:
-            command = ToolTimedOut(now(), id, seconds)
-        self._mail.append(command)
-        assert opened.task is not None
-        if opened.kind != "unsafe" or opened.stopping:
-            opened.task.cancel()
-        self._errands.add(opened.task)
-        opened.task.add_done_callback(self._errand_ended)
-        self._abandoned.add(opened.task)
-        self._wake()
-
-    def _stop(self, id: str) -> None:
-        """The session ends. What could have happened outside has a moment to say so; the rest is cancelled."""
-        opened = self._open.get(id)
-        if opened is None:
-            self._mail.append(Stopped(now(), id))
-        elif not opened.stopping:
-            opened.stopping = True
-            if opened.timer is not None:
-                opened.timer.cancel()
-            loop = asyncio.get_running_loop()
-            opened.timer = loop.call_later(self._grace, self._give_up, id, opened, self._grace)
-            if opened.kind not in ("unsafe", "reconcilable", "look-up", "task"):
-                assert opened.task is not None
-                opened.task.cancel()
-
-    def _aside(self, work: Coroutine[None, None, None]) -> None:
-        """Something whose outcome decides nothing, and which is done again by whoever takes the session up next."""
-        task = asyncio.create_task(work, name="errand")
-        self._errands.add(task)
-        task.add_done_callback(self._errand_ended)
-
-    def _errand_ended(self, task: asyncio.Task[None]) -> None:
-        self._errands.discard(task)
-        self._abandoned.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.warning("an errand of %s failed", self._live.state.address, exc_info=error)
-        self._wake()
-
-    async def _close(self) -> None:
-        tasks = [opened.task for opened in self._open.values() if opened.task is not None]
-        for id in list(self._open):
-            self._leave(id)
-        tasks += [*self._errands, *self._followers]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            # One that ignores being cancelled is left to itself: the session does not wait for it.
-            await asyncio.wait(tasks, timeout=self._grace)
 
 
 def timer_id(topic: str, id: str) -> str:

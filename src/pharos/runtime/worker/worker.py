@@ -18,7 +18,8 @@ from pharos.runtime.worker.checkpoints import EVERY, Checkpoints
 from pharos.runtime.worker.live import Memory
 from pharos.runtime.worker.performing import Performer
 from pharos.runtime.worker.ports import Reach
-from pharos.runtime.worker.run import GRACE, Lost, Run
+from pharos.runtime.worker.run import Lost, Run
+from pharos.runtime.worker.under_way import GRACE
 from pharos.store.delivery import Subscribe
 from pharos.store.faults import LEASE_LOST
 from pharos.store.ports import Store

@@ -1,0 +1,241 @@
+"""The effects of one session that are being performed: begun, given time, stopped, and what each says when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Final
+
+from pharos.core.event import Event
+from pharos.mesh.scheduling.grants import Grant
+from pharos.runtime.session import effects
+from pharos.runtime.session.commands import (
+    ChildRefused,
+    Command,
+    ModelFailed,
+    Stopped,
+    ToolLookedUp,
+    ToolReturned,
+    ToolTimedOut,
+)
+from pharos.runtime.session.state import State
+from pharos.runtime.worker.performing import Performer, now
+from pharos.runtime.worker.streams import Stream
+from pharos.runtime.worker.usage import tell_pool
+from pharos.store.ports import Store
+
+_log = logging.getLogger(__name__)
+
+GRACE: Final = 5.0
+"""Seconds that an effect has to end when the session does, before it is given up. One that may have happened has them
+to say so; others are cancelled at once."""
+
+
+class _Open:
+    """An effect that is being performed."""
+
+    __slots__ = ("fresh", "kind", "stopping", "task", "timer")
+
+    def __init__(self, kind: str, fresh: bool) -> None:
+        self.kind = kind
+        self.fresh = fresh
+        """Nobody can have begun it before."""
+        self.task: asyncio.Task[None] | None = None
+        self.stopping = False
+        self.timer: asyncio.TimerHandle | None = None
+
+
+Work = Callable[[State, str, _Open], Coroutine[None, None, None]]
+
+
+class UnderWay:
+    """What a session waits for. ``mail`` are commands that effects have sent to the decider, ``rest`` events that go
+    with the next commit, ``since`` the sequence at which the session was taken up: what was asked for before may have
+    been begun by somebody else."""
+
+    def __init__(
+        self,
+        store: Store,
+        grant: Grant,
+        performer: Performer,
+        state: Callable[[], State],
+        wake: Callable[[], None],
+        crossing: Callable[[str], None],
+        grace: float,
+    ) -> None:
+        """``state`` is the session as it is known; ``wake`` is called when there is something new."""
+        self.mail: deque[Command] = deque()
+        self.rest: list[Event] = []
+        self.since = 0
+        self._store = store
+        self._grant = grant
+        self._performer = performer
+        self._state = state
+        self._wake = wake
+        self._crossing = crossing
+        self._grace = grace
+        self._open: dict[str, _Open] = {}
+        self._errands: set[asyncio.Task[None]] = set()
+        self._abandoned: set[asyncio.Task[None]] = set()
+
+    @property
+    def any(self) -> bool:
+        """Whether anything is waited for."""
+        return bool(self._open or self.mail or self._errands - self._abandoned)
+
+    def begin(self, effect: effects.Effect) -> None:
+        """Begin an effect, or stop one."""
+        state, perform = self._state(), self._performer
+        id = effect.id
+        if isinstance(effect, effects.CallModel):
+            self._start(id, "model", self._think, state, state.limits.model_seconds)
+        elif isinstance(effect, effects.CallTool):
+            self._start(id, state.effects[id].kind, self._act, state, state.limits.tool_seconds)
+        elif isinstance(effect, effects.Stop):
+            self._stop(id)
+        elif isinstance(effect, effects.LookUp):
+            self._start(id, "look-up", self._look_up, state, state.limits.tool_seconds)
+        elif isinstance(effect, effects.GiveTask):
+            self._start(id, "task", self._give, state, state.limits.tool_seconds)
+        elif isinstance(effect, effects.AwaitTask):
+            self._aside(self._ask_after(state, id))
+        elif isinstance(effect, effects.CancelTask):
+            self._aside(perform.end_child(state, id, effect.task, effect.reason))
+        elif isinstance(effect, effects.AskPerson):
+            self._aside(perform.put(state, id))
+        else:
+            self._aside(perform.withdraw(state, id))
+
+    def _start(self, id: str, kind: str, work: Work, state: State, seconds: float) -> None:
+        if id in self._open:
+            if kind != "look-up":
+                return
+            # A look-up follows on the call that it is about.
+            self._leave(id)
+        opened = _Open(kind, fresh=int(id[1:]) > self.since)
+        self._open[id] = opened
+        opened.task = asyncio.create_task(work(state, id, opened), name=f"effect {id}")
+        opened.timer = asyncio.get_running_loop().call_later(seconds, self._give_up, id, opened, seconds)
+
+    async def _think(self, state: State, id: str, opened: _Open) -> None:
+        model = state.model
+        assert model is not None
+        fresh = model.attempt == 1 and opened.fresh
+        stream = Stream(self._store, self._grant.lease, state.address, model, fresh=fresh)
+        try:
+            commands, rest = await self._performer.think(state, id, stream)
+        except asyncio.CancelledError:
+            self._ended(id, opened, Stopped(now(), id))
+            raise
+        finally:
+            await stream.close()
+        self.rest.extend(rest)
+        tell_pool(self._grant, commands)
+        self._ended(id, opened, *commands)
+
+    async def _act(self, state: State, id: str, opened: _Open) -> None:
+        self._crossing("call")
+        try:
+            command = await self._performer.act(state, state.effects[id])
+        except asyncio.CancelledError:
+            self._ended(id, opened, Stopped(now(), id))
+            raise
+        self._crossing("called")
+        if opened is not self._open.get(id) and not isinstance(command, ToolReturned):
+            return
+        self._ended(id, opened, command)
+
+    async def _look_up(self, state: State, id: str, opened: _Open) -> None:
+        self._ended(id, opened, await self._performer.look_up(state, state.effects[id]))
+
+    async def _give(self, state: State, id: str, opened: _Open) -> None:
+        self._crossing("call")
+        command = await self._performer.give(state, id)
+        self._crossing("called")
+        self._ended(id, opened, command)
+
+    async def _ask_after(self, state: State, id: str) -> None:
+        if (command := await self._performer.ask_after(state, id)) is not None:
+            self.mail.append(command)
+
+    def _ended(self, id: str, opened: _Open, *commands: Command) -> None:
+        """An effect said something; what was given up before may still say that it did happen."""
+        if self._open.get(id) is opened:
+            self._leave(id)
+        elif not any(isinstance(command, ToolReturned) for command in commands):
+            return
+        self.mail.extend(commands)
+        self._wake()
+
+    def _leave(self, id: str) -> None:
+        opened = self._open.pop(id)
+        if opened.timer is not None:
+            opened.timer.cancel()
+
+    def _give_up(self, id: str, opened: _Open, seconds: float) -> None:
+        """Its time is over. What it still does, it does for nobody; a call that may have happened is not cut off, for
+        it may yet say so."""
+        if self._open.get(id) is not opened:
+            return
+        self._leave(id)
+        command: Command
+        if opened.kind == "task":
+            command = ChildRefused(now(), id, "TIMEOUT", f"Nobody took the task in {seconds:g} seconds.")
+        elif opened.stopping:
+            command = Stopped(now(), id)
+        elif opened.kind == "model":
+            command = ModelFailed(now(), id, "TIMEOUT", f"No answer came in {seconds:g} seconds.", True)
+        elif opened.kind == "look-up":
+            command = ToolLookedUp(now(), id, "unknown")
+        else:
+            command = ToolTimedOut(now(), id, seconds)
+        self.mail.append(command)
+        assert opened.task is not None
+        if opened.kind != "unsafe" or opened.stopping:
+            opened.task.cancel()
+        self._errands.add(opened.task)
+        opened.task.add_done_callback(self._errand_ended)
+        self._abandoned.add(opened.task)
+        self._wake()
+
+    def _stop(self, id: str) -> None:
+        """The session ends. What could have happened outside has a moment to say so; the rest is cancelled."""
+        opened = self._open.get(id)
+        if opened is None:
+            self.mail.append(Stopped(now(), id))
+        elif not opened.stopping:
+            opened.stopping = True
+            if opened.timer is not None:
+                opened.timer.cancel()
+            loop = asyncio.get_running_loop()
+            opened.timer = loop.call_later(self._grace, self._give_up, id, opened, self._grace)
+            if opened.kind not in ("unsafe", "reconcilable", "look-up", "task"):
+                assert opened.task is not None
+                opened.task.cancel()
+
+    def _aside(self, work: Coroutine[None, None, None]) -> None:
+        """Something whose outcome decides nothing, and which is done again by whoever takes the session up next."""
+        task = asyncio.create_task(work, name="errand")
+        self._errands.add(task)
+        task.add_done_callback(self._errand_ended)
+
+    def _errand_ended(self, task: asyncio.Task[None]) -> None:
+        self._errands.discard(task)
+        self._abandoned.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.warning("an errand of %s failed", self._state().address, exc_info=error)
+        self._wake()
+
+    async def close(self) -> None:
+        """Cancel whatever is left."""
+        tasks = [opened.task for opened in self._open.values() if opened.task is not None]
+        for id in list(self._open):
+            self._leave(id)
+        tasks += self._errands
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            # One that ignores being cancelled is left to itself: the session does not wait for it.
+            await asyncio.wait(tasks, timeout=self._grace)
