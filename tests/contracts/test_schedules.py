@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 
 from tests.contracts.conftest import Open, Wall
 from tests.contracts.samples import event, numbers, recorded, refused
@@ -156,3 +157,20 @@ async def test_who_sleeps_until_the_next_is_woken_by_an_earlier_one(store: Store
     await store.deliveries.due()
     await store.commit(Unschedule("a"))
     await soon(store.deliveries.rescheduled())
+
+
+async def test_a_time_that_has_no_form_in_utc_is_kept_as_the_end_of_the_calendar(timed: Store, wall: Wall) -> None:
+    """One row that cannot be read would stop the clock of the whole city, also after a restart."""
+    never, long_ago = datetime.fromisoformat("9999-12-31T23:59:59-14:00"), "0001-01-01T00:00:00+14:00"
+    await timed.commit(
+        Schedule("never", never, event("s/1")),
+        Schedule("soon", wall.at(30.0), event("s/2")),
+        Schedule("past", datetime.fromisoformat(long_ago), event("s/3")),
+    )
+    assert [fired.topic for fired in await fire_due(timed)] == ["s/3"]
+    wall.seconds += 31.0
+    assert [fired.topic for fired in await fire_due(timed)] == ["s/2"]
+    (left,) = await timed.deliveries.scheduled()
+    assert left.due.year == 9999
+    _, following = await timed.deliveries.due()
+    assert following == left.due

@@ -310,3 +310,19 @@ async def test_a_great_many_that_are_due_at_once_come_in_the_order_of_their_time
         wall.ahead = HOUR
         await fire(town)
         assert await town.texts("t") == list(range(350))
+
+
+@pytest.mark.parametrize("at", ["9999-12-31T23:59:59-14:00", "9999-12-31T23:59:59Z", "2999-01-01T00:00:00Z"])
+async def test_a_time_beyond_all_planning_is_refused_and_the_clock_goes_on(town: Town, at: str) -> None:
+    refused = await town.refused("schedules.create", SHOP, topic="later", message={"data": 1}, at=at)
+    assert refused.code == "INVALID" and refused.document.problems[0].pointer == "/at"
+    await town.call("groups.subscribe", SHOP, group="g", topics="later")
+    await town.call("topics.publish", SHOP, name="later", messages=[{"data": 0}])
+    await town.call("groups.suspend", SHOP, group="g", topic="later", until=at)
+    (delivery,) = (await town.call("groups.deliveries", SHOP, group="g"))["items"]
+    assert delivery["state"] == "suspended"
+    await town.call("schedules.create", SHOP, topic="soon", message={"data": 1}, delaySeconds=0)
+    await fire(town)
+    assert len((await town.call("topics.read", SHOP, name="soon"))["items"]) == 1
+    shown = await town.call("schedules.preview", SHOP, cron="* * * * *", after=at)
+    assert at.startswith("2999") or shown["times"] == []

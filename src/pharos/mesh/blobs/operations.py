@@ -51,7 +51,7 @@ class NamedBlob(Wire):
 class CollectBlobs(Wire):
     """What to collect."""
 
-    grace_minutes: float | None = Field(default=None, ge=0)
+    grace_minutes: float | None = Field(default=None, ge=0, le=10 * 366 * 24 * 60)
     """Only what nobody has had for so long; without it, as long as the city waits by itself, a day."""
 
 

@@ -46,14 +46,19 @@ def times_after(expression: str, zone: str, after: datetime, limit: int) -> list
 
 
 def _times(expression: str, zone: str, after: datetime) -> Iterator[datetime]:
-    """Raises ``ValueError`` for an expression or a zone that is none."""
-    last = after.astimezone(UTC)
+    """Raises ``ValueError`` for an expression or a zone that is none. After the end of the calendar there is none."""
     try:
+        last = after.astimezone(UTC)
         times = CronSim(expression, after.astimezone(zone_of(zone)))
     except CronSimError as error:
         raise ValueError(str(error) or "not a cron expression") from error
-    for time in times:
-        due = time.astimezone(UTC)
+    except OverflowError:
+        return
+    while True:
+        try:
+            due = next(times).astimezone(UTC)
+        except (StopIteration, OverflowError):
+            return
         # Two times of the wall clock may be one moment, where an hour is left out.
         if due > last:
             last = due

@@ -141,6 +141,9 @@ class ScheduleOperations:
         id = input.id or uuid7()
         now = self._store.deliveries.now()
         due = input.at or now + timedelta(seconds=input.delay_seconds or 0)
+        if due > now + timedelta(seconds=LONGEST_DELAY):
+            far = f"That is more than {LONGEST_DELAY / 86_400:.0f} days away."
+            raise INVALID(far, problems=[Problem(pointer="/at", message=far)])
         envelope = envelope_of(input.message)
         envelope["schedule"] = id
         event = event_of(

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_FIRST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 
 def now() -> int:
@@ -16,8 +18,12 @@ def now() -> int:
 
 
 def to_microseconds(time: datetime) -> int:
-    """An aware time, exactly."""
-    return (time - _EPOCH) // _MICROSECOND
+    """An aware time, exactly.
+
+    One near the ends of the calendar that is said in another zone has no form in UTC: it is kept as the end itself.
+    What is in a table must be readable, or one row stops whoever walks over it.
+    """
+    return min(max((time - _EPOCH) // _MICROSECOND, _FIRST), _LAST)
 
 
 def from_microseconds(value: int) -> datetime:
