@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from fnmatch import fnmatchcase
 from itertools import pairwise
 
@@ -167,3 +168,10 @@ def test_every_circle_is_found_and_nothing_else(delegates: dict[str, list[str]])
 )
 def test_a_star_stands_for_any_characters(patterns: list[str], tool: str) -> None:
     assert matches(patterns, tool) == any(fnmatchcase(tool, pattern) for pattern in patterns)
+
+
+def test_a_pattern_of_many_stars_takes_no_longer_than_one() -> None:
+    begun = time.process_time()
+    for pattern in ("*" * 63 + "Q", "*a" * 31 + "*Q", "a*" * 32):
+        assert not matches([pattern], "a" * 31 + "b" * 33)
+    assert time.process_time() - begun < 1.0
