@@ -265,14 +265,10 @@ def _called(call: str) -> Append:
     return Append(Event(topic="calls/default/bot", type="model.called", data={"call": call}))
 
 
-async def test_what_a_dead_process_left_is_settled_also_when_the_clock_was_set_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store: SqliteStore = open_store(tmp_path)
+async def test_what_a_dead_process_left_is_settled_also_when_the_clock_was_set_back(tmp_path: Path) -> None:
     ahead = datetime.now(UTC) + timedelta(days=1)
-    monkeypatch.setattr("pharos.store.sqlite.writer.now", lambda: int(ahead.timestamp() * 1_000_000))
+    store: SqliteStore = open_store(tmp_path, wall=lambda: int(ahead.timestamp() * 1_000_000))
     await store.commit(Reserve("call-1", (Hold("budget/default/b", "total", 500, 1000),), {"call": "call-1"}))
-    monkeypatch.undo()
     await store.close()
     async with town(tmp_path) as city:
         assert await city.settled("b") == (500, 0)

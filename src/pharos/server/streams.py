@@ -64,8 +64,10 @@ async def send_stream(
         if pending.done() and pending.exception() is not None:
             pending.result()
         await send({"type": "http.response.start", "status": 200, "headers": _HEAD})
-        # Browsers wait so long before they connect again: not all of them the same, where all were cut off at once.
-        await _piece(send, b": open\nretry: %d\n\n" % _random.randint(*RECONNECT))
+        await _piece(send, b": open\n\n")
+        # Browsers wait so long before they connect again: not all of them the same, where all were cut off at once. It
+        # comes with the first event: some readers take a frame without data for one.
+        retry = b"retry: %d\n" % _random.randint(*RECONNECT)
         while True:
             await asyncio.wait({pending, gone, drain}, timeout=heartbeat, return_when=asyncio.FIRST_COMPLETED)
             if gone.done():
@@ -87,7 +89,8 @@ async def send_stream(
             if item is None:
                 await _piece(send, _event({}, "end"))
                 break
-            await _piece(send, _event(item))
+            await _piece(send, retry + _event(item))
+            retry = b""
             pending = asyncio.create_task(_next(items))
         await send({"type": "http.response.body", "body": b""})
     except TimeoutError:
