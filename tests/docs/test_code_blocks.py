@@ -105,6 +105,10 @@ def _end(shell: subprocess.Popen[bytes]) -> None:
 def test_blocks_are_of_known_languages_and_parse(page: Path) -> None:
     for block in blocks(page.read_text("utf-8")):
         where = f"{page.name}:{block.line}"
+        assert "$PHAROS_URL" not in block.body, (
+            f"{where}: no reader has PHAROS_URL; it is set here for other ports only"
+        )
+        assert 'environ["PHAROS_URL"]' not in block.body, f"{where}: no reader has PHAROS_URL: give its default"
         assert block.language in RUN | SHOWN, f"{where}: language {block.language!r}; see this file's head"
         if block.language == "json":
             json.loads(block.body)
