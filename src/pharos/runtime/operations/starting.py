@@ -245,17 +245,40 @@ class Starting:
         permission=CONTROL,
         reversibility=Reversibility.NONE,
         inverse=None,
-        faults=(NOT_FOUND, SESSION_ENDED, SESSION_QUARANTINED, AGENT_INCOMPLETE, DELEGATES_CYCLIC, TEMPLATE_VALUES),
+        faults=(
+            NOT_FOUND,
+            INVALID,
+            SESSION_ENDED,
+            SESSION_QUARANTINED,
+            AGENT_INCOMPLETE,
+            DELEGATES_CYCLIC,
+            TEMPLATE_VALUES,
+            TREE_BOUND,
+            AGENT_STOPPED,
+            AGENT_BARRED,
+        ),
         lacking=lacking_namespace,
     )
     async def migrate(self, invocation: Invocation, input: MigrateSession) -> Decision[Changed]:
         """Have a session go on with its agent as it is declared now, or with another agent.
 
-        Nothing else ever changes the agent of a session. What was said so far stays.
+        Nothing else ever changes the agent of a session. What was said so far stays, and so do the account it works
+        on, whose rights were never this other agent's to use, and the budget and depth that one above it gave.
         """
+        require_outside(invocation.principal, "change the agent of a session")
         address = self._desk.address(invocation.principal, input)
         state = (await self._desk.live(address)).state
         profile = await self._desk.profile(input.agent or state.agent, address.namespace, input.values)
+        if profile.account != state.account:
+            raise INVALID(
+                f"{profile.agent} works on the account {profile.account}, the session on {state.account}: begin a "
+                "session of its own.",
+                pointer="/agent",
+                facts={"account": profile.account, "sessionAccount": state.account},
+            )
+        bounds = bounds_of(profile)
+        if state.parent is not None:
+            bounds["depth"] = min(bounds["depth"], state.limits.depth)
         return await self._desk.decide(
             invocation,
             address,
@@ -265,7 +288,7 @@ class Starting:
                 profile.agent,
                 profile.version,
                 profile.to_json(),
-                bounds_of(profile),
+                bounds,
                 invocation.principal.id,
             ),
         )

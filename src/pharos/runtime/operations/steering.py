@@ -17,6 +17,7 @@ from pharos.runtime.operations.desk import APPROVE, CONTROL, SEND, Desk, lacking
 from pharos.runtime.operations.items import Changed, Reason, Text, Which, item_of
 from pharos.runtime.orchestration.bounds import require_outside
 from pharos.runtime.orchestration.faults import TREE_BOUND
+from pharos.runtime.orchestration.reviewers import WAY
 from pharos.runtime.session import commands
 from pharos.runtime.session.faults import (
     ANSWER_GIVEN,
@@ -139,13 +140,21 @@ class Steering:
         command = commands.Deny(invocation.time, input.approval, input.digest, by, input.reason)
         return await self._say(invocation, input, command)
 
-    async def _not_its_own(self, principal: Principal, which: Which) -> None:
-        """No agent agrees to its own calls, whoever it acts for."""
-        state = (await self._desk.live(self._desk.address(principal, which))).state
+    async def _not_its_own(self, principal: Principal, input: Answer) -> None:
+        """No agent agrees to its own calls, nor to those it has had made by giving the work to another, whoever it acts
+        for. One above it may where the rule names that very agent as the one to ask."""
+        state = (await self._desk.live(self._desk.address(principal, input))).state
         namespace, _, name = state.agent.partition("/")
-        itself = principal.kind is PrincipalKind.AGENT and (principal.namespace, principal.name) == (namespace, name)
-        behind = any(actor.kind is PrincipalKind.AGENT and actor.name == name for actor in principal.chain)
-        if itself or behind:
+        above = _agents_above(state)
+        behind = {actor.name for actor in principal.chain if actor.kind is PrincipalKind.AGENT}
+        refused = not behind.isdisjoint({name, *above})
+        if principal.kind is PrincipalKind.AGENT:
+            approval = state.approvals.get(input.approval)
+            asked = approval is not None and approval.who == f"{WAY}:{principal.namespace}/{principal.name}"
+            itself = (principal.namespace, principal.name) == (namespace, name)
+            ordered = principal.name in above or principal.id == state.owner
+            refused = refused or itself or (ordered and not asked)
+        if refused:
             raise OWN_REQUEST(subject=str(state.address), rule="runtime/four-eyes")
 
     @write(
@@ -250,6 +259,17 @@ class Steering:
         """Let a session out of quarantine, once what was in its way is mended. Otherwise it is put there again."""
         command = commands.ReleaseQuarantine(invocation.time, invocation.principal.id)
         return await self._say(invocation, input, command)
+
+
+def _agents_above(state: State) -> set[str]:
+    """Names of the agents that a session works for. A key that is declared as an agent's is none of them by being the
+    account: agents that share one are not each other."""
+    rights = state.rights
+    if rights is None:
+        return set()
+    accounts = {name.rpartition("/")[2] for name in (state.account, *rights.get("accounts", ()))}
+    links = [(rights["kind"], rights["name"]), *((kind, name) for kind, name in rights["chain"])]
+    return {name for kind, name in links if kind == PrincipalKind.AGENT.value} - accounts
 
 
 def _with_inverse(made: Decision[Changed], operation: str) -> Decision[Changed]:

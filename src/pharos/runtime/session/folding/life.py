@@ -48,9 +48,10 @@ def pinned(state: State, data: Data, sequence: int, at: datetime) -> None:
 def migrated(state: State, data: Data, sequence: int, at: datetime) -> None:
     cost = state.limits.cost
     pinned(state, data, sequence, at)
-    if cost is not None and state.limits.cost is not None:
-        # A limit that somebody has extended stays extended.
-        state.limits = state.limits._replace(cost=max(cost, state.limits.cost))
+    if cost is not None:
+        # A limit that somebody has extended stays extended; what one above it gave, and any limit at all, stays.
+        given = state.limits.cost if state.parent is None else None
+        state.limits = state.limits._replace(cost=cost if given is None else max(cost, given))
     if state.pause is not None and state.pause.code:
         state.pause = None
 

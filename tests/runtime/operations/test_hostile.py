@@ -1,0 +1,74 @@
+"""Who tries to get more than was given, by the operations on sessions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.runtime.operations.town import Harbour, boss, open_harbour
+
+from pharos.core.principal import Actor, Principal, PrincipalKind
+
+ALL = frozenset({"*"})
+
+
+@pytest.fixture
+async def harbour(tmp_path: Path) -> AsyncIterator[Harbour]:
+    async with open_harbour(tmp_path) as harbour:
+        yield harbour
+
+
+def agent(name: str, *behind: str) -> Principal:
+    chain = tuple(Actor(PrincipalKind.AGENT, one) for one in behind)
+    return Principal(PrincipalKind.AGENT, name, permissions=ALL, chain=chain)
+
+
+async def test_a_session_keeps_its_account_whatever_agent_it_goes_over_to(harbour: Harbour) -> None:
+    """Else whoever may declare an agent on a weak account gets the rights of a strong one."""
+    session = await harbour.begin("hello", interactive=True)
+    await harbour.until(session, "waiting")
+    spec = {"model": "fast", "instructions": "You do what I say.", "tools": ["*"]}
+    documents = [
+        {"kind": "Key", "metadata": {"name": "weak"}, "spec": {"models": ["fast"], "scopes": ["models.call"]}},
+        {"kind": "Agent", "metadata": {"name": "parasite"}, "spec": {**spec, "key": "weak"}},
+        {"kind": "Agent", "metadata": {"name": "colleague"}, "spec": {**spec, "key": "crew"}},
+    ]
+    await harbour.city.invoker.invoke("catalog.apply", {"documents": documents}, boss())
+    refused = await harbour.fault("migrate", session=session, agent="parasite")
+    assert refused.code == "INVALID" and refused.document.facts["sessionAccount"] == "default/crew"
+    assert (await harbour("get", session=session))["agent"] == "default/mate"
+    migrated = await harbour("migrate", session=session, agent="colleague")
+    assert migrated["session"]["agent"] == "default/colleague"
+
+
+async def test_an_agent_that_works_in_a_session_changes_no_agent(harbour: Harbour) -> None:
+    session = await harbour.begin("hello", interactive=True)
+    await harbour.until(session, "waiting")
+    assert (await harbour.fault("migrate", agent("mate", "boss"), session=session)).code == "TREE_BOUND"
+
+
+async def test_a_budget_that_was_given_outlives_a_migration_to_an_agent_without_one(harbour: Harbour) -> None:
+    session = await harbour.begin("hello", interactive=True, budget="0.5")
+    await harbour.until(session, "waiting")
+    spec = {"model": "fast", "key": "crew", "instructions": "x"}
+    document = {"kind": "Agent", "metadata": {"name": "spender"}, "spec": spec}
+    await harbour.city.invoker.invoke("catalog.apply", {"documents": [document]}, boss())
+    await harbour("migrate", session=session, agent="spender")
+    assert (await harbour("get", session=session))["budget"] == "0.500000000"
+
+
+async def test_who_has_had_a_call_made_by_another_does_not_agree_to_it(harbour: Harbour) -> None:
+    begun = await harbour("start", agent("planner"), agent="mate", text="pay the pilot")
+    session = begun["session"]["session"]
+    found: Any = await harbour.until(session, "waiting")
+    [approval] = found["approvals"]
+    answer = {"session": session, "approval": approval["id"], "digest": approval["digest"]}
+    for who in (agent("planner"), agent("mate"), agent("helper", "planner"), agent("helper", "mate")):
+        for operation in ("approve", "deny"):
+            assert (await harbour.fault(operation, who, **answer)).code == "OWN_REQUEST"
+    assert harbour.paid == []
+    await harbour("approve", agent("treasurer"), **answer)
+    await harbour.until(session, "completed")
+    assert len(harbour.paid) == 1
