@@ -38,9 +38,10 @@ class Bounds:
 class Visitor:
     """One address, and what it has used."""
 
-    __slots__ = ("_bounds", "_failed", "_failed_until", "_room", "_seen", "connections")
+    __slots__ = ("_bounds", "_failed", "_failed_until", "_room", "_seen", "connections", "name")
 
-    def __init__(self, bounds: Bounds, now: float) -> None:
+    def __init__(self, name: str, bounds: Bounds, now: float) -> None:
+        self.name = name
         self._bounds = bounds
         self.connections = 0
         self._room = bounds.requests * BURST_SECONDS
@@ -77,17 +78,18 @@ class Gate:
     def __init__(self, bounds: Bounds, most: int = MOST_ADDRESSES) -> None:
         self._bounds = bounds
         self._most = most
-        self._visitors: OrderedDict[str, Visitor] = OrderedDict()
+        # Who is connected is not forgotten, or it could begin again; they are bounded by the connections of a city.
+        self._inside: dict[str, Visitor] = {}
+        self._outside: OrderedDict[str, Visitor] = OrderedDict()
+        """Those who left, in the order they did."""
 
     def enter(self, address: str, now: float) -> tuple[Visitor, Fault | None]:
         """A connection from ``address``, and the fault to refuse it with. It leaves in either case."""
         name = network(address)
-        visitor = self._visitors.get(name)
+        visitor = self._inside.get(name)
         if visitor is None:
-            self._make_room()
-            visitor = self._visitors[name] = Visitor(self._bounds, now)
-        else:
-            self._visitors.move_to_end(name)
+            visitor = self._inside[name] = self._outside.pop(name, None) or Visitor(name, self._bounds, now)
+            self._forget()
         visitor.connections += 1
         most = self._bounds.connections
         if most and visitor.connections > most:
@@ -97,17 +99,18 @@ class Gate:
     def leave(self, visitor: Visitor) -> None:
         """The connection has ended."""
         visitor.connections -= 1
+        if not visitor.connections:
+            del self._inside[visitor.name]
+            self._outside[visitor.name] = visitor
+            self._forget()
 
     def __len__(self) -> int:
         """How many addresses are remembered."""
-        return len(self._visitors)
+        return len(self._inside) + len(self._outside)
 
-    def _make_room(self) -> None:
-        # Who is connected is not forgotten, or it could begin again; they are bounded by the connections of a city.
-        for _ in range(min(len(self._visitors) - self._most + 1, len(self._visitors))):
-            name, visitor = self._visitors.popitem(last=False)
-            if visitor.connections:
-                self._visitors[name] = visitor
+    def _forget(self) -> None:
+        while self._outside and len(self) > self._most:
+            self._outside.popitem(last=False)
 
 
 def network(address: str) -> str:
