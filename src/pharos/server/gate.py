@@ -88,7 +88,8 @@ class Gate:
         name = network(address)
         visitor = self._inside.get(name)
         if visitor is None:
-            visitor = self._inside[name] = self._outside.pop(name, None) or Visitor(name, self._bounds, now)
+            known = self._outside.pop(name) if name in self._outside else None
+            visitor = self._inside[name] = known or Visitor(name, self._bounds, now)
             self._forget()
         visitor.connections += 1
         most = self._bounds.connections
