@@ -196,3 +196,56 @@ def test_money_is_exact(value: str | None, text: str) -> None:
 def test_durations_and_times_are_short() -> None:
     assert [str(milliseconds(value)) for value in (0.5, 42.4, 12_345)] == ["0.5 ms", "42 ms", "12.3 s"]
     assert str(time("no time")) == "no time"
+
+
+@pytest.mark.parametrize(
+    ("type", "data", "line"),
+    [
+        ("session.completed", {"text": "Well\nmet.", "data": {}, "spent": "0.000004400"},
+         "session.completed    Well met. (0.0000044 spent)"),
+        ("stream.delta", {"id": "e4", "turn": 1, "attempt": 1, "offset": 0, "text": " met.\n"},
+         'stream.delta         e4 " met.\\n"'),
+        ("session.waiting", {"on": ["approval:e7"]}, "session.waiting      approval:e7"),
+        ("model.completed",
+         {"id": "e4", "message": {"role": "assistant", "content": None,
+                                  "tool_calls": [{"function": {"name": "pay", "arguments": '{"amount": 5}'}}]},
+          "usage": {"input": 3}, "cost": "0.10"},
+         'model.completed      e4 pay({"amount": 5}) (cost 0.10)'),
+        ("approval.requested", {"id": "e7", "name": "pay", "arguments": {"amount": 5}, "digest": "1f"},
+         'approval.requested   e7 pay {"amount": 5} digest 1f'),
+        ("effect.completed", {"id": "e1", "content": "x" * 1000, "failed": False},
+         f"effect.completed     e1 {'x' * 400} … (1000 characters)"),
+        ("timer.set", {"id": "deadline", "due": "2026-11-21T15:47:30+00:00", "purpose": "deadline", "of": ""},
+         f"timer.set            deadline at {time('2026-11-21T15:47:30+00:00')}"),
+        ("of.tomorrow", {"deep": [{"a": 1}]}, "of.tomorrow"),
+    ],
+)  # fmt: skip
+def test_an_event_of_a_session_is_one_line_with_what_people_look_for(
+    capsys: pytest.CaptureFixture[str], type: str, data: dict[str, Any], line: str
+) -> None:
+    with people() as console:
+        render_item(
+            {"type": type, "time": "2026-11-21T14:41:42.439782+00:00", "data": data}, "sessions.stream", console
+        )
+    (shown,) = capsys.readouterr().out.splitlines()
+    assert shown[9:] == line
+
+
+def test_sessions_and_pools_are_listed_by_what_people_ask_of_them(shown: Any) -> None:
+    session = {
+        "session": "pilot", "namespace": "default", "agent": "default/purser", "version": "sha256:" + "f" * 64,
+        "owner": "key/default/admin", "status": "waiting", "waiting": ["approval:e7"],
+        "started": "2026-11-21T14:00:00Z", "updated": "2026-11-21T14:00:00Z", "steps": 1,
+        "spent": "0.000083200", "answer": None,
+    }  # fmt: skip
+    listed = shown({"items": [session], "next": None}, "sessions.list")
+    assert "approval:e7" in listed and "0.0000832" in listed and "sha256" not in listed
+    pool = {
+        "name": "desk", "namespace": "other", "group": "sessions", "declared": True, "slots": 1, "used": 0,
+        "paused": [], "classes": [{"name": name, "waiting": 1, "granted": 2} for name in ("people", "batch")],
+        "rates": [{"unit": "cost", "amount": "5.000000000", "seconds": 3600.0, "per": "tenant", "shut": 0}],
+    }  # fmt: skip
+    titles, first, second = shown({"items": [pool], "next": None}, "pools.list").splitlines()
+    assert titles.split() == ["POOL", "GROUP", "SLOTS", "USED", "CLASSES", "RATES"]
+    assert first.startswith("other/desk") and "people: 1 waiting, 2 granted" in first
+    assert first.endswith("5.00 cost in 3600 s for each tenant") and second.strip() == "batch: 1 waiting, 2 granted"

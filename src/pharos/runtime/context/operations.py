@@ -145,7 +145,7 @@ class ContextOperations:
         if not turns or (step is not None and step not in turns):
             last = turns[-1] if turns else 0
             raise NOT_FOUND(
-                f"The model was asked {last} times in session {address}; there is no step {step or 1}.",
+                f"Session {address} has steps up to {last}, and no step {step or 1}.",
                 pointer="/step",
                 subject=str(address),
                 facts={"steps": last},

@@ -237,7 +237,7 @@ class Starting:
                 )
         if at is not None and at > recorded[-1].sequence:
             last = recorded[-1].sequence
-            raise INVALID(f"The session has {last} events.", pointer="/at", facts={"events": last})
+            raise INVALID(f"The session has {last} events, none at {at}.", pointer="/at", facts={"events": last})
         return [one for one in recorded if at is None or one.sequence <= at]
 
     @write(

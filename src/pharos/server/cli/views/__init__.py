@@ -33,6 +33,7 @@ _ITEMS = {
     "audit.export": "details:exported",
     "catalog.watch": "details:watched",
     "ledger.export": "details:exported",
+    "sessions.stream": "sessions:happened",
 }
 
 

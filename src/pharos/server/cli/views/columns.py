@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rich.text import Text
@@ -19,6 +19,44 @@ def short_id(value: Any) -> Text:
 def _namespace(value: Any) -> Text:
     """A namespace, where it is not the usual one."""
     return plain(None if value == "default" else value)
+
+
+def _qualified(name: str) -> Callable[[Any], Text]:
+    """``namespace/name``, and the name alone for what is in the default namespace."""
+    return lambda row: _unqualified(f"{row.get('namespace')}/{row.get(name)}")
+
+
+def _unqualified(value: Any) -> Text:
+    return Text(str(value or "").removeprefix("default/"))
+
+
+def _beginning(value: Any) -> Text:
+    """The first words of a text, on one line."""
+    line = " ".join(str(value or "").split())
+    return Text(line if len(line) <= 60 else f"{line[:60]} …")
+
+
+def _classes(value: Any) -> Text:
+    """A line for each class: what waits in it, and what was granted, also because it had waited too long."""
+    lines = []
+    for one in value or ():
+        late = f", {one['overdue']} of them overdue" if one.get("overdue") else ""
+        lines.append(f"{one.get('name')}: {one.get('waiting')} waiting, {one.get('granted')} granted{late}")
+    return Text("\n".join(lines))
+
+
+def _rates(value: Any) -> Text:
+    lines = []
+    for one in value or ():
+        amount = money(one.get("amount")) if one.get("unit") == "cost" else plain(one.get("amount"))
+        each = f" for each {one['per']}" if one.get("per") else ""
+        shut = f" ({one['shut']} used up)" if one.get("shut") else ""
+        lines.append(f"{amount} {one.get('unit')} in {one.get('seconds'):g} s{each}{shut}")
+    return Text("\n".join(lines))
+
+
+def _pauses(value: Any) -> Text:
+    return Text("\n".join(f"until {time(one.get('until'))}: {one.get('reason')}" for one in value or ()))
 
 
 def _pairs(value: Any) -> Text:
@@ -250,6 +288,27 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("changes", "changes", _changes, prose=True),
         Column("state", "state"),
         Column("operation", "id"),
+    ),
+    "pools.list": (
+        Column("pool", "", _qualified("name")),
+        Column("group", "group"),
+        number("slots", "slots"),
+        number("used", "used"),
+        Column("classes", "classes", _classes),
+        Column("rates", "rates", _rates),
+        Column("paused", "paused", _pauses),
+    ),
+    "sessions.list": (
+        Column("session", "", _qualified("session")),
+        Column("agent", "agent", _unqualified),
+        Column("status", "status", state),
+        Column("waits for", "waiting"),
+        number("steps", "steps", count),
+        number("spent", "spent", money),
+        Column("started", "started", time),
+        Column("updated", "updated", time),
+        Column("of", "owner"),
+        Column("answer", "answer", _beginning),
     ),
     "system.operations": (
         Column("operation", "name"),
