@@ -59,6 +59,10 @@ async def test_cloudevents_in_any_form_come_back_in_any_form(city: Open) -> None
         first = await http.get(url, params={"form": "binary"})
         assert {name: first.headers[name] for name in CE} == CE
         assert first.headers["content-type"] == "application/json"
+        assert (
+            first.headers["x-content-type-options"] == "nosniff"
+            and "sandbox" in first.headers["content-security-policy"]
+        )
         assert first.json() == {"n": 1}
         over = await http.get(url, params={"form": "structured", "after": events[-1]["pharosposition"]})
         assert over.status_code == 204

@@ -126,7 +126,13 @@ class CloudEventsFace:
 async def _answer(
     send: Send, status: int, body: bytes, media_type: str, headers: list[tuple[bytes, bytes]] | None = None
 ) -> None:
-    head = [(b"cache-control", b"no-store"), *(headers or [])]
+    # A message has the media type that a stranger gave it: a browser shows it and runs nothing.
+    head = [
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"content-security-policy", b"sandbox; default-src 'none'"),
+        *(headers or []),
+    ]
     if status != 204:
         head.append((b"content-length", b"%d" % len(body)))
     if media_type:
