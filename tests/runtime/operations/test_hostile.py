@@ -72,3 +72,38 @@ async def test_who_has_had_a_call_made_by_another_does_not_agree_to_it(harbour: 
     await harbour("approve", agent("treasurer"), **answer)
     await harbour.until(session, "completed")
     assert len(harbour.paid) == 1
+
+
+async def test_an_agent_that_was_stopped_does_not_go_on_in_a_fork(harbour: Harbour) -> None:
+    session = await harbour.begin("look around")
+    await harbour.until(session, "completed")
+    await harbour.city.invoker.invoke("agents.stop", {"agent": "mate"}, boss())
+    assert (await harbour.fault("fork", session=session, text="look again")).code == "AGENT_STOPPED"
+    await harbour.city.invoker.invoke("agents.resume", {"agent": "mate"}, boss())
+    await harbour("fork", session=session, text="look again")
+
+
+async def test_who_may_only_begin_sessions_takes_over_no_history(harbour: Harbour) -> None:
+    session = await harbour.begin("look around")
+    await harbour.until(session, "completed")
+    refused = await harbour.fault("fork", boss("sessions.start", name="eve"), session=session)
+    assert refused.code == "FORBIDDEN" and refused.document.required_permission == "sessions.read"
+
+
+async def test_what_is_asked_about_now_is_asked_about_in_a_fork(harbour: Harbour) -> None:
+    """Else an agent that is watched goes on unwatched from before it was."""
+    session = await harbour.begin("look around", budget="0.5")
+    await harbour.until(session, "completed")
+    for number in range(8):
+        await harbour.until(await harbour.begin("hello", session=f"bad-{number}"), "completed")
+    invoke = harbour.city.invoker.invoke
+    for number in range(8):
+        await invoke("trust.review", {"session": f"bad-{number}", "good": False}, boss(name=f"critic-{number}"))
+        standing: Any = await invoke("trust.explain", {"agent": "mate"}, boss())
+        if standing["restraint"]["review"] != "never":
+            break
+    assert standing["level"] in ("watched", "restricted")
+    forked = await harbour("fork", session=session, text="look around", to="watched")
+    before = await harbour("get", session=session)
+    assert forked["session"]["version"] != before["version"]
+    assert (await harbour("get", session="watched"))["budget"] == "0.500000000"

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from pharos.core.event import Event
-from pharos.core.fault import NOT_FOUND
 from pharos.core.operation import Decision, Invocation, Written
 from pharos.core.principal import Actor, Principal
 from pharos.core.wire import Json
@@ -18,6 +17,7 @@ from pharos.runtime.session.commands import Command
 from pharos.runtime.session.decide import decide
 from pharos.runtime.session.deciding.draft import Decided
 from pharos.runtime.session.events import Address
+from pharos.runtime.session.faults import no_session
 from pharos.runtime.session.state import State
 from pharos.runtime.worker.checkpoints import Checkpoints
 from pharos.runtime.worker.live import Live, read
@@ -60,7 +60,10 @@ class Desk:
 
     async def profile(self, agent: str, namespace: str, values: Mapping[str, Json]) -> Profile:
         """The profile that a session of an agent begins with now. Raises what resolving and admitting it raise."""
-        profile = self.profiles.resolve(agent, namespace, values)
+        return await self.admitted(self.profiles.resolve(agent, namespace, values))
+
+    async def admitted(self, profile: Profile) -> Profile:
+        """A profile as it may be used now. Raises what admitting it raises."""
         return profile if self._admit is None else await self._admit(profile)
 
     def address(self, principal: Principal, which: Which) -> Address:
@@ -71,7 +74,7 @@ class Desk:
         """A session as it is now. Raises ``NOT_FOUND``."""
         live = await read(self.store.log, address, self._checkpoint)
         if not live.state.sequence:
-            raise NOT_FOUND(f"There is no session {str(address)!r}.", subject=str(address))
+            raise no_session(address)
         return live
 
     async def decide(

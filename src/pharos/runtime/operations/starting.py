@@ -16,9 +16,11 @@ from pharos.core.operation import Decision, Invocation, Reversibility, write
 from pharos.core.principal import Principal
 from pharos.core.resource import Name
 from pharos.core.wire import Json, JsonObject, Wire
-from pharos.mesh.topics.access import namespace_for
+from pharos.mesh.money import decimal_text
+from pharos.mesh.topics.access import namespace_for, require
 from pharos.runtime.operations.desk import (
     CONTROL,
+    READ,
     START,
     Desk,
     begun_for,
@@ -173,7 +175,7 @@ class Starting:
         reversibility=Reversibility.COMPENSATING,
         inverse="sessions.cancel",
         typical_ms=50,
-        faults=(NOT_FOUND, INVALID, TOO_LARGE, SESSION_STARTED),
+        faults=(NOT_FOUND, INVALID, TOO_LARGE, SESSION_STARTED, TREE_BOUND, AGENT_STOPPED, AGENT_BARRED),
         lacking=lacking_namespace,
     )
     async def fork(self, invocation: Invocation, input: ForkSession) -> Decision[Began]:
@@ -181,9 +183,12 @@ class Starting:
 
         What was open there stays with the source: the fork sends no effect again, and has none of its approvals,
         timers, questions and children. It acts for whoever forks it, and what was spent before is not counted again.
+        What a lack of trust takes from the agent now is taken from the fork, and who may not read the session cannot
+        have its history either.
         """
         principal = invocation.principal
         require_outside(principal, "fork sessions")
+        require(principal, READ, "Taking over a session's history")
         source = self._desk.address(principal, input)
         await self._desk.live(source)
         recorded = await self._copied(source, input.at)
@@ -202,6 +207,11 @@ class Starting:
         given: list[commands.Command] = [
             commands.Fork(invocation.time, str(source), state.sequence, rights, state.account, principal.id)
         ]
+        now = await self._desk.admitted(profile)
+        if now.version != profile.version:
+            limit = state.limits.cost
+            bounds = bounds_of(now, None if limit is None else decimal_text(limit))
+            given.append(commands.Migrate(invocation.time, now.agent, now.version, now.to_json(), bounds, principal.id))
         if input.text is not None:
             given.append(commands.Send(invocation.time, input.text, input.data, principal.id))
         forked = decision(

@@ -54,7 +54,9 @@ def reviewed(profile: Profile, restraint: Restraint) -> Profile:
     if restraint.review == "never":
         return profile
     rules = [rule.model_copy(update={"ask": _stricter(rule.ask, restraint.review)}) for rule in profile.spec.approvals]
-    rules.append(ApprovalRule(tools=["*"], ask=restraint.review))
+    last = ApprovalRule(tools=["*"], ask=restraint.review)
+    if last not in rules:  # it was reviewed before, and is forked
+        rules.append(last)
     spec = profile.spec.model_copy(update={"approvals": rules})
     return profile_of(
         profile.agent, profile.account, profile.model, profile.instructions, profile.delegates, profile.pool, spec,
