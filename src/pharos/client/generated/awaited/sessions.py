@@ -347,6 +347,8 @@ class AsyncSessions(AsyncNamespace):
 
         What was open there stays with the source: the fork sends no effect again, and has none of its approvals,
         timers, questions and children. It acts for whoever forks it, and what was spent before is not counted again.
+        What a lack of trust takes from the agent now is taken from the fork, and who may not read the session cannot
+        have its history either.
 
         Args:
             session: Its id.
@@ -356,7 +358,8 @@ class AsyncSessions(AsyncNamespace):
             text: Input to go on with; left out: it goes on with what it has.
 
         Needs the permission ``sessions.start``. Reversibility: compensating. With ``dry_run`` nothing changes.
-        Raises a fault with code NOT_FOUND, INVALID, TOO_LARGE, SESSION_STARTED.
+        Raises a fault with code NOT_FOUND, INVALID, TOO_LARGE, SESSION_STARTED, TREE_BOUND, AGENT_STOPPED,
+        AGENT_BARRED.
         """
         from pharos.runtime.operations.items import Began
 
@@ -414,7 +417,7 @@ class AsyncSessions(AsyncNamespace):
 
         Args:
             namespace: Left out: the caller's own.
-            agent: ``namespace/name``.
+            agent: ``namespace/name``, or the name of one in the namespace of the sessions.
             waiting_on: What it waits for: ``approval``, ``question``, ``child``, ``effect``, ``input`` …
             parent: Only those that this topic's session waits for.
             limit: Most items of the page.
@@ -477,7 +480,8 @@ class AsyncSessions(AsyncNamespace):
     ) -> Changed | Plan:
         """Have a session go on with its agent as it is declared now, or with another agent.
 
-        Nothing else ever changes the agent of a session. What was said so far stays.
+        Nothing else ever changes the agent of a session. What was said so far stays, and so do the account it works
+        on, whose rights were never this other agent's to use, and the budget and depth that one above it gave.
 
         Args:
             session: Its id.
@@ -485,8 +489,8 @@ class AsyncSessions(AsyncNamespace):
             agent: Another agent; left out: its own, as it is declared now.
 
         Needs the permission ``sessions.control``. Reversibility: none. With ``dry_run`` nothing changes. Raises a
-        fault with code NOT_FOUND, SESSION_ENDED, SESSION_QUARANTINED, AGENT_INCOMPLETE, DELEGATES_CYCLIC,
-        TEMPLATE_VALUES.
+        fault with code NOT_FOUND, INVALID, SESSION_ENDED, SESSION_QUARANTINED, AGENT_INCOMPLETE, DELEGATES_CYCLIC,
+        TEMPLATE_VALUES, TREE_BOUND, AGENT_STOPPED, AGENT_BARRED.
         """
         from pharos.runtime.operations.items import Changed
 
