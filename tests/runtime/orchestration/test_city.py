@@ -177,6 +177,13 @@ async def test_mesh_34_a_session_cannot_begin_a_tree_of_its_own(tmp_path: Path) 
         end = await ended(example, "root")
         assert "TREE_BOUND" in end["text"]
         assert len((await example.call("sessions.list"))["items"]) == 1
+        for named in ("planner", "default/planner"):
+            assert len((await example.call("sessions.list", agent=named))["items"]) == 1
+        for operation in ("sessions.get", "sessions.context", "delegations.get", "delegations.explain"):
+            with pytest.raises(Fault) as missing:
+                await example.call(operation, session="nobody")
+            assert missing.value.code == "NOT_FOUND", operation
+            assert [fix.call.operation for fix in missing.value.fixes if fix.call] == ["sessions.list"]
         inside = Principal(
             PrincipalKind.AGENT, "planner", permissions=frozenset({"*"}), chain=(Actor(PrincipalKind.KEY, "planning"),)
         )

@@ -26,6 +26,7 @@ from pharos.runtime.profiles.profile import Profile
 from pharos.runtime.session import events
 from pharos.runtime.session.events import Address, ContextAssembled
 from pharos.runtime.session.evolve import fold
+from pharos.runtime.session.faults import no_session
 from pharos.runtime.session.state import State
 from pharos.store.ports import Log
 
@@ -139,7 +140,7 @@ class ContextOperations:
         """Fold up to the moment before the answer of ``step``. Raises ``NOT_FOUND``."""
         recorded = await self._events(address)
         if not recorded:
-            raise NOT_FOUND(f"There is no session {address}.", subject=str(address))
+            raise no_session(address)
         asked = [one for one in recorded if one.event.type == events.TURN_STARTED]
         turns = [cast("int", one.event.data["turn"]) for one in asked]
         if not turns or (step is not None and step not in turns):

@@ -291,7 +291,7 @@ class Listed(Wire):
     namespace: Name | None = None
     """Left out: the caller's own."""
     agent: str | None = Field(default=None, max_length=260)
-    """``namespace/name``."""
+    """``namespace/name``, or the name of one in the namespace of the sessions."""
     status: Status | None = None
     waiting_on: str | None = Field(default=None, max_length=64, pattern=r"^[a-z]+$")
     """What it waits for: ``approval``, ``question``, ``child``, ``effect``, ``input`` …"""

@@ -112,11 +112,12 @@ class Looking:
         """List sessions, the one that began last first."""
         await self._runner().caught_up(SESSIONS, CATCH_UP)
         where = ["namespace = :namespace"]
-        parameters: dict[str, Scalar] = {"namespace": namespace_for(invocation.principal, input.namespace)}
+        namespace = namespace_for(invocation.principal, input.namespace)
+        parameters: dict[str, Scalar] = {"namespace": namespace}
         for name in ("agent", "status", "owner", "parent"):
             if (value := getattr(input, name)) is not None:
                 where.append(f"{name} = :{name}")
-                parameters[name] = value
+                parameters[name] = f"{namespace}/{value}" if name == "agent" and "/" not in value else value
         if input.waiting_on is not None:
             # As it stands in the list: at its beginning, and before the id.
             where.append("status = 'waiting' AND waiting LIKE :on")

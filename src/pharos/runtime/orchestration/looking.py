@@ -20,6 +20,7 @@ from pharos.mesh.topics.access import namespace_for
 from pharos.runtime.orchestration.graph import WaitGraph
 from pharos.runtime.orchestration.trees import NAME, time_of
 from pharos.runtime.session.events import Address
+from pharos.runtime.session.faults import no_session
 from pharos.runtime.worker.live import read as fold
 from pharos.runtime.worker.ports import PrincipalOf
 from pharos.store.ports import Store
@@ -206,11 +207,11 @@ class Delegations:
     @read("delegations.get", permission=READ, faults=(NOT_FOUND,))
     async def get(self, invocation: Invocation, input: ThisTree) -> Tree:
         """Show all that works for the same task as a session: who gave what to whom, and how it stands."""
-        session = f"{namespace_for(invocation.principal, input.namespace)}/{input.session}"
+        address = Address(namespace_for(invocation.principal, input.namespace), input.session)
         await self._runner().caught_up(NAME, CATCH_UP)
-        found = await self._query(f"{_SESSIONS} WHERE session = :session", session=session)
+        found = await self._query(f"{_SESSIONS} WHERE session = :session", session=str(address))
         if not found:
-            raise NOT_FOUND(f"There is no session {session!r}.", subject=session)
+            raise no_session(address)
         tree = str(found[0][2])
         members = await self._query(
             f"{_SESSIONS} WHERE tree = :tree ORDER BY begun, session LIMIT {MOST_IN_TREE + 1}", tree=tree
@@ -235,7 +236,7 @@ class Delegations:
         state = (await fold(self._store.log, address)).state
         rights = state.rights
         if not state.sequence or rights is None:
-            raise NOT_FOUND(f"There is no session {str(address)!r}.", subject=str(address))
+            raise no_session(address)
         now = self._principal(state)
         waits, cost = await self._graph.now()
         stuck = self._graph.victims(waits, cost)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pharos.core.fault import Category, FaultCode, Retry
+from pharos.core.call import Call
+from pharos.core.fault import NOT_FOUND, Applicability, Category, Fault, FaultCode, Fix, Retry
+from pharos.runtime.session.events import Address
 
 SESSION_STARTED = FaultCode(
     "SESSION_STARTED", "Session exists", 409, Category.CONFLICT,
@@ -45,3 +47,13 @@ ALL = (
     SESSION_STARTED, SESSION_ENDED, SESSION_QUARANTINED, ANSWER_GIVEN, ANSWER_LATE, ANSWER_MISMATCH, NOT_WAITING,
     OWN_REQUEST,
 )  # fmt: skip
+
+
+def no_session(address: Address) -> Fault:
+    """``NOT_FOUND``: nothing has ever happened under this address."""
+    look = Call(operation="sessions.list", arguments={"namespace": address.namespace})
+    return NOT_FOUND(
+        f"There is no session {str(address)!r}.",
+        subject=str(address),
+        fixes=[Fix(id="look", title="See the sessions there are", applicability=Applicability.LIKELY, call=look)],
+    )
