@@ -249,3 +249,17 @@ def test_sessions_and_pools_are_listed_by_what_people_ask_of_them(shown: Any) ->
     assert titles.split() == ["POOL", "GROUP", "SLOTS", "USED", "CLASSES", "RATES"]
     assert first.startswith("other/desk") and "people: 1 waiting, 2 granted" in first
     assert first.endswith("5.00 cost in 3600 s for each tenant") and second.strip() == "batch: 1 waiting, 2 granted"
+
+
+def test_messages_are_shown_with_what_they_say(shown: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    said = {
+        "position": "000000000000000a", "sequence": 1, "topic": "orders/7", "namespace": "default", "id": "i-1",
+        "source": "/till", "type": "placed", "time": "2026-11-21T14:53:24.667425Z", "data": {"total": 3},
+        "principal": "key/default/admin",
+    }  # fmt: skip
+    assert '1  placed  {"total": 3}  key/default/admin  000000000000000a  i-1' in shown(
+        {"items": [said], "next": None}, "topics.read"
+    )
+    with people() as console:
+        render_item(said, "topics.tail", console)
+    assert capsys.readouterr().out.rstrip().endswith('1 placed {"total": 3}')

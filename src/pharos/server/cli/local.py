@@ -179,7 +179,7 @@ def _manifests(paths: tuple[Path, ...]) -> list[Path]:
 @click.option("--quiet", is_flag=True, help="Print no line per request.")
 @pass_session
 def simulate(session: Session, script: Path | None, host: str, port: int, quiet: bool) -> int:
-    """Serve a scripted model over the wire protocols of OpenAI and Anthropic, until Ctrl-C.
+    """Serve a scripted model over the wire protocols of OpenAI, Anthropic and Google, until Ctrl-C.
 
     It is not a model: it answers, delays and fails as the script says, so that what depends on models can be tested.
 

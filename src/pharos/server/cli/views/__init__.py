@@ -34,6 +34,7 @@ _ITEMS = {
     "catalog.watch": "details:watched",
     "ledger.export": "details:exported",
     "sessions.stream": "sessions:happened",
+    "topics.tail": "details:message",
 }
 
 

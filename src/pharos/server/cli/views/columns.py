@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -34,6 +35,12 @@ def _beginning(value: Any) -> Text:
     """The first words of a text, on one line."""
     line = " ".join(str(value or "").split())
     return Text(line if len(line) <= 60 else f"{line[:60]} …")
+
+
+def _content(value: Any) -> Text:
+    """What a message says, as JSON on one line. All of a long one is shown by --json."""
+    line = "" if value is None else json.dumps(value, ensure_ascii=False)
+    return Text(line if len(line) <= 100 else f"{line[:100]} …")
 
 
 def _classes(value: Any) -> Text:
@@ -316,6 +323,15 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("permission", "permission"),
         Column("undo", "reversibility"),
         Column("meaning", "summary", prose=True),
+    ),
+    "topics.read": (
+        Column("time", "time", time),
+        number("sequence", "sequence"),
+        Column("type", "type"),
+        Column("data", "data", _content),
+        Column("by", "principal"),
+        Column("position", "position"),
+        Column("id", "id"),
     ),
     "views.list": (
         Column("view", "name"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from pharos.server.cli.output import text as written
-from pharos.server.cli.views.cells import Column, milliseconds, money, number, state
+from pharos.server.cli.views.cells import Column, milliseconds, money, number, state, time
 from pharos.server.cli.views.columns import COLUMNS, SUM_TOTALS, short_id
 from pharos.server.cli.views.generic import note, show_object, show_table
 
@@ -93,6 +94,12 @@ def watched(console: Console, item: Mapping[str, Any]) -> None:
     if operation := item.get("operation"):
         parts.append(f"by {operation}")
     console.print(Text(" ".join(parts), style="red" if what in ("deleted", "left") else ""))
+
+
+def message(console: Console, item: Mapping[str, Any]) -> None:
+    """A message of a topic on one line."""
+    moment, data = str(time(item.get("time"))), json.dumps(item.get("data"), ensure_ascii=False)
+    console.print(Text.assemble((f"{moment} ", "dim"), f"{item.get('sequence')} {item.get('type')} {data}"))
 
 
 def _served(row: Mapping[str, Any]) -> Text:
