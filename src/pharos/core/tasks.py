@@ -1,20 +1,30 @@
-"""A background task as a service: owned, named, cancelled at the end, and never silent about its own failure."""
+"""A background task as a service: owned, named, cancelled at the end, and begun again when it fails."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import Final
 
 _log = logging.getLogger(__name__)
 
+FIRST_PAUSE: Final = 0.1
+LAST_PAUSE: Final = 60.0
+"""Seconds before work that failed is begun again; doubled from the first to the last with each failure in a row."""
+
 
 @asynccontextmanager
-async def running(work: Coroutine[None, None, None], name: str) -> AsyncIterator[None]:
-    """Run ``work`` until the context is left."""
-    task = asyncio.create_task(work, name=name)
-    task.add_done_callback(_report)
+async def running(
+    work: Callable[[], Coroutine[None, None, None]], name: str, *, first_pause: float = FIRST_PAUSE
+) -> AsyncIterator[None]:
+    """Run ``work`` until the context is left.
+
+    Work that raises is a defect: it is logged and begun again, since a city that lost one of its services would look
+    healthy and be not. Work that returns has done what there was to do.
+    """
+    task = asyncio.create_task(_kept(work, name, first_pause), name=name)
     try:
         yield
     finally:
@@ -22,6 +32,17 @@ async def running(work: Coroutine[None, None, None], name: str) -> AsyncIterator
         await asyncio.gather(task, return_exceptions=True)
 
 
-def _report(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        _log.error("the task %r has ended with an error", task.get_name(), exc_info=error)
+async def _kept(work: Callable[[], Coroutine[None, None, None]], name: str, pause: float) -> None:
+    clock = asyncio.get_running_loop().time
+    first = pause
+    while True:
+        began = clock()
+        try:
+            await work()
+            return
+        except Exception as error:  # noqa: BLE001 - whatever it raises: it is logged, and the work is begun again
+            if clock() - began > LAST_PAUSE:
+                pause = first
+            _log.error("the task %r has failed and is begun again in %g s", name, pause, exc_info=error)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LAST_PAUSE)

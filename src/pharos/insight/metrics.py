@@ -164,7 +164,7 @@ class Metrics:
         """Count from now on, until the context is left."""
         self._attempts_seen = await self._views.position(LEDGER)
         self._calls_seen = await self._views.position(JOURNEYS)
-        async with running(self._keep_up(), "metrics"):
+        async with running(self._keep_up, "metrics"):
             yield
 
     async def exposition(self, accept: str) -> tuple[bytes, str]:

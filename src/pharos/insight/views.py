@@ -166,7 +166,7 @@ class Rebuilder:
 
     def service(self) -> AbstractAsyncContextManager[None]:
         """Carry out open requests, then each new one, until the context is left."""
-        return running(self._serve(), "rebuild views")
+        return running(self._serve, "rebuild views")
 
     async def _serve(self) -> None:
         position = START

@@ -45,7 +45,7 @@ class SecretUpkeep:
     async def service(self) -> AsyncIterator[None]:
         """Look, until left. What a crash left of a rotation is finished first: now nobody else is at work."""
         await self._drop(self._unused())
-        async with running(self._run(), "pharos-secrets"):
+        async with running(self._run, "pharos-secrets"):
             yield
 
     async def look(self) -> None:

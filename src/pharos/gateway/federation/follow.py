@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from functools import partial
 
 from pharos.core.event import START, Position, Recorded
 from pharos.core.fault import Fault
@@ -120,6 +121,6 @@ async def _growth(log: Log, topics: Sequence[str], after: Position) -> AsyncIter
     growth = _Growth()
     async with AsyncExitStack() as watches:
         for topic in topics:
-            watch = running(growth.watch(log, topic, after), f"pharos-a2a-watch {topic}")
+            watch = running(partial(growth.watch, log, topic, after), f"pharos-a2a-watch {topic}")
             await watches.enter_async_context(watch)
         yield growth

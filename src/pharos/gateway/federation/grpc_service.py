@@ -50,7 +50,7 @@ class GrpcService:
     @asynccontextmanager
     async def service(self) -> AsyncIterator[None]:
         """Serve what is declared until left; what is declared at the start is served when this has been entered."""
-        async with running(self._run(), "pharos-a2a-grpc"):
+        async with running(self._run, "pharos-a2a-grpc"):
             await self._settled.wait()
             yield
 

@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 from pharos.control.index import Index
 from pharos.core.fault import Fault
@@ -120,7 +121,7 @@ def models_plane(
         """Read the price list before the first call; forget what is idle; at the end close all connections."""
         await asyncio.to_thread(prices.load)
         try:
-            async with running(_sweep(meters, settlements), "pharos-model-upkeep"):
+            async with running(partial(_sweep, meters, settlements), "pharos-model-upkeep"):
                 yield
         finally:
             await plans.aclose()

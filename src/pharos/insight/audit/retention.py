@@ -64,7 +64,7 @@ class Keeper:
 
     def service(self) -> AbstractAsyncContextManager[None]:
         """Look now and every hour until the context is left."""
-        return running(self._serve(), "audit retention")
+        return running(self._serve, "audit retention")
 
     async def _serve(self) -> None:
         first = True

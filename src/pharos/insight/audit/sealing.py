@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import cast
 
 from pharos.core.event import START, Event
@@ -45,7 +46,7 @@ class Sealer:
 
     def service(self, runner: ProjectionRunner) -> AbstractAsyncContextManager[None]:
         """Seal what a former process left, then whatever grows, until the context is left."""
-        return running(self._serve(runner), "seal audit chains")
+        return running(partial(self._serve, runner), "seal audit chains")
 
     async def _serve(self, runner: ProjectionRunner) -> None:
         await self._load(runner)

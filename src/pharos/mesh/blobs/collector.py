@@ -51,7 +51,7 @@ class Collector:
 
     def service(self) -> AbstractAsyncContextManager[None]:
         """Look every hour until the context is left."""
-        return running(self._serve(), "blob collection")
+        return running(self._serve, "blob collection")
 
     async def collect(self, now: datetime, grace: timedelta | None = None) -> Collected:
         """Remove what nobody has. Raises ``BLOBS_UNAVAILABLE``; what cannot be seen is never taken for unused."""

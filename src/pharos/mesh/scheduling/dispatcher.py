@@ -91,9 +91,9 @@ class Dispatcher:
         async with AsyncExitStack() as stack:
             stack.callback(self._pools.listen(self._stir))
             stack.callback(self._close)
-            for name, work in (("watch", self._watch()), ("keep", self._keeper.run()), ("note", self._note())):
+            for name, work in (("watch", self._watch), ("keep", self._keeper.run), ("note", self._note)):
                 await stack.enter_async_context(running(work, f"{name} {self._group}"))
-            await stack.enter_async_context(running(self._run(), f"grant {self._group}"))
+            await stack.enter_async_context(running(self._run, f"grant {self._group}"))
             yield
 
     def grant(self, owner: str, *, renew: bool = True) -> AbstractAsyncContextManager[Grant]:

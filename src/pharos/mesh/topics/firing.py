@@ -76,7 +76,7 @@ class Firing:
     @asynccontextmanager
     async def service(self) -> AsyncIterator[None]:
         """Run until the context is left."""
-        async with running(self._run(), "schedules"):
+        async with running(self._run, "schedules"):
             yield
 
     async def _run(self) -> None:

@@ -75,7 +75,7 @@ class Keeping:
     @asynccontextmanager
     async def service(self) -> AsyncIterator[None]:
         """Run until the context is left."""
-        async with running(self._run(), "retention"):
+        async with running(self._run, "retention"):
             yield
 
     async def _run(self) -> None:

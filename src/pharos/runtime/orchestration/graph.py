@@ -148,7 +148,7 @@ class Breaker:
     @asynccontextmanager
     async def service(self) -> AsyncIterator[None]:
         """Look again and again."""
-        async with running(self._run(), "deadlocks"):
+        async with running(self._run, "deadlocks"):
             yield
 
     async def _run(self) -> None:

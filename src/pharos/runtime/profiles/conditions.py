@@ -23,6 +23,9 @@ NAMES: Final = ("agent", "arguments", "budget", "depth", "effect", "left", "spen
 
 Variables = Mapping[str, Json]
 
+MAX_LOOPS: Final = 1
+"""Macros that walk over a list, in one expression: nested, their times multiply, and a model chooses how long it is."""
+
 _LOOP = re.compile(r"\.\s*(?:all|exists|exists_one|existsOne|map|filter)\s*\(\s*(\w+)\s*,")
 
 
@@ -33,6 +36,8 @@ def problems_of(source: str) -> Sequence[str]:
     except ValueError as error:
         return (f"is not a CEL expression: {str(error).splitlines()[0][:200]}",)
     problems = []
+    if len(_LOOP.findall(source)) > MAX_LOOPS:
+        problems.append("walks over lists more than once")
     for name in sorted(used - set(NAMES)):
         close = nearest(name, NAMES)
         hint = f"did you mean {close!r}?" if close else f"there are {', '.join(NAMES)}"

@@ -84,7 +84,7 @@ class KeySets:
         for issuer in self._index.all(ISSUER):
             if issuer.spec.keys.url is None:
                 await self._look(issuer, time.monotonic())
-        async with running(self._run(), "pharos-issuer-keys"):
+        async with running(self._run, "pharos-issuer-keys"):
             yield
 
     async def _run(self) -> None:

@@ -38,7 +38,7 @@ class Readiness:
     @asynccontextmanager
     async def service(self) -> AsyncIterator[None]:
         """Look whenever a model has changed, until left."""
-        async with running(self._run(), "pharos-semantic-readiness"):
+        async with running(self._run, "pharos-semantic-readiness"):
             yield
 
     async def _run(self) -> None:

@@ -64,7 +64,7 @@ class Caching:
         """Let go of what is too old, from time to time; at the end of what is under way."""
         try:
             async with (
-                running(self._sweep(), "pharos-caches"),
+                running(self._sweep, "pharos-caches"),
                 self._readiness.service(),
                 self.coalesce.service(),
             ):

@@ -47,7 +47,7 @@ class Compression:
     @asynccontextmanager
     async def upkeep(self) -> AsyncIterator[None]:
         """Let go of what has ended, from time to time."""
-        async with running(self._sweep(), "pharos-compression"):
+        async with running(self._sweep, "pharos-compression"):
             yield
 
     async def _sweep(self) -> None:

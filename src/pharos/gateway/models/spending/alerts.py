@@ -76,7 +76,7 @@ class Alerts:
     async def service(self) -> AsyncIterator[None]:
         """Look whenever something was spent. What a former process did not come to tell is told first."""
         self.look_at_all()
-        async with running(self._watch(), "pharos-budget-alerts"):
+        async with running(self._watch, "pharos-budget-alerts"):
             yield
 
     async def _watch(self) -> None:

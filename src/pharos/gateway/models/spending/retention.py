@@ -88,7 +88,7 @@ class Retention:
     @asynccontextmanager
     async def service(self) -> AsyncIterator[None]:
         """Look from time to time."""
-        async with running(self._look(), "pharos-counter-retention"):
+        async with running(self._look, "pharos-counter-retention"):
             yield
 
     async def _look(self) -> None:

@@ -134,7 +134,7 @@ class Settlements:
         if settled:
             _log.warning("settled %d calls that a former process left open, at the amounts held for them", settled)
         try:
-            async with running(self._look(), "pharos-settlements"):
+            async with running(self._look, "pharos-settlements"):
                 yield
         finally:
             with suppress(Fault):

@@ -69,7 +69,7 @@ class Sweep:
     @asynccontextmanager
     async def service(self) -> AsyncIterator[None]:
         """Sweep from time to time."""
-        async with running(self._run(), "pharos-responses-sweep"):
+        async with running(self._run, "pharos-responses-sweep"):
             yield
 
     async def _run(self) -> None:

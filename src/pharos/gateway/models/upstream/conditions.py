@@ -47,7 +47,7 @@ class Conditions:
     @asynccontextmanager
     async def service(self) -> AsyncIterator[None]:
         """Look, until left."""
-        async with running(self._run(), "pharos-provider-conditions"):
+        async with running(self._run, "pharos-provider-conditions"):
             yield
 
     async def look(self) -> None:
