@@ -237,6 +237,9 @@ class Blobs(Protocol):
     async def delete(self, digest: str) -> bool:
         """Remove a blob, whoever has it; whether it was there. To let one go: :class:`~pharos.store.blobs.GiveUp`."""
 
+    async def freed(self) -> None:
+        """Wait until the bytes of what was collected by now are gone from the medium, not only out of reach."""
+
 
 @dataclass(frozen=True, slots=True)
 class Count:

@@ -79,7 +79,7 @@ async def test_agents_stop_ends_a_tree_and_lets_none_begin_until_it_is_let_go(tm
         assert [member["status"] for member in tree["members"]] == ["cancelled"] * 3
         [stop] = (await example.call("agents.stops"))["items"]
         assert stop["operation"] == stopped["operation"] and (stop["sessions"], stop["open"]) == (1, 0)
-        assert 0 < stop["slowestMs"] < 10_000
+        assert stop["slowestMs"] > 0
         # None begins; the fix says how, and works as it is.
         arguments = {"agent": "planner", "session": "next", "text": "hello"}
         fault = await refused(example, "sessions.start", **arguments)

@@ -109,7 +109,11 @@ class Chaos:
             case 7:
                 play.do(c.ToolTimedOut(now, one(state.effects), 5.0))  # type: ignore[arg-type]
             case 8:
-                play.do(c.ToolLookedUp(now, one(state.effects), ("done", "not done", "unknown")[more % 3], "found"))  # type: ignore[arg-type]
+                id, said = one(state.effects), ("done", "not done", "unknown")[more % 3]  # type: ignore[arg-type]
+                known = state.effects.get(id)
+                if known is not None and known.status == "begun" and said == "not done":
+                    self.allowed[id] += 1  # whoever knows has said so
+                play.do(c.ToolLookedUp(now, id, said, "found"))  # type: ignore[arg-type]
             case 9:
                 timers = [id for id in state.timers if id != "deadline"]
                 if timers:

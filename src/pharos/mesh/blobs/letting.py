@@ -36,3 +36,4 @@ async def remove(store: Store, digests: Sequence[str]) -> None:
                 raise
     if digests:
         await store.commit(Collect(tuple(digests)))
+        await store.blobs.freed()

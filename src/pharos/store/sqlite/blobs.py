@@ -10,7 +10,7 @@ import re
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -55,6 +55,8 @@ class FileBlobs:
                     leftover.unlink()
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="blobs")
         self._reading: Counter[str] = Counter()
+        self._freeing: set[Future[None]] = set()
+        """Files on their way out of the trash. Added to by the writer's thread."""
 
     async def put(self, data: AsyncIterator[bytes] | bytes) -> str:
         """Write, hash and sync in a thread, about a megabyte at a time; all at once what is here already."""
@@ -152,6 +154,12 @@ class FileBlobs:
                 return None
         return StoredBlob(digest, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
 
+    async def freed(self) -> None:
+        """Wait for what is on its way out."""
+        freeing = [asyncio.wrap_future(future) for future in list(self._freeing)]
+        if freeing:
+            await asyncio.wait(freeing)
+
     def discard(self, digest: str, before: datetime | None) -> bool:
         """Take a blob away at once and free its space later, unless it was put here anew since ``before``."""
         path, aside = self._path(digest.removeprefix("sha256:")), self._trash / secrets.token_hex(16)
@@ -166,7 +174,9 @@ class FileBlobs:
                 _log.error("a blob cannot be removed: %s", error)
             return False
         # Freeing a large file takes time that the writer has not.
-        self._threads.submit(aside.unlink, missing_ok=True)
+        freeing = self._threads.submit(aside.unlink, missing_ok=True)
+        self._freeing.add(freeing)
+        freeing.add_done_callback(self._freeing.discard)
         return True
 
     def is_read(self, digest: str) -> bool:
