@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
 
 from pharos.core.event import Position, Recorded
 from pharos.store.faults import STORAGE_FAILED
@@ -18,6 +20,16 @@ MAX_RECENT_SIZE = 4 * 1024 * 1024
 
 Published = tuple[Recorded, int]
 """An event and its stored size."""
+
+
+class Recent(NamedTuple):
+    """Events that are still in memory, and the types among them."""
+
+    events: Sequence[Recorded]
+    types: frozenset[str]
+
+
+_NOTHING = Recent((), frozenset())
 
 
 class Follower:
@@ -86,6 +98,8 @@ class Hub:
         self._by_topic: dict[str, dict[Follower, None]] = {}
         self._recent: deque[Published] = deque()
         self._recent_size = 0
+        self._asked: tuple[Position, int, Position] | None = None
+        self._told = _NOTHING
         self._growth: set[asyncio.Future[None]] = set()
         self._closed = False
 
@@ -135,21 +149,28 @@ class Hub:
         """Events were removed, and these topics as a whole: memory does not keep what the tables do not."""
         self._recent.clear()
         self._recent_size = 0
+        self._asked = None
         for topic in topics:
             for follower in self._by_topic.get(topic, ()):
                 follower.overflow()
                 follower.wake()
 
-    def recent(self, after: Position, limit: int) -> list[Recorded] | None:
+    def recent(self, after: Position, limit: int) -> Recent | None:
         """The ``limit`` events that follow ``after``, or ``None`` if they are no longer in memory."""
         recent = self._recent
         if not recent or after >= self.head:
-            return [] if after >= self.head else None
+            return _NOTHING if after >= self.head else None
         # Positions have no gaps, so the place in the buffer is a subtraction.
         start = int(after or "0", 16) + 1 - int(recent[0][0].position, 16)
         if start < 0:
             return None
-        return [recent[index][0] for index in range(start, min(start + limit, len(recent)))]
+        # Every view asks for the same events in turn: they are looked through once.
+        asked = after, limit, self.head
+        if self._asked != asked:
+            events = [recorded for recorded, _ in islice(recent, start, start + limit)]
+            self._asked = asked
+            self._told = Recent(events, frozenset(recorded.event.type for recorded in events))
+        return self._told
 
     async def grown(self, after: Position) -> Position:
         """Wait until the head is past ``after`` and return it."""
@@ -186,6 +207,7 @@ class Hub:
     def _forget(self) -> None:
         self._recent.clear()
         self._recent_size = 0
+        self._asked = None
         for follower in self._followers():
             follower.overflow()
 

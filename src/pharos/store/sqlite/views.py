@@ -44,6 +44,9 @@ Order = Callable[[Mapping[str, Scalar]], tuple[Scalar, ...]]
 
 _KNOWN_STATEMENTS = 512
 
+MOST_UNSTORED = 10_000
+"""Events that are passed at most before that is stored."""
+
 
 class SqliteView:
     """The port ``View``: a cursor that is good for one fold.
@@ -94,6 +97,8 @@ class _Asked(dict[str, Scalar]):
 class _Registered:
     projection: Projection
     position: int
+    stored: int
+    """The position in the database: behind where only events were passed that the projection does not want."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """One change at a time: who advances knows from where."""
 
@@ -143,8 +148,13 @@ class SqliteViews:
             end = start + passed
             types = entry.projection.types
             recent = self._hub.recent(to_position(start), passed)
+            events: Sequence[Recorded]
             if recent is not None:
-                events = [recorded for recorded in recent if recorded.event.type in types]
+                if types.isdisjoint(recent.types) and end - entry.stored <= MOST_UNSTORED:
+                    # Most views want few types. That others were passed is not stored: they would be passed again.
+                    entry.position = end
+                    return passed
+                events = [recorded for recorded in recent.events if recorded.event.type in types]
             else:
                 events = await self._log_readers.run(lambda connection: read_span(connection, start, end, types))
             await self._run(self._fold, entry, events, end)
@@ -212,14 +222,14 @@ class SqliteViews:
             sql = "SELECT version, position FROM projections WHERE name = ?"
             for version, position in select(self._connection, sql, (projection.name,)):
                 if version == projection.version:
-                    return _Registered(projection, position)
+                    return _Registered(projection, position, position)
             self._create(projection)
-        return _Registered(projection, 0)
+        return _Registered(projection, 0, 0)
 
     def _reset(self, entry: _Registered) -> None:
         with self._transaction():
             self._create(entry.projection)
-        entry.position = 0
+        entry.position = entry.stored = 0
 
     def _fold(self, entry: _Registered, events: Sequence[Recorded], end: int) -> None:
         with self._transaction():
@@ -227,7 +237,7 @@ class SqliteViews:
                 entry.projection.fold(SqliteView(self._connection, self._orders), events)
             sql = "UPDATE projections SET position = ? WHERE name = ?"
             self._connection.execute(sql, (end, entry.projection.name))
-        entry.position = end
+        entry.position = entry.stored = end
 
     def _create(self, projection: Projection) -> None:
         tables = dict.fromkeys(projection.tables)
