@@ -80,6 +80,8 @@ def test_watch_prints_a_line_per_item_and_ends_at_ctrl_c(city: RunningCity) -> N
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # As in a terminal, also where the tests run in the background and Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout is not None
     for line in process.stdout:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -113,7 +114,9 @@ async def test_positions_that_would_break_the_frame_are_no_ids() -> None:
         return {}
 
     await send_stream(items(), receive, send, draining=asyncio.Event(), describe=lambda d: d)
-    assert sent[2:] == [
+    first = sent[2].partition(b"\n")
+    assert re.fullmatch(rb"retry: [0-9]+", first[0])  # when to come back stands with the first event
+    assert [first[2], *sent[3:]] == [
         b'data: {"position":"1\\ndata: evil"}\n\n',
         b'data: {"text":"line\\nbreak\\r"}\n\n',
         b"event: end\ndata: {}\n\n",

@@ -144,7 +144,7 @@ async def test_a_step_or_session_that_was_never_is_not_found(store: Store) -> No
     session = Session(store, profile(2_000))
     await session.start("begin")
     operations = ContextOperations(store.log, _tools)
-    with pytest.raises(Fault, match="asked 1 times"):
+    with pytest.raises(Fault, match="steps up to 1, and no step 2"):
         await operations.context(Invocation(OURS), LookAt(session="s1", step=2))
     stranger = Principal(PrincipalKind.USER, "eve", namespace="elsewhere", permissions=frozenset({"sessions.read"}))
     with pytest.raises(Fault, match="FORBIDDEN"):
