@@ -52,8 +52,8 @@ class Bus(Protocol):
     async def consume(self, handled: Handled) -> None:
         """Take, hand over and acknowledge until cancelled."""
 
-    async def claim(self) -> None:
-        """Take one delivery and leave it unacknowledged. Raises ``NotImplementedError``."""
+    async def claim(self, count: int) -> None:
+        """Take so many deliveries at once and leave them unacknowledged."""
 
 
 def size_mb(home: Path) -> float:
@@ -112,12 +112,11 @@ class PharosBus:
                 *(Acknowledge(lease, events[-1].position) for lease, events in zip(leases, work, strict=True))
             )
 
-    async def claim(self) -> None:
-        """A commit of one claim."""
+    async def claim(self, count: int) -> None:
+        """One commit."""
         from pharos.store.delivery import Claim
 
-        (lease,) = await self.store.commit(Claim("bench", "claimer", 600.0))
-        assert lease is not None
+        assert all(await self.store.commit(*[Claim("bench", "claimer", 600.0)] * count))
 
 
 @asynccontextmanager
@@ -175,11 +174,12 @@ class NatsBus:
             handled([message.data.decode() for message in messages])
             await asyncio.gather(*(message.ack() for message in messages))
 
-    async def claim(self) -> None:
-        """Fetch one."""
+    async def claim(self, count: int) -> None:
+        """Fetch; it may answer with fewer."""
         if not hasattr(self, "_claims"):
             self._claims = await self._context.pull_subscribe("session.>", durable="bench", stream="bench")
-        await self._claims.fetch(1, timeout=10)
+        while count:
+            count -= len(await self._claims.fetch(count, timeout=10))
 
 
 @asynccontextmanager
@@ -247,9 +247,10 @@ class RedisBus:
                 handled([fields[b"text"].decode() for _, fields in entries])
                 await self._client.xack("bench", "bench", *(id for id, _ in entries))
 
-    async def claim(self) -> None:
-        """Read one."""
-        assert await self._client.xreadgroup("bench", "claimer", {"bench": ">"}, count=1)
+    async def claim(self, count: int) -> None:
+        """Read."""
+        found = await self._client.xreadgroup("bench", "claimer", {"bench": ">"}, count=count)
+        assert sum(len(entries) for _, entries in found) == count
 
 
 @asynccontextmanager
