@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from typing import Generic, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, JsonValue
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from pharos.core.docstrings import attribute_docstrings
 
 Json: TypeAlias = JsonValue
 JsonObject: TypeAlias = dict[str, JsonValue]
@@ -26,8 +30,21 @@ class Wire(BaseModel):
         extra="forbid",
         frozen=True,
         ser_json_inf_nan="null",
-        use_attribute_docstrings=True,
     )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """With what the text below a field says of it, where the field itself says nothing."""
+        built = handler(schema)
+        properties = handler.resolve_ref_schema(built).get("properties", {})
+        texts = attribute_docstrings(cls, Wire)
+        for name, field in cls.model_fields.items():
+            text, described = texts.get(name), properties.get(field.alias or name)
+            if field.description is not None or text is None or described is None:
+                continue
+            if handler.resolve_ref_schema(described).get("description") != text:  # its type does not say it already
+                described["description"] = text
+        return built
 
     def to_json(self) -> JsonObject:
         """The value as plain JSON data, with wire names; fields that are ``None`` are left out."""
