@@ -206,6 +206,20 @@ async def test_another_tenant_conversation_or_request_is_another_world(city: Tow
         assert results == ["miss", "similar"]
 
 
+@pytest.mark.parametrize("form", ["text", "items"])
+async def test_questions_of_the_responses_dialect_are_compared_too(city: Town, form: str) -> None:
+    async with upstream(answer) as provider:
+        await prepare(city, provider)
+        for way in WAYS[:3]:
+            said = way if form == "text" else [{"role": "user", "content": [{"type": "input_text", "text": way}]}]
+            reply = await city.ask("bot", {"model": "fast", "input": said}, "/v1/responses")
+            assert reply.headers["x-pharos-cache"] == "miss"
+            for cache in caching(city).similar.values():
+                await cache.settled()
+        seen = await state(city)
+        assert (seen["looks"], seen["near"], seen["samples"], seen["wrong"]) == (3, 2, 2, 0)
+
+
 async def test_some_hits_are_measured_for_ever(city: Town) -> None:
     async with upstream(answer) as provider:
         await prepare(city, provider, mode="answer", audit=1)

@@ -56,13 +56,17 @@ class Rules:
     """The member that asks for several answers at once; such calls are left alone: their whole point is to differ."""
     stateful: tuple[str, ...] = ()
     """Members that tie a call to a state kept elsewhere; with any of them a call is left alone."""
+    owned: bool = False
+    """Its answers have an owner, who can go on with them by their id: see ``renewal.py``. What ``store`` asks for is
+    done by the city, whoever answers; elsewhere it is the provider that is asked."""
 
+
+_OPENAI = frozenset({"user", "safety_identifier", "metadata", "prompt_cache_key", "prompt_cache_retention"})
 
 RULES: Mapping[str, Rules] = MappingProxyType(
     {
-        "openai-chat": Rules(
-            frozenset({"user", "safety_identifier", "metadata", "prompt_cache_key", "prompt_cache_retention"}), "n"
-        ),
+        "openai-chat": Rules(_OPENAI, "n"),
+        "openai-responses": Rules(_OPENAI, stateful=("prompt",), owned=True),
         "anthropic": Rules(frozenset({"metadata"}), stateful=("container",)),
         "gemini": Rules(frozenset({"labels"})),
     }
@@ -120,7 +124,7 @@ def asked(call: Call, policy: Policy) -> Asked | None:
         return None
     body, ask = call.body, call.ask
     store = body.get("store")
-    if store is True or _left_alone(call, rules):
+    if (store is True and not rules.owned) or _left_alone(call, rules):
         return None
     form = b"%d %d %d" % (ask.stream, ask.wants_usage, call.bounds.set_output or 0)
     head = [policy.tenant(call).encode(), dialect.name.encode(), ask.model.encode(), form, *steering]

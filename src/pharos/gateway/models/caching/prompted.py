@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 MOST_TEXT = 8_192
 """Characters of a question. A longer one is a document, and no vector tells two documents apart."""
 
-_TURNS = ("messages", "contents")
+_TURNS = ("messages", "contents", "input")
+_TEXT = ("text", "input_text")
 
 
 class Prompted(NamedTuple):
@@ -45,11 +46,13 @@ def prompted(call: Call, begun: _Hash, kept: frozenset[str]) -> Prompted | None:
         for member in members(raw):
             if member.key in volatile:
                 spans.append((member.start, member.end))
-            elif member.key in _TURNS and raw[member.start] == "[":
-                turns = [*elements(raw, member.start)]
-                if not turns:
-                    return None
-                start, end = turns[-1]
+            elif member.key in _TURNS:
+                start, end = member.start, member.end
+                if raw[start] == "[":
+                    turns = [*elements(raw, start)]
+                    if not turns:
+                        return None
+                    start, end = turns[-1]
                 spans.append((start, end))
                 question = _question(orjson.loads(raw[start:end]))
     except ValueError:
@@ -69,6 +72,8 @@ def prompted(call: Call, begun: _Hash, kept: frozenset[str]) -> Prompted | None:
 
 def _question(turn: Json) -> tuple[str, bytes] | None:
     """The text of a turn of the user that has one, and what is around it."""
+    if isinstance(turn, str):
+        return (turn, b"") if turn.strip() and len(turn) <= MOST_TEXT else None
     if not isinstance(turn, dict) or turn.get("role") != "user":
         return None
     for name in ("content", "parts"):
@@ -76,7 +81,7 @@ def _question(turn: Json) -> tuple[str, bytes] | None:
         block: Json = None
         if isinstance(content, list) and len(content) == 1 and isinstance(block := content[0], dict):
             content = block.get("text")
-            if block.get("type", "text") != "text":
+            if block.get("type", "text") not in _TEXT:
                 return None
         if isinstance(content, str) and content.strip() and len(content) <= MOST_TEXT:
             around = [{**turn, name: None}, {**block, "text": None} if isinstance(block, dict) else None]

@@ -14,6 +14,7 @@ from typing import Literal
 from pharos.gateway.models.caching.keys import CONTROL, Asked, asked
 from pharos.gateway.models.caching.plan import CachePlan
 from pharos.gateway.models.caching.recording import Recorded, Recorder, Replay
+from pharos.gateway.models.caching.renewal import renew, renewed
 from pharos.gateway.models.caching.semantic import Known, Look
 from pharos.gateway.models.caching.sharing import Sharing
 from pharos.gateway.models.caching.shelf import Recording, Shelves
@@ -75,6 +76,7 @@ class Cache:
         else:
             reply = await next(call)
         if call.cached is not None:
+            renew(call, reply)
             reply.headers.append(COALESCED)
             return reply
         plan.shelf.tally.misses += 1
@@ -142,5 +144,6 @@ def _given(
     call.route["saved"] = saved or "unknown"
     headers += found.headers
     headers += ((b"age", b"%d" % age), (b"x-pharos-model", call.model.name.encode()))
-    body = Replay(call, found.body) if found.streamed else found.body
+    given = renewed(call, found.body, streamed=found.streamed)
+    body = Replay(call, given) if found.streamed else given
     return Reply(200, found.content_type, body, headers)
