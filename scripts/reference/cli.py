@@ -17,8 +17,9 @@ alone means its `list`.
 - `--json` prints exactly the operation's output and nothing else; `-o yaml` the same as YAML.
 - The city's address is `--url`, `PHAROS_URL`, or `http://127.0.0.1:7700`. The secret to enter with is `PHAROS_KEY`, or,
   for a city on this machine, the content of `./.pharos/admin.key`.
-- Required plain values are positional; lists are options given several times; maps are `--labels team=a`; what only
-  JSON can say is JSON text, `@FILE` or `@-`.
+- Required plain values are positional; where there is none, the one that names what the verb is about is
+  (`pharos agents stop planner`). Lists are options given several times; maps are `--labels team=a`; what only JSON can
+  say is JSON text, `@FILE` or `@-`.
 - A fault goes to stderr, with its fixes as commands to paste; with `--json` as the problem document.
 """
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from pharos.client.description import Description, Parameter, descriptions
 from pharos.server.cli.app import Root, root
-from pharos.server.cli.operations import NounGroup, click_parameters
-from pharos.server.cli.values import RESERVED, TimeType, arguments, command_line, is_positional, option_name
+from pharos.server.cli.operations import NounGroup
+from pharos.server.cli.values import RESERVED, TimeType, arguments, click_parameters, command_line, option_name, places
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=20)
 JSON = st.recursive(
@@ -78,7 +78,7 @@ def _calls(draw: st.DrawFn, operation: Description) -> dict[str, Any]:
 
 def _parsed(operation: Description, words: list[str]) -> dict[str, Any]:
     command = click.Command("try", params=click_parameters(operation))
-    with command.make_context("try", words) as context:
+    with command.make_context("try", [*words]) as context:  # click empties the list it is given
         return arguments(operation, context.params)
 
 
@@ -113,6 +113,29 @@ def test_every_operation_can_be_written_as_a_command(operation: Description) -> 
     check()
 
 
+@pytest.mark.parametrize(
+    ("operation", "line"),
+    [
+        ("agents.stop", "pharos agents stop planner"),
+        ("topics.read", "pharos topics read orders/7"),
+        ("topics.tail", "pharos topics tail orders/7"),
+        ("faults.list", "pharos faults list BUDGET_EXCEEDED"),
+        ("kinds.list", "pharos kinds list Agent"),
+        ("keys.list", "pharos keys list bot"),
+    ],
+)
+def test_what_a_verb_is_about_stands_by_its_place_also_where_it_may_be_left_out(operation: str, line: str) -> None:
+    known, words = descriptions()[operation], shlex.split(line)[3:]
+    [place] = places(known)
+    assert not place.required
+    assert _parsed(known, words) == {**_parsed(known, []), place.name: words[0]}
+    assert command_line(operation, {place.name: words[0]}) == line
+
+
+def test_a_name_without_its_kind_has_no_place() -> None:
+    assert places(descriptions()["catalog.delete"]) == []
+
+
 def test_a_time_is_taken_as_a_table_shows_it() -> None:
     def read(text: str) -> datetime:
         return datetime.fromisoformat(TimeType().convert(text, None, None))
@@ -134,7 +157,8 @@ def test_what_this_version_does_not_know_is_written_as_a_plain_call() -> None:
 
 @pytest.mark.parametrize("operation", descriptions().values(), ids=lambda operation: operation.name)
 def test_no_input_takes_the_name_of_a_common_option(operation: Description) -> None:
-    options = {option_name(parameter) for parameter in operation.parameters if not is_positional(parameter)}
+    by_place = places(operation)
+    options = {option_name(parameter) for parameter in operation.parameters if parameter not in by_place}
     assert not options & RESERVED
 
 

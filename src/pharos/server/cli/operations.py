@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 from pharos.client.description import Description, descriptions
 from pharos.server.cli.nearest import NearestCommand
 from pharos.server.cli.session import C, Session, common_options
-from pharos.server.cli.values import arguments, click_parameter
+from pharos.server.cli.values import arguments, click_parameters
 
 # Operations whose command does more than call: the rest is made from their description.
 _BY_HAND = {"views.rebuild": "pharos.server.cli.rebuild:rebuild"}
@@ -20,7 +20,7 @@ _BY_HAND = {"views.rebuild": "pharos.server.cli.rebuild:rebuild"}
 
 def operation_command(operation: Description, name: str | None = None, shown: str | None = None) -> click.Command:
     """The command of one operation. ``shown``: how it is called, where that is not ``noun verb``."""
-    params = [click_parameter(parameter, operation.noun) for parameter in operation.parameters]
+    params = click_parameters(operation)
     if operation.effect != "read":
         params += write_options(confirm=must_confirm(operation))
     return click.Command(
@@ -93,11 +93,6 @@ def example(operation: Description, shown: str) -> str:
     elif operation.page:
         words.append("--json")
     return "\b\nExample:\n  " + " ".join(words)
-
-
-def click_parameters(operation: Description) -> list[click.Parameter]:
-    """What click reads of an operation's input."""
-    return [click_parameter(parameter, operation.noun) for parameter in operation.parameters]
 
 
 def _run(operation: Description) -> Any:

@@ -1,6 +1,7 @@
 """Between an operation's input and a command line, in both directions.
 
-Required plain values are positional, in the order of the input; everything else is an option in kebab-case. Lists are
+Required plain values are positional, in the order of the input; where there is none, the one that names what the verb
+is about is, and may be left out (``agents stop [AGENT]``). Everything else is an option in kebab-case. Lists are
 options given several times, maps are ``--labels team=a``, and what only JSON can say is JSON text (``@FILE`` reads it
 from a file, ``@-`` from standard input).
 """
@@ -30,13 +31,18 @@ def option_name(parameter: Parameter) -> str:
     return re.sub(r"(?<=[a-z0-9])([A-Z])", r"-\1", parameter.name).lower()
 
 
-def is_positional(parameter: Parameter) -> bool:
-    """Whether the parameter is given by its place."""
-    return (
-        parameter.required
-        and not parameter.many
-        and parameter.shape in {"string", "time", "integer", "number", "secret"}
-    )
+def places(operation: Description) -> list[Parameter]:
+    """The parameters that are given by their place, in order: the required ones, or else at most one that is not."""
+    plain = [parameter for parameter in operation.parameters if not parameter.many and parameter.shape in _PLAIN]
+    if required := [parameter for parameter in plain if parameter.required]:
+        return required
+    if any(parameter.name == "kind" for parameter in plain):
+        return []  # A name says nothing without its kind; `pharos get` and its like take both.
+    names = {"name", "code", operation.noun.removesuffix("s")}
+    return [parameter for parameter in plain if parameter.name in names][:1]
+
+
+_PLAIN = frozenset({"string", "time", "integer", "number", "secret"})
 
 
 class JsonType(click.ParamType[Any]):
@@ -137,11 +143,26 @@ class KindType(click.ParamType[str]):
         return [CompletionItem(kind["name"], help=kind["summary"]) for kind in found]
 
 
-def click_parameter(parameter: Parameter, noun: str) -> click.Parameter:
-    """What click needs to read one member of an operation's input."""
-    type_ = _click_type(parameter, noun)
-    if is_positional(parameter):
-        return click.Argument([parameter.name], type=type_, metavar=_place(parameter, noun))
+def click_parameters(operation: Description) -> list[click.Parameter]:
+    """What click needs to read an operation's input."""
+    by_place = places(operation)
+    return [
+        _argument(parameter, operation.noun) if parameter in by_place else _option(parameter, operation.noun)
+        for parameter in operation.parameters
+    ]
+
+
+def _argument(parameter: Parameter, noun: str) -> click.Argument:
+    metavar = _place(parameter, noun)
+    return click.Argument(
+        [parameter.name],
+        type=_click_type(parameter, noun),
+        required=parameter.required,
+        metavar=metavar if parameter.required else f"[{metavar}]",
+    )
+
+
+def _option(parameter: Parameter, noun: str) -> click.Option:
     flags = f"--{option_name(parameter)}"
     if parameter.shape == "boolean" and not parameter.many:
         if parameter.default is not False:
@@ -151,7 +172,7 @@ def click_parameter(parameter: Parameter, noun: str) -> click.Parameter:
         )
     return click.Option(
         [flags, parameter.name],
-        type=type_,
+        type=_click_type(parameter, noun),
         multiple=parameter.many or parameter.shape == "map",
         required=parameter.required,
         metavar=_metavar(parameter),
@@ -240,11 +261,11 @@ def command_line(name: str, given: Mapping[str, Any]) -> str:
     if operation is None or not set(given) <= {parameter.name for parameter in operation.parameters}:
         return shlex.join(["pharos", "call", name, json.dumps(given, ensure_ascii=False)])
     words = ["pharos", operation.noun, operation.verb]
-    places = [parameter for parameter in operation.parameters if is_positional(parameter)]
+    by_place = places(operation)
     for parameter in operation.parameters:
-        if parameter.name in given and parameter not in places:
+        if parameter.name in given and parameter not in by_place:
             words += _option_words(parameter, given[parameter.name])
-    values = [_text(given[parameter.name]) for parameter in places if parameter.name in given]
+    values = [_text(given[parameter.name]) for parameter in by_place if given.get(parameter.name) is not None]
     words += ["--", *values] if any(value.startswith("-") for value in values) else values
     return shlex.join(words)
 
