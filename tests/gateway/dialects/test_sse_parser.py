@@ -67,7 +67,7 @@ def test_a_whole_frame_is_given_at_once() -> None:
     for _ in range(3):
         assert parser.feed(b"data: x\n\n") == [sse.Frame("", b"x", b"data: x\n\n")]
         assert parser.feed(b"event: e\r\ndata: x\r\n\r\n") == [sse.Frame("e", b"x", b"event: e\r\ndata: x\r\n\r\n")]
-    assert parser.pending == 0
+    assert not parser.rest
 
 
 def test_several_frames_in_one_chunk() -> None:
@@ -97,7 +97,7 @@ def test_an_endless_line_holds_no_more_than_the_limit() -> None:
     with pytest.raises(ValueError, match="larger"):
         for _ in range(100):
             parser.feed(b"x" * 99)
-            assert parser.pending <= 1000
+            assert len(parser.rest) <= 1000
 
 
 def test_an_event_name_that_is_not_utf8_is_refused() -> None:

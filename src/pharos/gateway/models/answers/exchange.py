@@ -17,6 +17,7 @@ import orjson
 from pharos.core.fault import FaultDocument
 from pharos.core.wire import JsonObject
 from pharos.gateway.models.answers.sse import END, Parser
+from pharos.gateway.models.answers.stencil import Stencil
 from pharos.gateway.models.call import Call
 from pharos.gateway.models.dialects.canonical import (
     BlockStarted,
@@ -182,7 +183,7 @@ class Diagonal:
         return Whole(raw, usage, model)
 
     def flow(self) -> Flow:
-        return _Watched(self._dialect, self._hide, _tier_pattern(self._call))
+        return Watching(self._dialect, self._hide, _tier_pattern(self._call))
 
     @property
     def names(self) -> Mapping[str, str]:
@@ -197,25 +198,39 @@ def _tier_pattern(call: Call) -> re.Pattern[bytes] | None:
     return _SPEED if "speed" in call.body else _TIER
 
 
-class _Watched:
+class Watching:
     """A stream that passes as it is. See :class:`Flow`."""
 
-    __slots__ = ("_parser", "_tier_pattern", "_watcher", "complete", "content", "failure", "tier")
+    __slots__ = (
+        "_parser",
+        "_tier_pattern",
+        "_watcher",
+        "complete",
+        "content",
+        "failure",
+        "stencil",
+        "tier",
+    )
 
     def __init__(self, dialect: Dialect, hide_usage: bool, tier_pattern: re.Pattern[bytes] | None) -> None:
         self._parser = Parser()
         self._watcher = dialect.watcher(hide_usage)
         self._tier_pattern = tier_pattern
+        self.stencil = Stencil()
         self.content = False
         self.complete = False
         self.failure: Failure | None = None
         self.tier = ""
 
     def feed(self, chunk: bytes) -> bytes:
+        if not self._parser.rest and self.stencil.fits(chunk):
+            return chunk
         if self._tier_pattern is not None and (found := self._tier_pattern.search(chunk)) is not None:
             self.tier = served_tier(found[1].decode())
         out = []
-        see = self._watcher.see
+        watcher = self._watcher
+        see = watcher.see
+        said = watcher.output_bytes
         try:
             for frame in self._parser.feed(chunk):
                 seen = see(frame)
@@ -224,6 +239,8 @@ class _Watched:
                     break
                 if seen.content:
                     self.content = True
+                    if seen.text and frame.raw is chunk and self.stencil.lessons:
+                        self.stencil.learn(chunk, seen.text, watcher.output_bytes - said)
                 if not seen.hide:
                     out.append(frame.raw)
         except ValueError as error:
@@ -260,7 +277,7 @@ class _Watched:
 
     @property
     def output_bytes(self) -> int:
-        return self._watcher.output_bytes
+        return self._watcher.output_bytes + self.stencil.size
 
 
 class Crossing:

@@ -45,18 +45,14 @@ class Parser:
     """Splits a byte stream into frames. However the stream is cut into chunks, the frames are the same, and their
     ``raw`` parts joined are the stream."""
 
-    __slots__ = ("_buffer", "_first", "_limit", "_searched")
+    __slots__ = ("_first", "_limit", "_searched", "rest")
 
     def __init__(self, limit: int = MAX_FRAME) -> None:
         self._limit = limit
-        self._buffer = bytearray()
+        self.rest = bytearray()
+        """Bytes received since the last complete frame."""
         self._searched = 0
         self._first = True
-
-    @property
-    def pending(self) -> int:
-        """Bytes received since the last complete frame."""
-        return len(self._buffer)
 
     def feed(self, chunk: bytes) -> list[Frame]:
         """The frames that ``chunk`` completes. Raises ``ValueError`` for a frame over the limit or not UTF-8."""
@@ -66,20 +62,20 @@ class Parser:
             chunk.find(b"\n") == size - 2
             and chunk.startswith(b"data: ")
             and chunk.endswith(b"\n")
-            and not self._buffer
+            and not self.rest
             and not self._first
             and size <= self._limit
             and _CR not in chunk
         ):
             return [_new(Frame, ("", chunk[6:-2], chunk))]
         # The usual upstream flushes whole frames that end with two LF: no buffer, no pattern, no split.
-        if not self._buffer and not self._first and 2 < size <= self._limit and _CR not in chunk and chunk[0] != 0x0A:
+        if not self.rest and not self._first and 2 < size <= self._limit and _CR not in chunk and chunk[0] != 0x0A:
             if chunk.find(b"\n\n") == size - 2:
                 return [_simple(chunk) or _frame(chunk, chunk)]
             if chunk.endswith(b"\n\n") and b"\n\n\n" not in chunk:
                 blocks = [block + b"\n\n" for block in chunk[:-2].split(b"\n\n")]
                 return [_simple(block) or _frame(block, block) for block in blocks]
-        self._buffer += chunk
+        self.rest += chunk
         return self._take(ended=False)
 
     def end(self) -> list[Frame]:
@@ -89,14 +85,14 @@ class Parser:
         event does not parse anyway, so what is there counts as a frame.
         """
         frames = self._take(ended=True)
-        if self._buffer:
-            rest = bytes(self._buffer)
-            self._buffer.clear()
+        if self.rest:
+            rest = bytes(self.rest)
+            self.rest.clear()
             frames.append(_frame(rest.removeprefix(_BOM) if self._first else rest, rest))
         return frames
 
     def _take(self, *, ended: bool) -> list[Frame]:
-        buffer = self._buffer
+        buffer = self.rest
         frames: list[Frame] = []
         start = 0
         search = self._searched

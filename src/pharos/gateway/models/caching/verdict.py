@@ -86,12 +86,12 @@ class StreamVerdict:
 
     def finish(self) -> Finish | None:
         """How it ended; ``None`` if it did not."""
-        if not self._reader.complete and not self._parser.pending:
+        if not self._reader.complete and not self._parser.rest:
             try:
                 self._read(END)  # dialects without an end mark end with their stream
             except ValueError:
                 return None
-        if self._failed or self._parser.pending or not self._reader.complete:
+        if self._failed or self._parser.rest or not self._reader.complete:
             return None
         return self._finish
 

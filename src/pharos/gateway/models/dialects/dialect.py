@@ -74,6 +74,8 @@ class Seen:
     failure: Failure | None = None
     more: bytes = b""
     """Bytes that were hidden until now, to be sent: only in the answer to ``sse.END``."""
+    text: bytes = b""
+    """Where nothing of a frame counts but how much text it says: the name of the JSON member that is the text."""
 
 
 class Watcher(Protocol):

@@ -15,6 +15,7 @@ from pharos.mesh.facts import Usage
 
 _NOTHING = Seen()
 _CONTENT = Seen(content=True)
+_TEXT = Seen(content=True, text=b"text")
 _DONE = Seen(done=True)
 
 
@@ -62,7 +63,7 @@ class MessagesWatcher:
                 # What is said stands beside the type, whatever kinds of delta there will be.
                 if key != "type" and type(value) is str:
                     self._output += length(value) if key != "signature" else 0
-            return _CONTENT
+            return _TEXT if "text" in delta else _CONTENT
         return self._other(kind, data, frame.data)
 
     def _other(self, kind: object, data: JsonObject, raw: bytes) -> Seen:

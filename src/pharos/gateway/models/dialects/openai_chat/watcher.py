@@ -13,6 +13,7 @@ from pharos.gateway.models.dialects.watching import Watched
 
 _NOTHING = Seen()
 _CONTENT = Seen(content=True)
+_TEXT = Seen(content=True, text=b"content")
 _HIDDEN = Seen(hide=True)
 _DONE = Seen(done=True)
 
@@ -60,7 +61,9 @@ class ChatWatcher(Watched):
                 return Seen(content=content, failure=failure_in_stream(chunk, data))
         except (AttributeError, TypeError) as error:
             raise ValueError("not a chat completion chunk") from error
-        return _CONTENT if content else _NOTHING
+        if not content:
+            return _NOTHING
+        return _TEXT if len(choices) == 1 and chunk.get("usage") is None else _CONTENT
 
 
 def _length(delta: dict[str, object]) -> int:
