@@ -9,7 +9,13 @@ from __future__ import annotations
 from typing import Literal, NotRequired, TypedDict, cast
 
 MODEL_CALLED: Literal["model.called"] = "model.called"
-"""One logical model call ended, with all of its attempts. Appended before the last byte reaches the client."""
+"""One logical model call ended, with all of its attempts. Appended before the last byte reaches the client. Where the
+city's own agents called, its ``causation`` is the key of their errand."""
+
+
+def calls_topic(account: str) -> str:
+    """Where the calls on an account (``namespace/name`` of its ``Key``) are recorded."""
+    return f"calls/{account}"
 
 
 class Usage(TypedDict, total=False):

@@ -156,11 +156,17 @@ class Chaos:
                 type = ("timer.fired", "child.completed", "input.received")[more % 3]
                 data = {"id": f"e{which}", "text": "x", "data": {}, "spent": "0", "by": "u"}
                 play.happens(type, **data)
+            case 19:
+                # Twice the same: it is paid once.
+                if state.model is not None:
+                    for _ in range(2):
+                        play.do(c.ModelCharged(now, state.model.id, f"call-{which}", "unknown", more))
+                    assert play.state.spent <= state.spent + more
             case _:
                 play.go()
 
 
-STEPS = st.lists(st.tuples(st.integers(0, 19), st.integers(0, 30), st.integers(0, 12)), max_size=60)
+STEPS = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 30), st.integers(0, 12)), max_size=60)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -176,6 +182,8 @@ def test_what_holds_of_every_session(steps: list[Step]) -> None:
     if play.state.end is None:
         play.do(c.Cancel(play.now, WHO[0]))
         play.recover()
+        if play.state.model is not None and play.state.end is None:
+            play.do(c.Stopped(play.now, play.state.model.id))
         for id in list(play.state.children):
             play.child_ends(id, "cancelled")
         for effect in list(play.state.effects.values()):

@@ -137,6 +137,8 @@ class Call:
     attend: Callable[[], None] = lambda: None
     """Has the client told, from now on, that the call goes on where it hears nothing for long."""
     correlation: str = ""
+    cause: str = ""
+    """What it is made for, where the city makes it itself: the key of an effect."""
     started: float = field(default_factory=time.monotonic)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 

@@ -90,6 +90,7 @@ class InnerEntrance:
                 read=read,
                 watchdog=watchdog,
                 correlation=errand.correlation or id,
+                cause=errand.key,
             )
             self._settlements.begin(id)
             try:

@@ -39,7 +39,7 @@ from pharos.gateway.models.upstream.provider import Reveal, Upstream, nothing_ke
 from pharos.gateway.models.upstream.transport import Transport
 from pharos.insight.audit.kinds import AUDIT_POLICY, rules_for
 from pharos.mesh.auditing import AuditRule
-from pharos.mesh.facts import STANDARD_TIER
+from pharos.mesh.facts import STANDARD_TIER, calls_topic
 from pharos.trust.authenticator import principal_of
 from pharos.trust.guard.kinds import GUARD
 from pharos.trust.guard.policy import KeyGuards, Policies
@@ -390,7 +390,7 @@ class Plans:
             team=allowance.team,
             labels=allowance.labels,
             principal=principal,
-            topic=f"calls/{namespace}/{key.metadata.name}",
+            topic=calls_topic(f"{namespace}/{key.metadata.name}"),
             note=note,
             guards=self._guards.of_key(key),
             audits=rules_for(self._index.all(AUDIT_POLICY), key.id, allowance.labels),

@@ -56,8 +56,7 @@ class Assembler:
             parts = replace(parts, steps=[*parts.steps[:-1], last._replace(items=(*last.items, recalled))])
         context = assemble(parts, budget_of(profile), self._kept(errand.session))
         if context.compact is not None:
-            compaction, cost = await self._short(context, context.compact, profile, errand)
-            return Shortened(compaction.steps, compaction.data(), cost)
+            return await self._short(context, context.compact, profile, errand)
         record = context.record(id)
         if recalled is not None and recalled.data is not None:
             record["recalled"] = cast("list[JsonObject]", recalled.data["items"])
@@ -94,9 +93,7 @@ class Assembler:
         ]
         return Item("recalled", state.sequence + 1, "", {"items": items}) if items else None
 
-    async def _short(
-        self, context: Context, plan: Plan, profile: Profile, errand: Errand
-    ) -> tuple[Compaction, int | None]:
+    async def _short(self, context: Context, plan: Plan, profile: Profile, errand: Errand) -> Shortened:
         """The compaction, and what its summary cost."""
         request = _request(profile, plan.request(), context.tools)
         options: JsonObject = {name: value for name, value in request.options.items() if name != "response_format"}
@@ -113,10 +110,14 @@ class Assembler:
         except (Fault, TimeoutError) as error:
             _log.warning("no summary for session %s: %s", errand.session, type(error).__name__)
         if reply is None:
-            return plan.fallback(), None
+            return _shortened(plan.fallback())
         content = reply.message.get("content")
         cost = None if reply.cost is None else nanos_of(reply.cost)
-        return plan.done(content if isinstance(content, str) else ""), cost
+        return _shortened(plan.done(content if isinstance(content, str) else ""), cost, reply.call)
+
+
+def _shortened(compaction: Compaction, cost: int | None = None, call: str = "") -> Shortened:
+    return Shortened(compaction.steps, compaction.data(), cost, call)
 
 
 def _request(profile: Profile, messages: Sequence[JsonObject], tools: Sequence[JsonObject]) -> ModelRequest:

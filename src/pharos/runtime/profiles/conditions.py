@@ -12,12 +12,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Final
-
-import cel
+from typing import TYPE_CHECKING, Final
 
 from pharos.control.wording import nearest
 from pharos.core.wire import Json
+
+if TYPE_CHECKING:
+    import cel
 
 NAMES: Final = ("agent", "arguments", "budget", "depth", "effect", "left", "spent", "tool")
 
@@ -32,7 +33,7 @@ _LOOP = re.compile(r"\.\s*(?:all|exists|exists_one|existsOne|map|filter)\s*\(\s*
 def problems_of(source: str) -> Sequence[str]:
     """What is wrong with an expression, whatever the call."""
     try:
-        used = set(cel.compile(source).variables()) - set(_LOOP.findall(source))
+        used = set(_compiled(source).variables()) - set(_LOOP.findall(source))
     except ValueError as error:
         return (f"is not a CEL expression: {str(error).splitlines()[0][:200]}",)
     problems = []
@@ -47,13 +48,17 @@ def problems_of(source: str) -> Sequence[str]:
 
 @lru_cache(maxsize=1_024)
 def _compiled(source: str) -> cel.Program:
+    import cel  # with the first condition: the package brings a command line of its own, and most cities have none
+
     return cel.compile(source)
 
 
 def holds(source: str, variables: Variables) -> bool:
     """Whether the condition is true of a call, or nobody can say."""
+    from cel import Context
+
     try:
-        value = _compiled(source).execute(cel.Context(variables=dict(variables)))
+        value = _compiled(source).execute(Context(variables=dict(variables)))
     except Exception:  # noqa: BLE001 - the binding raises whatever fits; in doubt somebody is asked
         return True
     return value is not False

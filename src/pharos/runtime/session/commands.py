@@ -237,6 +237,16 @@ class ModelFailed(NamedTuple):
     context: ContextAssembled | None = None
 
 
+class ModelCharged(NamedTuple):
+    """A call made for ``id`` that brought no answer was paid for. ``cost`` in billionths."""
+
+    now: datetime
+    id: str
+    call: str
+    outcome: str
+    cost: int
+
+
 class ToolReturned(NamedTuple):
     """A tool answered."""
 
@@ -313,12 +323,13 @@ class ChildDone(NamedTuple):
 
 
 class Compact(NamedTuple):
-    """Tell the first ``steps`` steps in short from now on."""
+    """Tell the first ``steps`` steps in short from now on. ``call``: that of the summary, which cost ``cost``."""
 
     now: datetime
     steps: int
     compaction: JsonObject
     cost: int | None = None
+    call: str = ""
 
 
 class QuarantineIt(NamedTuple):
@@ -333,6 +344,6 @@ class QuarantineIt(NamedTuple):
 
 Command = (
     Start | Send | Approve | Deny | Cancel | Pause | Resume | Close | Migrate | Resolve | Extend | ReleaseQuarantine
-    | Fork | Advance | Recover | ModelAnswered | ModelFailed | ToolReturned | ToolFailed | ToolTimedOut | ToolLookedUp
-    | Stopped | ChildTaken | ChildRefused | ChildDone | Compact | QuarantineIt
+    | Fork | Advance | Recover | ModelAnswered | ModelFailed | ModelCharged | ToolReturned | ToolFailed | ToolTimedOut
+    | ToolLookedUp | Stopped | ChildTaken | ChildRefused | ChildDone | Compact | QuarantineIt
 )  # fmt: skip

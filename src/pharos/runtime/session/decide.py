@@ -41,6 +41,7 @@ _OF_WORKER: dict[type, Callable[[Draft, Any], None]] = {
     commands.Recover: lambda draft, command: recovery.recover(draft),
     commands.ModelAnswered: turns.answered,
     commands.ModelFailed: turns.failed,
+    commands.ModelCharged: turns.charged,
     commands.ToolReturned: tools.returned,
     commands.ToolFailed: tools.failed,
     commands.ToolTimedOut: tools.timed_out,

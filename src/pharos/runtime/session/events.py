@@ -327,6 +327,8 @@ class ContextCompacted(TypedDict):
     steps: int
     compaction: JsonObject
     cost: NotRequired[str | None]
+    call: NotRequired[str]
+    """The ``model.called`` of the summary, where a model made it."""
 
 
 class ModelCompleted(TypedDict):
@@ -349,6 +351,16 @@ class ModelFailed(TypedDict):
     detail: str
     attempt: int
     retryAt: NotRequired[str]
+
+
+class ModelCharged(TypedDict):
+    """``model.charged``: a ``call`` for effect ``id`` brought the session no answer (a crash, a fault, its end), and was
+    paid for all the same: ``cost`` and ``outcome`` are those of its ``model.called``."""
+
+    id: str
+    call: str
+    outcome: str
+    cost: str
 
 
 # Acting.
@@ -662,6 +674,7 @@ CONTEXT_ASSEMBLED: Final = "context.assembled"
 CONTEXT_COMPACTED: Final = "context.compacted"
 MODEL_COMPLETED: Final = "model.completed"
 MODEL_FAILED: Final = "model.failed"
+MODEL_CHARGED: Final = "model.charged"
 EFFECT_REQUESTED: Final = "effect.requested"
 EFFECT_STARTED: Final = "effect.started"
 EFFECT_REFUSED: Final = "effect.refused"

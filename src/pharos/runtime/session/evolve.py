@@ -42,6 +42,7 @@ TYPES: Mapping[str, Evolve] = {
     events.CONTEXT_COMPACTED: thinking.compacted,
     events.MODEL_COMPLETED: thinking.answered,
     events.MODEL_FAILED: thinking.failed,
+    events.MODEL_CHARGED: thinking.charged,
     events.EFFECT_REQUESTED: acting.requested,
     events.EFFECT_STARTED: acting.started,
     events.EFFECT_REFUSED: acting.refused,

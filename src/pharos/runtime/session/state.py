@@ -88,6 +88,8 @@ class ModelCall(NamedTuple):
     attempt: int
     requested_at: datetime
     retry_at: datetime | None = None
+    charged: tuple[str, ...] = ()
+    """Calls made for it whose cost is counted already."""
 
 
 EffectStatus = Literal["due", "begun", "retrying", "unknown"]

@@ -35,6 +35,7 @@ from pharos.runtime.session.commands import (
 from pharos.runtime.session.deciding.guards import end_of
 from pharos.runtime.session.events import BlobRef, effect_key
 from pharos.runtime.session.state import Effect, State
+from pharos.runtime.worker.charges import charges
 from pharos.runtime.worker.ports import Reach, Shortened
 from pharos.runtime.worker.streams import Stream
 from pharos.runtime.worker.toolbox import Toolbox
@@ -44,6 +45,9 @@ _log = logging.getLogger(__name__)
 
 LONGEST_RESULT: Final = 64 * 1024
 """Bytes of a tool's answer that an event holds; of a longer one it holds the beginning, and where the whole is."""
+
+ModelSaid = ModelAnswered | ModelFailed | Compact
+"""What asking a model may come to."""
 
 _MAY_HELP = frozenset({Retry.SAME_REQUEST, Retry.AFTER_TIME})
 _NOTHING_HAPPENED = frozenset({Aftermath.UNCHANGED, Aftermath.ROLLED_BACK})
@@ -110,8 +114,25 @@ class Performer:
         self._found = {tool.name: tool for tool in found}
         return box
 
-    async def think(self, state: State, id: str, stream: Stream) -> tuple[Sequence[Command], tuple[Event, ...]]:
-        """Ask the model. The second value is what its stream still has to write."""
+    async def think(
+        self, state: State, id: str, stream: Stream, *, fresh: bool
+    ) -> tuple[Sequence[Command], tuple[Event, ...]]:
+        """Ask the model. ``fresh``: nobody has before, for this answer. The second value is what its stream still has
+        to write."""
+        said, rest = await self._ask(state, id, stream)
+        if isinstance(said, ModelAnswered | Compact) and said.call and fresh:
+            return [said], rest
+        return [*await self.charges(state, id, said), said], rest
+
+    async def charges(self, state: State, id: str, said: Command) -> Sequence[Command]:
+        """What calls for an answer have cost beside the one that ``said`` tells of."""
+        model = state.model
+        if model is None or model.id != id:
+            return ()
+        known = (said.call,) if isinstance(said, ModelAnswered | Compact) else ()
+        return await charges(self._store.log, state, model, now(), known)
+
+    async def _ask(self, state: State, id: str, stream: Stream) -> tuple[ModelSaid, tuple[Event, ...]]:
         try:
             errand = self.errand(state, id)
             profile = self.profile(state)
@@ -119,7 +140,7 @@ class Performer:
             box = self._box(state, profile, found)
             prepared = await self._reach.contexts.prepare(state, profile, box.offered, errand, id)
             if isinstance(prepared, Shortened):
-                return [Compact(now(), prepared.steps, prepared.compaction, prepared.cost)], ()
+                return Compact(now(), *prepared), ()
             reply: ModelReply | None = None
             async with aclosing(self._reach.models.call(errand, prepared.request)) as pieces:  # type: ignore[type-var]
                 async for piece in pieces:
@@ -128,20 +149,20 @@ class Performer:
                     else:
                         reply = piece
         except Fault as fault:
-            return [self._no_answer(id, fault)], ()
+            return self._no_answer(id, fault), ()
         except PermissionError:
-            return [ModelFailed(now(), id, "PRINCIPAL_GONE", "Whoever it acts for is not there any more.", False)], ()
+            return ModelFailed(now(), id, "PRINCIPAL_GONE", "Whoever it acts for is not there any more.", False), ()
         except Exception as error:  # noqa: BLE001 - the boundary: a defect of a connector ends the effect, not the worker
             _log.exception("a model call of %s failed by a defect", state.address)
-            return [ModelFailed(now(), id, "INTERNAL", type(error).__name__, False)], ()
+            return ModelFailed(now(), id, "INTERNAL", type(error).__name__, False), ()
         if reply is None:
-            return [ModelFailed(now(), id, "INCOMPLETE", "The model said nothing.", True)], ()
+            return ModelFailed(now(), id, "INCOMPLETE", "The model said nothing.", True), ()
         cost = None if reply.cost is None else nanos_of(reply.cost)
         answer = ModelAnswered(
             now(), id, reply.message, reply.finish, cast("JsonObject", reply.usage), cost, reply.call, reply.model,
             box.propose(reply.message), prepared.context,
         )  # fmt: skip
-        return [answer], await stream.rest()
+        return answer, await stream.rest()
 
     def _no_answer(self, id: str, fault: Fault) -> ModelFailed:
         advice = fault.document.retry

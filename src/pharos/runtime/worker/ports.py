@@ -30,11 +30,13 @@ class Prepared(NamedTuple):
 
 
 class Shortened(NamedTuple):
-    """History has become too long: this is noted first, then the context is prepared again. ``cost`` in billionths."""
+    """History has become too long: this is noted first, then the context is prepared again. ``cost`` in billionths;
+    ``call``: the ``model.called`` of the summary (empty: there was no answer)."""
 
     steps: int
     compaction: JsonObject
     cost: int | None = None
+    call: str = ""
 
 
 class Contexts(Protocol):

@@ -36,7 +36,7 @@ to say so; others are cancelled at once."""
 class _Open:
     """An effect that is being performed."""
 
-    __slots__ = ("fresh", "kind", "stopping", "task", "timer")
+    __slots__ = ("cut", "fresh", "kind", "stopping", "task", "timer")
 
     def __init__(self, kind: str, fresh: bool) -> None:
         self.kind = kind
@@ -44,6 +44,8 @@ class _Open:
         """Nobody can have begun it before."""
         self.task: asyncio.Task[None] | None = None
         self.stopping = False
+        self.cut: Command | None = None
+        """What an answer of a model comes to that is cut off: known before it is, while it is learnt what it cost."""
         self.timer: asyncio.TimerHandle | None = None
 
 
@@ -125,15 +127,25 @@ class UnderWay:
         fresh = model.attempt == 1 and opened.fresh
         stream = Stream(self._store, self._grant.lease, state.address, model, fresh=fresh)
         try:
-            commands, rest = await self._performer.think(state, id, stream)
+            commands, rest = await self._performer.think(state, id, stream, fresh=fresh)
         except asyncio.CancelledError:
-            self._ended(id, opened, Stopped(now(), id))
+            if opened.cut is not None:
+                await self._reckon(state, id, opened, opened.cut)
             raise
         finally:
             await stream.close()
         self.rest.extend(rest)
         tell_pool(self._grant, commands)
         self._ended(id, opened, *commands)
+
+    async def _reckon(self, state: State, id: str, opened: _Open, said: Command) -> None:
+        commands = (*await self._performer.charges(state, id, said), said)
+        tell_pool(self._grant, commands)
+        self._ended(id, opened, *commands)
+
+    async def _stopped(self, state: State, id: str, opened: _Open) -> None:
+        """Of an answer that somebody else waited for."""
+        await self._reckon(state, id, opened, Stopped(now(), id))
 
     async def _act(self, state: State, id: str, opened: _Open) -> None:
         self._crossing("call")
@@ -179,14 +191,18 @@ class UnderWay:
         it may yet say so."""
         if self._open.get(id) is not opened:
             return
+        if opened.kind == "model" and opened.cut is None:
+            late = ModelFailed(now(), id, "TIMEOUT", f"No answer came in {seconds:g} seconds.", True)
+            self._cut_off(id, opened, late)
+            return
         self._leave(id)
         command: Command
         if opened.kind == "task":
             command = ChildRefused(now(), id, "TIMEOUT", f"Nobody took the task in {seconds:g} seconds.")
+        elif opened.cut is not None:
+            command = opened.cut
         elif opened.stopping:
             command = Stopped(now(), id)
-        elif opened.kind == "model":
-            command = ModelFailed(now(), id, "TIMEOUT", f"No answer came in {seconds:g} seconds.", True)
         elif opened.kind == "look-up":
             command = ToolLookedUp(now(), id, "unknown")
         else:
@@ -202,18 +218,35 @@ class UnderWay:
 
     def _stop(self, id: str) -> None:
         """The session ends. What could have happened outside has a moment to say so; the rest is cancelled."""
-        opened = self._open.get(id)
-        if opened is None:
+        opened, state = self._open.get(id), self._state()
+        if opened is None and state.model is not None and state.model.id == id:
+            self._start(id, "model", self._stopped, state, self._grace)
+            self._open[id].cut = Stopped(now(), id)
+        elif opened is None:
             self.mail.append(Stopped(now(), id))
+        elif opened.kind == "model":
+            if opened.cut is None:
+                self._cut_off(id, opened, Stopped(now(), id))
         elif not opened.stopping:
             opened.stopping = True
-            if opened.timer is not None:
-                opened.timer.cancel()
-            loop = asyncio.get_running_loop()
-            opened.timer = loop.call_later(self._grace, self._give_up, id, opened, self._grace)
+            self._hurry(id, opened)
             if opened.kind not in ("unsafe", "reconcilable", "look-up", "task"):
                 assert opened.task is not None
                 opened.task.cancel()
+
+    def _cut_off(self, id: str, opened: _Open, said: Command) -> None:
+        """End a call of a model. Its end says what it has cost."""
+        opened.cut = said
+        self._hurry(id, opened)
+        assert opened.task is not None
+        opened.task.cancel()
+
+    def _hurry(self, id: str, opened: _Open) -> None:
+        """It has a moment to end by itself."""
+        if opened.timer is not None:
+            opened.timer.cancel()
+        loop = asyncio.get_running_loop()
+        opened.timer = loop.call_later(self._grace, self._give_up, id, opened, self._grace)
 
     def _aside(self, work: Coroutine[None, None, None]) -> None:
         """Something whose outcome decides nothing, and which is done again by whoever takes the session up next."""

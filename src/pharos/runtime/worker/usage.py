@@ -7,7 +7,7 @@ from typing import Final, cast
 
 from pharos.mesh.facts import Usage, tokens_of
 from pharos.mesh.scheduling.grants import Grant
-from pharos.runtime.session.commands import Command, Compact, ModelAnswered, ModelFailed
+from pharos.runtime.session.commands import Command, Compact, ModelAnswered, ModelCharged, ModelFailed
 
 _PATIENCE: Final = frozenset({"UPSTREAM_RATE_LIMITED", "UPSTREAM_OVERLOADED", "MODEL_UNAVAILABLE"})
 """Faults of the gateway that are about the provider. What an account has used up is about the account alone."""
@@ -22,6 +22,8 @@ def tell_pool(grant: Grant, commands: Sequence[Command]) -> None:
     for command in commands:
         if isinstance(command, ModelAnswered):
             grant.use(tokens=tokens_of(cast("Usage", command.usage)), cost=command.cost or 0)
+        elif isinstance(command, ModelCharged):
+            grant.use(cost=command.cost)
         elif isinstance(command, Compact):
             grant.use(cost=command.cost or 0)
         elif isinstance(command, ModelFailed) and command.code in _PATIENCE and command.retry_after:

@@ -162,6 +162,8 @@ def _note(call: Call) -> Mapping[str, str]:
     }
     if call.user:
         note["user"] = call.user
+    if call.cause:
+        note["cause"] = call.cause
     if call.session:
         note["session"] = call.session[:MAX_ID]
     return note

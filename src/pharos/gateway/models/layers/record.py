@@ -187,6 +187,7 @@ def _event(call: Call, cost: int, now: float, stitch: Stitch) -> Event:
         data=cast("JsonObject", data),
         principal=call.key.principal,
         subject=f"Key/{key.namespace}/{key.name}",
+        causation=call.cause,
         correlation=call.correlation,
         traceparent=call.header(b"traceparent")[:64],
         id=call.id,

@@ -221,10 +221,11 @@ def _event(call: str, note: Mapping[str, str], cost: int) -> Event:
     if user := note.get("user"):
         data["user"] = user
     return Event(
-        topic=f"calls/{namespace}/{key}",
+        topic=facts.calls_topic(f"{namespace}/{key}"),
         type=facts.MODEL_CALLED,
         data=cast("JsonObject", data),
         principal=note.get("principal", ""),
+        causation=note.get("cause", ""),
         correlation=call,
         id=uuid7(),
     )

@@ -169,6 +169,8 @@ def compact(draft: Draft, command: Compact) -> None:
         data: dict[str, object] = {"steps": command.steps, "compaction": command.compaction}
         if command.cost is not None:
             data["cost"] = decimal_text(command.cost)
+        if command.call:
+            data["call"] = command.call
         draft.tell(events.CONTEXT_COMPACTED, data)
     if state.model is not None and state.model.retry_at is None and state.cancel is None:
         draft.do(CallModel(state.model.id))

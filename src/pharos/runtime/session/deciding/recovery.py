@@ -15,14 +15,8 @@ def recover(draft: Draft) -> None:
         return
     ends = state.cancel is not None
     model = state.model
-    if model is not None and model.retry_at is None:
-        if ends:
-            draft.tell(
-                events.MODEL_FAILED,
-                {"id": model.id, "code": "CANCELLED", "detail": ending.ENDED, "attempt": model.attempt},
-            )
-        else:
-            draft.do(CallModel(model.id))
+    if model is not None and model.retry_at is None and not ends:
+        draft.do(CallModel(model.id))
     for effect in list(state.effects.values()):
         if effect.status == "unknown" and not ends:
             draft.do(AskPerson(effect.id))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pharos.mesh.money import decimal_text
 from pharos.runtime.session import events
-from pharos.runtime.session.commands import ModelAnswered, ModelFailed
+from pharos.runtime.session.commands import ModelAnswered, ModelCharged, ModelFailed
 from pharos.runtime.session.deciding import ending, guards, joins, timers, tools
 from pharos.runtime.session.deciding.draft import Draft
 from pharos.runtime.session.effects import CallModel
@@ -125,6 +125,15 @@ def failed(draft: Draft, command: ModelFailed) -> None:
     due = draft.now + timers.backoff(state.address.id, model.attempt, command.retry_after)
     draft.tell(events.MODEL_FAILED, {**data, "retryAt": due.isoformat()})
     draft.wake(due, "retry", command.id)
+
+
+def charged(draft: Draft, command: ModelCharged) -> None:
+    """A call that brought no answer has cost something: once."""
+    model = draft.state.model
+    if model is not None and model.id == command.id and command.call not in model.charged:
+        cost = decimal_text(command.cost)
+        said = {"id": command.id, "call": command.call, "outcome": command.outcome, "cost": cost}
+        draft.tell(events.MODEL_CHARGED, said)
 
 
 def stopped(draft: Draft, id: str) -> None:

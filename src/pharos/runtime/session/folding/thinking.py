@@ -20,7 +20,9 @@ def turn_started(state: State, data: Data, sequence: int, at: datetime) -> None:
 
 
 def requested(state: State, data: Data, sequence: int, at: datetime) -> None:
-    state.model = ModelCall(text(data, "id"), number(data, "turn"), number(data, "attempt"), at)
+    id, before = text(data, "id"), state.model
+    charged = before.charged if before is not None and before.id == id else ()
+    state.model = ModelCall(id, number(data, "turn"), number(data, "attempt"), at, charged=charged)
     if state.waiting:
         awake(state, at)
 
@@ -37,6 +39,14 @@ def compacted(state: State, data: Data, sequence: int, at: datetime) -> None:
     state.compaction = mapping(data, "compaction")
     state.compacted = number(data, "steps")
     state.spent += money(data, "cost")
+    if "call" in data and state.model is not None:
+        state.model = state.model._replace(charged=(*state.model.charged, text(data, "call")))
+
+
+def charged(state: State, data: Data, sequence: int, at: datetime) -> None:
+    state.spent += money(data, "cost")
+    if state.model is not None:
+        state.model = state.model._replace(charged=(*state.model.charged, text(data, "call")))
 
 
 def answered(state: State, data: Data, sequence: int, at: datetime) -> None:

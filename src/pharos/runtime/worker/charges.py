@@ -1,0 +1,63 @@
+"""What was paid for calls of a model that brought no answer: cut off by a crash, a fault, or the end of the session.
+
+Every call is in the log with its cost, also one whose end nobody saw, and names the effect it was made for as its
+cause. So whoever takes up an effect that did not go straight from its request to its answer finds there what it has
+cost so far, and the session, the ledger and the counters of its budgets say the same.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Container, Sequence
+from datetime import datetime
+from typing import Final
+
+from pharos.core.event import START, Position, Recorded
+from pharos.core.fault import Fault
+from pharos.mesh.facts import MODEL_CALLED, calls_topic
+from pharos.mesh.money import nanos_of
+from pharos.runtime.session.commands import ModelCharged
+from pharos.runtime.session.events import effect_key
+from pharos.runtime.session.state import ModelCall, State
+from pharos.store.ports import Log
+
+_log = logging.getLogger(__name__)
+
+PAGE: Final = 1000
+
+
+async def charges(
+    log: Log, state: State, model: ModelCall, now: datetime, known: Container[str] = ()
+) -> Sequence[ModelCharged]:
+    """What calls made for an answer have cost that nobody has counted: not those of ``known``, which the caller knows
+    of, nor those that the session has counted already. Where the log cannot be read, nothing is known of them."""
+    key = effect_key(state.address, model.id)
+    found: list[ModelCharged] = []
+    try:
+        since = await _place(log, state.address.topic, int(model.id[1:]))
+        async for recorded in _all(log, calls_topic(state.account), since):
+            event = recorded.event
+            # A summary of what was before is asked for under a key of its own, below that of the answer.
+            if event.type != MODEL_CALLED or not f"{event.causation}/".startswith(f"{key}/"):
+                continue
+            call, cost = str(event.data["call"]), nanos_of(str(event.data["cost"]))
+            if cost and call not in known and call not in model.charged:
+                found.append(ModelCharged(now, model.id, call, str(event.data["outcome"]), cost))
+    except Fault as fault:
+        _log.warning("what calls for %s have cost cannot be read: %s", key, fault)
+    return found
+
+
+async def _place(log: Log, topic: str, sequence: int) -> Position:
+    """Where an event of a topic stands: what it led to stands behind it."""
+    async for recorded in _all(log, topic, START):
+        if recorded.sequence >= sequence:
+            return recorded.position
+    return START
+
+
+async def _all(log: Log, topic: str, after: Position) -> AsyncIterator[Recorded]:
+    while page := await log.read(topic, after, PAGE):
+        for recorded in page:
+            yield recorded
+        after = page[-1].position
