@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import socket
 import stat
@@ -48,6 +49,7 @@ async def test_the_first_start_writes_a_key_that_is_never_shown_and_applies_mani
             assert (await client.get("/api/system.version")).status_code == 200
         await stopped(city, signal.SIGINT)
         assert secret not in city.said
+        assert city.out[-2:] == ["Stopping: nothing is under way.\n", f"Stopped. Everything is kept in {home}.\n"]
         for line in city.err:
             json.loads(line)
 
@@ -138,7 +140,27 @@ async def test_a_program_is_told_the_address_in_json(tmp_path: Path) -> None:
             assert (await http.get(f"{opened['url']}/readyz")).status_code == 200
     finally:
         process.terminate()
-        assert await process.wait() == 0
+        rest, _ = await asyncio.wait_for(process.communicate(), 30)
+        assert process.returncode == 0
+    assert [json.loads(line) for line in rest.splitlines()] == [
+        {"stopping": {"calls": 0, "drainSeconds": 10.0}},
+        {"stopped": True},
+    ]
+
+
+async def test_a_city_that_nobody_listens_to_ends_in_order(tmp_path: Path) -> None:
+    listening, spoken = os.pipe()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "pharos", "up", "--home", str(tmp_path / "city"), "--port", "0", "--json"),
+        stdout=spoken,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    os.close(spoken)
+    with open(listening) as said:  # a program that wants the address, and then hears no more
+        assert "url" in json.loads(await asyncio.to_thread(said.readline))
+    process.terminate()
+    _, complaints = await asyncio.wait_for(process.communicate(), 30)
+    assert (process.returncode, complaints) == (0, b"")
 
 
 async def half_sent(city: Running, body: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -186,6 +208,7 @@ async def test_what_does_not_end_is_cut_off(tmp_path: Path, again: bool) -> None
         assert b"SHUTTING_DOWN" in answer
         writer.close()
         assert await city.exit_code() == 0
+        assert f"Stopping: 1 call under way has {60 if again else 0.3:g} s to end." in "".join(city.out)
         assert "the drain limit is over: 1 calls are cut off" in "".join(city.err)
 
 

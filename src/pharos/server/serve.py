@@ -14,7 +14,6 @@ import ipaddress
 import logging
 import signal
 import socket
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +30,7 @@ from pharos.server.gate import Bounds, Gate
 from pharos.server.logs import logging_to
 from pharos.server.protocol import BoundedProtocol, watch
 from pharos.server.surfaces import Surface
-from pharos.server.terminal import Opened, greeting, url_of
+from pharos.server.terminal import PEOPLE, Opened, Voice, say, url_of
 from pharos.server.tls import Certificates, TlsFiles
 from pharos.store.faults import STORAGE_FAILED
 
@@ -91,15 +90,16 @@ def up(
     access_log: bool = False,
     compress: Extent | None = None,
     log_level: str = "info",
-    announce: Callable[[Opened], str] = greeting,
+    voice: Voice = PEOPLE,
 ) -> None:
     """Serve the city of ``home`` until SIGTERM or SIGINT.
 
     ``files`` are manifests to apply at start; port 0 takes any free port; ``admin`` is where operations are served, and
     then nowhere else; with ``tls`` all connections are encrypted, and SIGHUP has its files read again. ``bounds`` are
     those of one address (``None``: there are none). ``compress`` says which answers are compressed for clients that
-    take them so (``None``: none are). ``announce`` writes what is printed on stdout once the city is open. Raises the
-    fault of a start that fails (a port or home in use, a manifest or certificate that is refused).
+    take them so (``None``: none are). ``voice`` has the words that are printed on stdout when the city is open, ends
+    and has ended. Raises the fault of a start that fails (a port or home in use, a manifest or certificate that is
+    refused).
     """
     home = home.absolute()
     try:
@@ -113,7 +113,7 @@ def up(
                 doors.append(_Door(Surface.ADMIN, admin.host, behind))
             runner = opened.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
             style = _Style(access_log, compress, None if bounds is None else Gate(bounds))
-            runner.run(_run(home, doors, certificates, files, full_sync, found_anew, drain_seconds, style, announce))
+            runner.run(_run(home, doors, certificates, files, full_sync, found_anew, drain_seconds, style, voice))
     except OSError as error:
         raise STORAGE_FAILED(f"{error.filename or home}: {error.strerror or error}.") from error
 
@@ -127,7 +127,7 @@ async def _run(
     found_anew: bool,
     drain_seconds: float,
     style: _Style,
-    announce: Callable[[Opened], str],
+    voice: Voice,
 ) -> None:
     orders = _Orders()
     with orders.obeyed(None if certificates is None else certificates.ask):
@@ -148,13 +148,13 @@ async def _run(
                 # What a call makes is freed by its last reference. The collector is for rare cycles, so it need not
                 # look after every few calls, as it would by default.
                 gc.set_threshold(20_000, 20, 20)
-                sys.stdout.write(announce(opened))
-                sys.stdout.flush()
+                say(voice.opened(opened))
 
             warnings = [finding.message for finding in await city.doctor.missing()]
             opened = _opened(city, doors, certificates is not None, warnings)
             servers = [_Server(_config(city, door, certificates, style), listens, door.sockets) for door in doors]
-            await _serve_until(orders, city, servers, certificates, drain_seconds)
+            await _serve_until(orders, city, servers, certificates, drain_seconds, voice)
+    say(voice.stopped(home))
 
 
 def _opened(city: City, doors: Sequence[_Door], tls: bool, warnings: Sequence[str]) -> Opened:
@@ -176,6 +176,7 @@ async def _serve_until(
     servers: Sequence[_Server],
     certificates: Certificates | None,
     drain_seconds: float,
+    voice: Voice,
 ) -> None:
     """Serve until told to stop; then drain, within the limit, and cut off what is left."""
     serving = {asyncio.create_task(server.serve(sockets=server.sockets)) for server in servers}
@@ -190,6 +191,7 @@ async def _serve_until(
         city.draining.set()
         for server in servers:
             server.should_exit = True
+        say(voice.stopping(sum(len(server.server_state.tasks) for server in servers), drain_seconds))
         ending = asyncio.gather(*serving, return_exceptions=True)
         ends: set[asyncio.Future[Any]] = {ending, now}
         await asyncio.wait(ends, timeout=drain_seconds, return_when=asyncio.FIRST_COMPLETED)

@@ -1,10 +1,12 @@
-"""What ``pharos up`` says, once the city is open, to the person or program that started it."""
+"""What ``pharos up`` says to the person or program that started it: that the city is open, is ending, has ended."""
 
 from __future__ import annotations
 
 import json
+import os
 import shlex
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,3 +91,42 @@ def announcement(opened: Opened) -> str:
         "warnings": _warnings(opened),
     }
     return json.dumps(found, ensure_ascii=False) + "\n"
+
+
+def _stopping(calls: int, seconds: float) -> str:
+    if not calls:
+        return "Stopping: nothing is under way.\n"
+    under_way = "1 call under way has" if calls == 1 else f"{calls} calls under way have"
+    return f"Stopping: {under_way} {seconds:g} s to end. Ctrl-C again cuts them off.\n"
+
+
+def _stopped(home: Path) -> str:
+    return f"Stopped. Everything is kept in {home}.\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """The words for each moment."""
+
+    opened: Callable[[Opened], str]
+    stopping: Callable[[int, float], str]
+    """With the calls under way, and the seconds they may take."""
+    stopped: Callable[[Path], str]
+
+
+PEOPLE = Voice(greeting, _stopping, _stopped)
+PROGRAMS = Voice(
+    announcement,
+    lambda calls, seconds: json.dumps({"stopping": {"calls": calls, "drainSeconds": seconds}}) + "\n",
+    lambda home: json.dumps({"stopped": True}) + "\n",
+)
+
+
+def say(text: str) -> None:
+    """Write ``text`` on stdout. That nobody reads there any more is no reason to end otherwise than in order."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError:
+        # Python would complain once more while it closes stdout, and end with another exit code.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

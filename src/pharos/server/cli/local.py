@@ -126,7 +126,7 @@ def up(
 
     The first start creates HOME and writes an admin key to HOME/admin.key, readable by you alone; it is never printed.
     SIGTERM and Ctrl-C let calls under way end, then stop with exit code 0. The log on stderr is JSON, line by line.
-    With --json, one line of JSON on stdout tells the url when the city is open.
+    With --json, each line on stdout is JSON: the first tells the url when the city is open, the last that it has ended.
 
     \b
     Examples:
@@ -137,7 +137,7 @@ def up(
     from pharos.server.gate import Bounds
     from pharos.server.serve import Address
     from pharos.server.serve import up as serve
-    from pharos.server.terminal import announcement, greeting
+    from pharos.server.terminal import PEOPLE, PROGRAMS
     from pharos.server.tls import TlsFiles
 
     if (tls_cert is None) != (tls_key is None):
@@ -159,7 +159,7 @@ def up(
         access_log=access_log,
         compress=compress,
         log_level=log_level,
-        announce=greeting if session.form == "table" else announcement,
+        voice=PEOPLE if session.form == "table" else PROGRAMS,
     )
 
 
