@@ -26,7 +26,7 @@ from pharos.runtime.operations.starting import Starting
 from pharos.runtime.operations.steering import Steering
 from pharos.runtime.orchestration.stopping import is_halted
 from pharos.runtime.profiles.profile import Profile
-from pharos.runtime.profiles.resolving import agent_named, resolve
+from pharos.runtime.profiles.resolving import agent_for, resolve
 from pharos.runtime.session.events import PREFIX, Address
 from pharos.runtime.session.faults import ALL
 from pharos.runtime.session.state import State
@@ -67,7 +67,7 @@ class _Declared:
     index: Index
 
     def resolve(self, agent: str, namespace: str, values: Mapping[str, Json]) -> Profile:
-        return resolve(self.index, agent_named(self.index, agent, namespace), values)
+        return resolve(self.index, agent_for(self.index, agent, namespace), values)
 
 
 def principal_by(account: AccountOf, halted: Callable[[str], bool] = lambda _: False) -> PrincipalOf:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.runtime.operations.town import Harbour, boss, open_harbour
 
+from pharos.core.fault import Fault
 from pharos.core.principal import Actor, Principal, PrincipalKind
 
 ALL = frozenset({"*"})
@@ -107,3 +108,38 @@ async def test_what_is_asked_about_now_is_asked_about_in_a_fork(harbour: Harbour
     before = await harbour("get", session=session)
     assert forked["session"]["version"] != before["version"]
     assert (await harbour("get", session="watched"))["budget"] == "0.500000000"
+
+
+async def test_nobody_gives_work_to_an_agent_of_another_namespace_without_the_permission(harbour: Harbour) -> None:
+    """Else whoever may begin sessions spends the money of every account in the city."""
+    guest = boss("sessions.start", "sessions.read", "sessions.control", namespace="guests")
+    refused = await harbour.fault("start", guest, agent="default/mate", text="look around")
+    assert refused.code == "FORBIDDEN" and refused.document.required_permission == "namespaces.cross"
+    assert "permission namespaces.cross" in refused.detail and refused.document.pointer == "/agent"
+    crossing = boss("sessions.start", "sessions.read", "namespaces.cross", namespace="guests")
+    begun = await harbour("start", crossing, agent="default/mate", text="hello")
+    session = begun["session"]["session"]
+    # Nor by forking what somebody else was allowed to begin.
+    assert (await harbour.fault("fork", guest, session=session)).document.required_permission == "namespaces.cross"
+    asked = {"session": session, "agent": "default/mate"}
+    assert (await harbour.fault("migrate", guest, **asked)).document.required_permission == "namespaces.cross"
+
+
+async def test_an_agent_that_is_private_works_in_its_own_namespace_alone(harbour: Harbour) -> None:
+    manifest: dict[str, Any] = {"kind": "Agent", "metadata": {"name": "maid", "labels": {"federation": "private"}}}
+    manifest["spec"] = {"model": "fast", "key": "crew", "instructions": "You keep to the house."}
+    helper: dict[str, Any] = {"kind": "Agent", "metadata": {"name": "host", "namespace": "guests"}}
+    helper["spec"] = {"model": "default/fast", "key": "default/crew", "delegates": ["default/maid"]}
+    invoke = harbour.city.invoker.invoke
+    may = ("sessions.start", "namespaces.cross")
+    await invoke("catalog.apply", {"documents": [manifest]}, boss())
+    refused = await harbour.fault("start", boss(*may, namespace="guests"), agent="default/maid", text="come")
+    assert refused.code == "FORBIDDEN" and refused.document.rule == "profiles/private"
+    assert "federation: private" in refused.detail and refused.fixes
+    begun = await harbour("start", boss(*may, namespace="guests"), agent="maid", text="come", namespace="default")
+    assert begun["session"]["namespace"] == "default"
+    # Having others give it work is giving it work.
+    declarer = boss("catalog.*", "agents.*", "keys.*", "models.*", name="declarer")
+    with pytest.raises(Fault) as withheld:
+        await invoke("catalog.apply", {"documents": [helper]}, declarer)
+    assert withheld.value.document.required_permission == "namespaces.cross"

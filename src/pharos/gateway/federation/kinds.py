@@ -24,9 +24,6 @@ ENTRUST = "providers.entrust"
 THE = "default"
 """Name (and namespace) of the one ``Federation`` that counts."""
 
-PRIVATE = "federation"
-"""Label of an ``Agent``; with the value ``private`` it has no public card and takes no calls from elsewhere."""
-
 Url = Annotated[str, StringConstraints(min_length=8, max_length=2048)]
 Binding = Literal["JSONRPC", "HTTP+JSON"]
 Network = Annotated[str, StringConstraints(min_length=1, max_length=64)]

@@ -8,8 +8,8 @@ from pharos.control.index import Index
 from pharos.core.plane import Scope, fields_of
 from pharos.core.resource import Ref, Resource
 from pharos.gateway.federation.card import KEY_SET, Reach
-from pharos.gateway.federation.kinds import FEDERATION, PRIVATE, THE, FederationSpec
-from pharos.runtime.profiles.kinds import AGENT, AgentSpec
+from pharos.gateway.federation.kinds import FEDERATION, THE, FederationSpec
+from pharos.runtime.profiles.kinds import AGENT, AgentSpec, is_private
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _NOTHING = FederationSpec()
@@ -52,8 +52,8 @@ class Reaching:
         if name is not None:
             id = _AGENT.resolve(name, THE)
             agent = self._index.get(AGENT, id.name, id.namespace)
-            return None if agent is None or _private(agent) else agent
-        agents = [agent for agent in self._index.all(AGENT) if not _private(agent)]
+            return None if agent is None or is_private(agent) else agent
+        agents = [agent for agent in self._index.all(AGENT) if not is_private(agent)]
         return agents[0] if len(agents) == 1 else None
 
     def _grpc(self, spec: FederationSpec) -> str:
@@ -61,10 +61,6 @@ class Reaching:
             return ""
         host = f"[{spec.grpc.host}]" if ":" in spec.grpc.host else spec.grpc.host
         return spec.grpc.url or f"{host}:{self.grpc_port}"
-
-
-def _private(agent: Resource[AgentSpec]) -> bool:
-    return agent.metadata.labels.get(PRIVATE) == "private"
 
 
 def _base(scope: Scope) -> str:

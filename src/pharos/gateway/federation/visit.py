@@ -13,8 +13,7 @@ from pharos.core.fault import UNAUTHENTICATED
 from pharos.core.principal import Principal
 from pharos.core.resource import Resource
 from pharos.gateway.federation.card import PROTOCOL, Reach, path_of
-from pharos.gateway.federation.kinds import PRIVATE
-from pharos.runtime.profiles.kinds import AGENT, AgentSpec
+from pharos.runtime.profiles.kinds import AGENT, AgentSpec, is_private
 
 Authenticate = Callable[[str], Principal]
 """The principal behind a secret. Raises ``UNAUTHENTICATED``."""
@@ -78,7 +77,7 @@ def caller(fields: Mapping[bytes, bytes], authenticate: Authenticate) -> Princip
 def public_agent(index: Index, namespace: str, name: str) -> Resource[AgentSpec] | None:
     """The agent, if others may know of it."""
     agent = index.get(AGENT, name, namespace)
-    return None if agent is None or agent.metadata.labels.get(PRIVATE) == "private" else agent
+    return None if agent is None or is_private(agent) else agent
 
 
 def extensions_in(header: str) -> frozenset[str]:

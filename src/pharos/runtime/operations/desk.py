@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from pharos.core.event import Event
+from pharos.core.fault import FORBIDDEN
 from pharos.core.operation import Decision, Invocation, Written
 from pharos.core.principal import Actor, Principal
-from pharos.core.wire import Json
-from pharos.mesh.topics.access import CROSS, namespace_for
+from pharos.core.wire import Json, JsonObject
+from pharos.mesh.topics.access import CROSS, lacking_namespace, namespace_for
 from pharos.runtime.operations.items import Which
 from pharos.runtime.profiles.profile import Profile
 from pharos.runtime.session.commands import Command
@@ -37,7 +38,8 @@ class Profiles(Protocol):
     """Where sessions get their agents from."""
 
     def resolve(self, agent: str, namespace: str, values: Mapping[str, Json]) -> Profile:
-        """The profile of an agent as it is declared now. Raises ``NOT_FOUND``, ``AGENT_INCOMPLETE`` …"""
+        """The profile of an agent as it is declared now. Raises ``NOT_FOUND``, ``FORBIDDEN`` for one that is private in
+        another namespace, ``AGENT_INCOMPLETE`` …"""
 
 
 AccountOf = Callable[[str], Principal | None]
@@ -102,7 +104,24 @@ def begun_for(principal: Principal, account: Principal) -> Principal:
     return replace(account, chain=(Actor(principal.kind, principal.name), *principal.chain))
 
 
-def lacking_namespace(_owner: object, principal: Principal, arguments: Mapping[str, Json]) -> str | None:
-    """What a caller lacks for a call that names a namespace."""
-    asked = arguments.get("namespace")
-    return None if asked is None or asked == principal.namespace or principal.may(CROSS) else CROSS
+def require_agent(principal: Principal, agent: str) -> None:
+    """Raise ``FORBIDDEN`` where an agent is of another namespace than one may give work in."""
+    if _crosses(principal, agent):
+        raise FORBIDDEN(
+            f"The agent {agent} works on an account of its own namespace, and you are of {principal.namespace!r}: "
+            f"giving it work needs the permission {CROSS}.",
+            subject=agent,
+            pointer="/agent",
+            required_permission=CROSS,
+        )
+
+
+def lacking_agent(owner: object, principal: Principal, arguments: JsonObject) -> str | None:
+    """What a caller lacks for a call that names an agent, and perhaps a namespace."""
+    lacking = lacking_namespace(owner, principal, arguments)
+    return CROSS if lacking is None and _crosses(principal, str(arguments.get("agent") or "")) else lacking
+
+
+def _crosses(principal: Principal, agent: str) -> bool:
+    home, slash, _ = agent.partition("/")
+    return bool(slash) and home != principal.namespace and not principal.may(CROSS)

@@ -17,7 +17,7 @@ from pharos.core.principal import Principal
 from pharos.core.resource import Name
 from pharos.core.wire import Json, JsonObject, Wire
 from pharos.mesh.money import decimal_text
-from pharos.mesh.topics.access import namespace_for, require
+from pharos.mesh.topics.access import lacking_namespace, namespace_for, require
 from pharos.runtime.operations.desk import (
     CONTROL,
     READ,
@@ -25,7 +25,8 @@ from pharos.runtime.operations.desk import (
     Desk,
     begun_for,
     decision,
-    lacking_namespace,
+    lacking_agent,
+    require_agent,
 )
 from pharos.runtime.operations.items import Began, Changed, Reason, SessionName, Text, Which, item_of
 from pharos.runtime.orchestration.beginning import bounds_of, lane_of, rights_of
@@ -114,16 +115,19 @@ class Starting:
         reversibility=Reversibility.COMPENSATING,
         inverse="sessions.cancel",
         faults=_BEGINNING,
-        lacking=lacking_namespace,
+        lacking=lacking_agent,
     )
     async def start(self, invocation: Invocation, input: StartSession) -> Decision[Began]:
         """Begin a session of an agent.
 
         It keeps the agent as it is declared now, whatever is applied later, and goes on in the background whatever
-        happens to the process. Give `Idempotency-Key`, or an id of your own, to ask safely more than once.
+        happens to the process. Give `Idempotency-Key`, or an id of your own, to ask safely more than once. An agent of
+        another namespace needs the permission `namespaces.cross`, and one that is `federation: private` works in its
+        own namespace alone.
         """
         principal, now = invocation.principal, invocation.time
         require_outside(principal, "begin sessions")
+        require_agent(principal, input.agent)
         address = Address(namespace_for(principal, input.namespace), input.session or uuid7())
         profile = await self._desk.profile(input.agent, address.namespace, input.values)
         bounds = bounds_of(profile, None if input.budget is None else format(input.budget, "f"))
@@ -202,6 +206,7 @@ class Starting:
                 pointer="/at",
                 facts={"at": state.poison.sequence},
             )
+        require_agent(principal, state.agent)
         profile = Profile.from_json(state.profile)
         rights = rights_of(begun_for(principal, self._account(profile)))
         given: list[commands.Command] = [
@@ -267,7 +272,7 @@ class Starting:
             AGENT_STOPPED,
             AGENT_BARRED,
         ),
-        lacking=lacking_namespace,
+        lacking=lacking_agent,
     )
     async def migrate(self, invocation: Invocation, input: MigrateSession) -> Decision[Changed]:
         """Have a session go on with its agent as it is declared now, or with another agent.
@@ -276,6 +281,7 @@ class Starting:
         on, whose rights were never this other agent's to use, and the budget and depth that one above it gave.
         """
         require_outside(invocation.principal, "change the agent of a session")
+        require_agent(invocation.principal, input.agent or "")
         address = self._desk.address(invocation.principal, input)
         state = (await self._desk.live(address)).state
         profile = await self._desk.profile(input.agent or state.agent, address.namespace, input.values)

@@ -13,7 +13,8 @@ from pharos.core.operation import Decision, Invocation, Reversibility, write
 from pharos.core.principal import Principal, PrincipalKind
 from pharos.core.wire import JsonObject
 from pharos.mesh.money import to_nanos
-from pharos.runtime.operations.desk import APPROVE, CONTROL, SEND, Desk, lacking_namespace
+from pharos.mesh.topics.access import lacking_namespace
+from pharos.runtime.operations.desk import APPROVE, CONTROL, SEND, Desk
 from pharos.runtime.operations.items import Changed, Reason, Text, Which, item_of
 from pharos.runtime.orchestration.bounds import require_outside
 from pharos.runtime.orchestration.faults import TREE_BOUND

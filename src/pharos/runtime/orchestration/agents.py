@@ -19,7 +19,7 @@ from pharos.mesh.connectors import Errand, Task, TaskEnd
 from pharos.mesh.money import decimal_text
 from pharos.runtime.orchestration.beginning import bounds_of, lane_of, rights_of
 from pharos.runtime.profiles.profile import Profile
-from pharos.runtime.profiles.resolving import agent_named, resolve
+from pharos.runtime.profiles.resolving import agent_for, resolve
 from pharos.runtime.session.commands import Cancel, Start
 from pharos.runtime.session.decide import decide
 from pharos.runtime.session.events import Address, Parent
@@ -60,14 +60,15 @@ class SessionAgents:
         self._admit = admit
 
     async def give(self, errand: Errand, task: Task) -> str:
-        """Begin the session, once per key; its address. Raises ``NOT_FOUND`` for an agent that nobody declared, the
+        """Begin the session, once per key; its address. Raises ``NOT_FOUND`` for an agent that nobody declared,
+        ``FORBIDDEN`` for one that is private elsewhere, the
         faults of one that cannot be resolved, and ``CONFLICT`` where something else has the session's id."""
         parent = Address.parse(errand.session)
         child = errand.key.rpartition("/")[2]
         address = Address(parent.namespace, child_id(parent.id, child))
         if (known := await self._known(address)) is not None:
             return _same(known, parent, child)
-        resource = agent_named(self._index, task.agent, parent.namespace)
+        resource = agent_for(self._index, task.agent, parent.namespace)
         given = task.data.get("values")
         profile = resolve(self._index, resource, given if isinstance(given, dict) else None)
         profile, task = await self._admit(profile, errand, task)

@@ -11,15 +11,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from functools import lru_cache
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints
 
 from pharos.control.index import Index
-from pharos.core.fault import Fault
+from pharos.core.fault import FORBIDDEN, Fault
 from pharos.core.principal import Principal
 from pharos.core.resource import AnyResource, Kind, Name, Ref, Resource, ResourceId, Spec
 from pharos.core.wire import Json, JsonObject, Wire
+from pharos.mesh.topics.access import CROSS
 from pharos.runtime.profiles.conditions import problems_of
 from pharos.runtime.profiles.templates import (
     MOST_TEXT,
@@ -29,6 +30,9 @@ from pharos.runtime.profiles.templates import (
     check_template,
     unfit,
 )
+
+PRIVATE: Final = ("federation", "private")
+"""Label of an ``Agent`` that nobody outside its namespace may give work to, here or over A2A."""
 
 ToolPattern = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_*-]{1,64}$")]
 """The name of a tool, in which ``*`` stands for any characters."""
@@ -149,6 +153,12 @@ class AgentSpec(Spec):
     """JSON Schema of an object: what its last answer must be; left out: text."""
 
 
+def is_private(agent: Resource[AgentSpec]) -> bool:
+    """Whether only its own namespace may know of the agent, and give it work."""
+    name, value = PRIVATE
+    return agent.metadata.labels.get(name) == value
+
+
 def matches(patterns: Sequence[str], tool: str) -> bool:
     """Whether one of ``patterns`` names the tool."""
     return _expression(tuple(patterns)).fullmatch(tool) is not None
@@ -252,16 +262,33 @@ MayGrant = Callable[[Principal, AnyResource | None, Sequence[tuple[str, str]]], 
 
 
 def agent_kind(may_grant: MayGrant) -> Kind[AgentSpec]:
-    """The kind with its guard: who says what an agent does gives away the key on whose account it is done."""
+    """The kind with its guard: who says what an agent does gives away the key on whose account it is done, and has
+    those it delegates to work on theirs."""
 
     def guard(
         principal: Principal, before: Resource[AgentSpec] | None, after: Resource[AgentSpec] | None
     ) -> Fault | None:
         if after is None or (before is not None and before.spec == after.spec):
             return None
-        return may_grant(principal, after, [("/spec/key", after.spec.key)])
+        known = () if before is None else before.spec.delegates
+        return _may_delegate(principal, after, known) or may_grant(principal, after, [("/spec/key", after.spec.key)])
 
     return replace(AGENT, guard=guard)
+
+
+def _may_delegate(principal: Principal, agent: Resource[AgentSpec], known: Sequence[str]) -> Fault | None:
+    """Why ``principal`` may not have an agent give work to those of other namespaces, beside the ``known`` ones."""
+    home = agent.metadata.namespace
+    for place, name in enumerate(agent.spec.delegates):
+        if name not in known and _AGENT.resolve(name, home).namespace != home and not principal.may(CROSS):
+            return FORBIDDEN(
+                f"{name} works on an account of its own namespace: having {agent.id} give it work needs the permission "
+                f"{CROSS}.",
+                subject=str(agent.id),
+                pointer=f"/spec/delegates/{place}",
+                required_permission=CROSS,
+            )
+    return None
 
 
 def template_kind(index: Index, may_grant: MayGrant) -> Kind[PromptTemplateSpec]:

@@ -9,11 +9,11 @@ from pharos.control.documents import missing
 from pharos.control.index import Index
 from pharos.control.wording import nearest, quoted
 from pharos.core.call import Call
-from pharos.core.fault import Applicability, Cause, Fault, Fix, Problem
+from pharos.core.fault import FORBIDDEN, Applicability, Cause, Fault, Fix, Problem
 from pharos.core.resource import AnyResource, Ref, Resource, ResourceId, references
 from pharos.core.wire import Json
 from pharos.runtime.profiles.faults import AGENT_INCOMPLETE, DELEGATES_CYCLIC
-from pharos.runtime.profiles.kinds import AGENT, PROMPT_TEMPLATE, AgentSpec, cycle_of
+from pharos.runtime.profiles.kinds import AGENT, PRIVATE, PROMPT_TEMPLATE, AgentSpec, cycle_of, is_private
 from pharos.runtime.profiles.profile import Profile, profile_of
 from pharos.runtime.profiles.templates import PromptTemplateSpec, absent, render, unfit, values_refused
 
@@ -27,6 +27,24 @@ def agent_named(index: Index, name: str, namespace: str = "default") -> Resource
     agent = index.get(AGENT, id.name, id.namespace)
     if agent is None:
         raise missing(id, index)
+    return agent
+
+
+def agent_for(index: Index, name: str, namespace: str) -> Resource[AgentSpec]:
+    """The agent that ``name`` means in ``namespace``, for work there. Raises ``NOT_FOUND``, and ``FORBIDDEN`` for one
+    that is private elsewhere."""
+    agent = agent_named(index, name, namespace)
+    home = agent.metadata.namespace
+    if home != namespace and is_private(agent):
+        label = "{}: {}".format(*PRIVATE)
+        raise FORBIDDEN(
+            f"{agent.id} is private: it works in the namespace {home!r} alone. Begin the session there, or take the "
+            f"label `{label}` from the agent.",
+            subject=str(agent.id),
+            pointer="/agent",
+            rule="profiles/private",
+            fixes=[_look(agent.id)],
+        )
     return agent
 
 

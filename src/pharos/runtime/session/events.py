@@ -354,7 +354,7 @@ class ModelFailed(TypedDict):
 
 
 class ModelCharged(TypedDict):
-    """``model.charged``: a ``call`` for effect ``id`` brought the session no answer (a crash, a fault, its end), and was
+    """``model.charged``: a ``call`` for effect ``id`` brought the session no answer (a crash, a fault, its end) and was
     paid for all the same: ``cost`` and ``outcome`` are those of its ``model.called``."""
 
     id: str
