@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
@@ -14,6 +15,9 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from tests.server.toys import ADMIN, READER, Playroom, playing
+
+from pharos.core.wire import Wire
+from pharos.server.mcp import McpFace
 
 ERAS = ["legacy", "auto", "2026-07-28"]
 
@@ -178,3 +182,24 @@ async def test_the_standing_stream_ends_when_the_city_drains(room: Playroom) -> 
         async with asyncio.timeout(20):
             with contextlib.suppress(httpx2.RemoteProtocolError):
                 await answer.aread()
+
+
+async def test_the_first_requests_of_many_clients_are_all_answered(room: Playroom) -> None:
+    """What stands behind the door is made once, for whoever comes first; the others wait for it."""
+
+    async def names() -> list[str]:
+        async with mcp_client(room) as client:
+            return [tool.name for tool in (await client.list_tools()).tools]
+
+    first, *others = await asyncio.gather(*(names() for _ in range(8)))
+    assert "toys_get" in first
+    assert all(each == first for each in others)
+
+
+async def test_no_operation_has_a_member_that_every_tool_has(room: Playroom) -> None:
+    class Taken(Wire):
+        dry_run: bool = False
+
+    operation = replace(room.directory.operations["toys.put"], input=Taken)
+    with pytest.raises(ValueError, match=r"toys\.put: dryRun"):
+        McpFace({"toys.put": operation}, None, None, room.draining, version="0", loopback=True)

@@ -58,7 +58,7 @@ class HttpFace:
         self._invoker = invoker
         self._authenticate = authenticate
         self._draining = draining
-        self._schemas: dict[str, Schema] = {name: input_schema(registry[name]) for name in registry}
+        self._schemas: dict[str, Schema] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Raises its fault, for the application to send."""
@@ -88,7 +88,7 @@ class HttpFace:
     async def _read(
         self, scope: Scope, receive: Receive, operation: AnyOperation, principal: Principal | None
     ) -> _Call:
-        schema = self._schemas[operation.name]
+        schema = self._schema(operation)
         query = parameters(scope["query_string"])
         dry_run = _flag([value for name, value in query if name == "dryRun"])
         rest = [(name, value) for name, value in query if name != "dryRun"]
@@ -114,6 +114,13 @@ class HttpFace:
             correlation=correlation_of(scope),
             traceparent=traceparent if _TRACEPARENT.fullmatch(traceparent) else "",
         )
+
+    def _schema(self, operation: AnyOperation) -> Schema:
+        """Made when it is first asked for: few cities see all their operations called."""
+        schema = self._schemas.get(operation.name)
+        if schema is None:
+            schema = self._schemas[operation.name] = input_schema(operation)
+        return schema
 
     async def _answer(self, call: _Call, send: Send) -> None:
         output = await self._invoker.invoke(

@@ -1,9 +1,11 @@
-"""Operations as MCP tools: streamable HTTP at ``/mcp``, on the official ``mcp`` package, for both eras of the protocol.
+"""Operations as MCP tools, on the official ``mcp`` package, for both eras of the protocol.
 
 Nothing is kept between requests: each carries its key, and clients of the session era are served without a session. So
 there is no session memory to bound, a restart goes unnoticed, and any replica can answer. A refusal is a tool result
 (``isError`` with the fault as structured content), never a protocol error, so that the model behind the client sees it
 and can run its fixes.
+
+``mcp.py`` stands before it: the package takes longer to import than the rest of the city to start.
 """
 
 from __future__ import annotations
@@ -29,14 +31,12 @@ from pharos.core.operation import AnyOperation, Effect, Registry
 from pharos.core.plane import Message, Receive, Scope, Send, correlation_of
 from pharos.core.principal import Principal
 from pharos.core.wire import Json, JsonObject
-from pharos.server.credentials import Authenticate, known_caller
 from pharos.server.http import BODY_LIMIT
 from pharos.server.replies import with_correlation
 from pharos.server.schema import Schema, input_schema, output_schema
+from pharos.server.tools import may_call
 
 logger = logging.getLogger(__name__)
-
-PATH = "/mcp"
 
 INSTRUCTIONS = """\
 Each tool is an operation of a Pharos city. Writes take `dryRun` (plan only) and `idempotencyKey` (safe repeats), and
@@ -52,22 +52,14 @@ _SHORTEST = 0.1
 """Seconds in which what is there already can be read."""
 
 
-class McpFace:
-    """The ASGI application of ``/mcp``. Enter :meth:`service` before the first request."""
+class McpTools:
+    """What stands behind the door. Enter :meth:`service` before the first request."""
 
     def __init__(
-        self,
-        registry: Registry,
-        invoker: Invoker,
-        authenticate: Authenticate,
-        draining: asyncio.Event,
-        *,
-        version: str,
-        loopback: bool,
+        self, registry: Registry, invoker: Invoker, draining: asyncio.Event, *, version: str, loopback: bool
     ) -> None:
         self._registry = registry
         self._invoker = invoker
-        self._authenticate = authenticate
         self._draining = draining
         self._tools = {tool_name(name): tool_of(registry[name]) for name in registry}
         server: Server[Any] = Server(
@@ -110,9 +102,9 @@ class McpFace:
             over.set()
             await task
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request. Raises ``UNAUTHENTICATED`` before anything of the protocol is read."""
-        scope[_PRINCIPAL] = known_caller(scope, self._authenticate)
+    async def answer(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request of ``principal``."""
+        scope[_PRINCIPAL] = principal
         if scope["method"] == "GET":
             receive = self._until_draining(receive)
         await self._manager.handle_request(scope, receive, send)
@@ -181,21 +173,13 @@ class McpFace:
         )
 
 
-def may_call(operation: AnyOperation, principal: Principal) -> bool:
-    """Whether the operation is listed for ``principal``. Calling another one is refused with a fault that says why."""
-    return operation.public or operation.permission is None or principal.may(operation.permission)
-
-
 def tool_of(operation: AnyOperation) -> types.Tool:
     """The tool of an operation."""
     reads = operation.effect is Effect.READ
     schema = input_schema(operation)
     answer = output_schema(operation)
     extra = _STREAM_INPUT if operation.streaming else {} if reads else _WRITE_INPUT
-    properties: Schema = schema.setdefault("properties", {})
-    if taken := extra.keys() & properties.keys():
-        raise ValueError(f"operation {operation.name}: {', '.join(sorted(taken))} are members of every tool's input")
-    properties.update(extra)
+    schema.setdefault("properties", {}).update(extra)
     if operation.streaming:
         answer = _page_of(answer)
     return types.Tool(

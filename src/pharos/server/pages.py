@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import orjson
 
+from pharos.core.deferred import Deferred
 from pharos.core.fault import NOT_FOUND, FaultCode
 from pharos.core.operation import Registry
 from pharos.core.plane import Receive, Route, Scope, Send
@@ -30,7 +31,7 @@ def pages(
 ) -> tuple[Route, ...]:
     """The routes of these pages. ``protocol_routes`` are those of the planes, for the OpenAPI document."""
     protocols = tuple(protocol_routes)
-    described: list[bytes] = []
+    described = Deferred(lambda: orjson.dumps(openapi(registry, (*protocols, *own), version)))
 
     async def index(scope: Scope, receive: Receive, send: Send) -> None:
         await send_json(send, _INDEX)
@@ -45,9 +46,7 @@ def pages(
             await send_json(send, {"status": "ready"})
 
     async def description(scope: Scope, receive: Receive, send: Send) -> None:
-        if not described:  # made when first asked for: it takes longer than anything else here
-            described.append(orjson.dumps(openapi(registry, (*protocols, *own), version)))
-        await send_bytes(send, 200, b"application/json", described[0])
+        await send_bytes(send, 200, b"application/json", await described.get())
 
     async def fault(scope: Scope, receive: Receive, send: Send) -> None:
         code = codes.get(scope["path"].removeprefix(FAULTS))

@@ -16,6 +16,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,10 @@ KEEP_ALIVE = 75
 
 SETTLING = 5.0
 """Seconds that calls which were cut off have to settle what they owe before the store closes."""
+
+LATER = ("cel", "joserfc.jwk")
+"""What some resources need in the moment in which they are applied, and takes long to import: done in a thread once the
+port is open, so that a start does not wait for it and no call ever does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +160,11 @@ async def _run(
             servers = [_Server(_config(city, door, certificates, style), listens, door.sockets) for door in doors]
             await _serve_until(orders, city, servers, certificates, drain_seconds, voice)
     say(voice.stopped(home))
+
+
+def _import_later() -> None:
+    for name in LATER:
+        import_module(name)
 
 
 def _opened(city: City, doors: Sequence[_Door], tls: bool, warnings: Sequence[str]) -> Opened:

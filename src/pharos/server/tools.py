@@ -12,13 +12,13 @@ import orjson
 
 from pharos.control.invoker import Invoker
 from pharos.core.call import tool_name
+from pharos.core.deferred import Deferred
 from pharos.core.fault import NOT_FOUND, Category, Fault
 from pharos.core.operation import AnyOperation, Effect, Registry
 from pharos.core.principal import Principal
 from pharos.core.wire import JsonObject
 from pharos.mesh.connectors import EffectClass, Errand, Known, Tool, ToolResult
 from pharos.runtime.tools.definitions import versioned
-from pharos.server.mcp import may_call
 from pharos.server.schema import input_schema, output_schema
 
 _PASSING = frozenset({Category.TRANSIENT, Category.CAPACITY, Category.DEPENDENCY, Category.INTERNAL})
@@ -32,15 +32,15 @@ class OperationTools:
     def __init__(self, registry: Callable[[], Registry], invoker: Invoker) -> None:
         self._registry = registry
         self._invoker = invoker
-        self._made: Mapping[str, tuple[AnyOperation, Tool]] | None = None
+        self._made = Deferred(self._all)
 
     async def tools(self, principal: Principal) -> Sequence[Tool]:
         """The operations that ``principal`` may call."""
-        return [tool for operation, tool in self._all().values() if may_call(operation, principal)]
+        return [tool for operation, tool in (await self._made.get()).values() if may_call(operation, principal)]
 
     async def call(self, errand: Errand, name: str, arguments: JsonObject) -> ToolResult:
         """Call an operation as the errand's principal."""
-        found = self._all().get(name)
+        found = (await self._made.get()).get(name)
         if found is None:
             raise NOT_FOUND(f"There is no operation {name[:64]!r}.", subject=name[:64])
         try:
@@ -64,11 +64,13 @@ class OperationTools:
         return "unknown", None
 
     def _all(self) -> Mapping[str, tuple[AnyOperation, Tool]]:
-        if self._made is None:
-            operations = self._registry().values()
-            made = {tool_name(each.name): (each, _tool(each)) for each in operations if not each.streaming}
-            self._made = made
-        return self._made
+        operations = self._registry().values()
+        return {tool_name(each.name): (each, _tool(each)) for each in operations if not each.streaming}
+
+
+def may_call(operation: AnyOperation, principal: Principal) -> bool:
+    """Whether the operation is listed for ``principal``. Calling another one is refused with a fault that says why."""
+    return operation.public or operation.permission is None or principal.may(operation.permission)
 
 
 def _tool(operation: AnyOperation) -> Tool:

@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, OKPKey, RSAKey
-from joserfc.jws import JWSRegistry
 
 from pharos.core.wire import JsonObject
+
+# joserfc is imported where a key is: most cities have no issuer, and it brings all of cryptography's key types along.
 
 MOST_KEYS = 64
 LEAST_RSA_BITS = 2048
 
-_TYPES: dict[str, type[RSAKey] | type[ECKey] | type[OKPKey]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
 _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 _FITS = {
@@ -44,6 +42,9 @@ class PublicKey:
 
     def signed(self, algorithm: str, text: bytes, signature: bytes) -> bool:
         """Whether it made the signature."""
+        from joserfc.errors import JoseError
+        from joserfc.jws import JWSRegistry
+
         try:
             return bool(JWSRegistry.algorithms[algorithm].verify(text, signature, self._key))
         except (JoseError, ValueError):
@@ -75,6 +76,10 @@ def parsed_keys(text: bytes) -> tuple[PublicKey, ...]:
 
 
 def _public_key(entry: JsonObject) -> PublicKey | None:
+    from joserfc.errors import JoseError
+    from joserfc.jwk import ECKey, OKPKey, RSAKey
+
+    types: dict[str, type[RSAKey] | type[ECKey] | type[OKPKey]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
     if _PRIVATE & entry.keys():
         raise UnusableKeys("has a private or shared key in it; give public keys alone")
     kind, curve, id = entry.get("kty"), entry.get("crv", ""), entry.get("kid", "")
@@ -89,7 +94,7 @@ def _public_key(entry: JsonObject) -> PublicKey | None:
     if "alg" in entry:
         fits = frozenset({str(entry["alg"])}) & fits
     try:
-        key = _TYPES[kind].import_key({name: value for name, value in entry.items() if isinstance(value, str)})
+        key = types[kind].import_key({name: value for name, value in entry.items() if isinstance(value, str)})
         if isinstance(key, RSAKey) and key.public_key.key_size < LEAST_RSA_BITS:
             return None
     except (JoseError, ValueError, TypeError):

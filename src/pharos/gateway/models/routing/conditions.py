@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-
-import cel
+from typing import TYPE_CHECKING
 
 from pharos.control.wording import nearest
 from pharos.core.wire import Json
+
+if TYPE_CHECKING:
+    import cel
 
 MAX_EXPRESSION = 1024
 """Characters of an expression."""
@@ -61,6 +63,8 @@ class Condition:
     __slots__ = ("_program", "source", "variables")
 
     def __init__(self, source: str) -> None:
+        import cel  # with the first condition: the package brings a command line of its own, and most cities have none
+
         self.source = source
         self._program = cel.compile(source)
         bound = set(_LOOP.findall(source))
@@ -97,7 +101,9 @@ class Condition:
 
 def context_of(variables: Variables) -> cel.Context:
     """The variables as expressions see them, for several of them at once."""
-    return cel.Context(variables=dict(variables))
+    from cel import Context
+
+    return Context(variables=dict(variables))
 
 
 def problems_of(source: str) -> Sequence[str]:
