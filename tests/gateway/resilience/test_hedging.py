@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
-from tests.gateway.resilience.test_mending import breaks, says, text_of
+from tests.gateway.resilience.breaking import breaks, says, text_of
 from tests.gateway.town import Town, chat
 from tests.gateway.upstream import DONE, Exchange, Upstream, answer, openai_answer, openai_delta, openai_usage, upstream
 

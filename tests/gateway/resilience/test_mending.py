@@ -2,158 +2,61 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import AsyncExitStack
-from typing import Any
 
 import pytest
-from tests.gateway.town import Answer, Town, chat, messages
+from google.genai.types import GenerateContentResponse
+from tests.gateway.dialects.gemini_wire import chunk, gemini_stream
+from tests.gateway.dialects.responses_wire import added, deltas, message_item, reasoning_item, response_stream
+from tests.gateway.dialects.responses_wire import begun as beginning
+from tests.gateway.resilience.breaking import (
+    ask,
+    breaks,
+    is_broken,
+    is_whole,
+    last_turn,
+    limit_of,
+    mark_of,
+    objects,
+    output_of,
+    pair,
+    says,
+    text_of,
+)
+from tests.gateway.town import Town
 from tests.gateway.upstream import (
-    DONE,
     Exchange,
-    Upstream,
-    anthropic_end,
     anthropic_event,
     anthropic_start,
     anthropic_text,
     openai_delta,
-    openai_usage,
     upstream,
 )
 
 CLIENTS = ("openai", "anthropic")
 DIALECTS = ("openai-chat", "anthropic")
+TRIPLES = [
+    *[(client, one, two) for client in CLIENTS for one in DIALECTS for two in DIALECTS],
+    ("responses", "openai-responses", "openai-responses"),
+    ("responses", "openai-responses", "gemini"),
+    ("responses", "openai-chat", "anthropic"),
+    ("gemini", "gemini", "gemini"),
+    ("gemini", "gemini", "anthropic"),
+    ("gemini", "openai-chat", "openai-responses"),
+    ("openai", "gemini", "openai-responses"),
+    ("anthropic", "openai-responses", "gemini"),
+]
+"""Client, provider that breaks, provider that goes on: each dialect in every part."""
 
 
-def frames_of(dialect: str, *texts: str, input: int = 10, output: int = 5, role: bool = True) -> list[bytes]:
-    """A whole streamed answer."""
-    if dialect == "anthropic":
-        return [anthropic_start(input), *anthropic_text(*texts), *anthropic_end(output)]
-    first = [openai_delta(role="assistant", content="")] if role else []
-    return [*first, *map(openai_delta, texts), openai_delta(finish="stop"), openai_usage(input, output), DONE]
-
-
-def says(dialect: str, *texts: str, **usage: int) -> Any:
-    async def script(exchange: Exchange) -> None:
-        await exchange.start()
-        for frame in frames_of(dialect, *texts, **usage):
-            await exchange.chunk(frame)
-        await exchange.finish()
-
-    return script
-
-
-def breaks(dialect: str, *texts: str, how: str = "cut", after: int = 0) -> Any:
-    """A stream that fails after these texts."""
-
-    async def script(exchange: Exchange) -> None:
-        await exchange.start()
-        if dialect == "anthropic":
-            frames = [anthropic_start(), *anthropic_text(*texts)[:-1]]
-            error = anthropic_event("error", error={"type": "overloaded_error", "message": "Overloaded"})
-        else:
-            frames = [openai_delta(role="assistant", content=""), *map(openai_delta, texts)]
-            error = b'data: {"error": {"message": "Overloaded", "type": "server_error"}}\n\n'
-        for frame in frames:
-            await exchange.chunk(frame)
-        if how == "error":
-            await exchange.chunk(error)
-            await exchange.finish()
-        elif how == "cut":
-            exchange.cut()
-        elif how == "end":
-            await exchange.finish()
-        else:
-            await exchange.until_left()
-
-    return script
-
-
-async def pair(
-    city: Town,
-    stack: AsyncExitStack,
-    first: tuple[str, Any],
-    second: tuple[str, Any] | None,
-    policy: str,
-    prefill: str | None = "message",
-    **spec: Any,
-) -> list[Upstream]:
-    """A model whose second target takes no call but what the first one leaves."""
-    running, targets = [], []
-    for number, (dialect, script) in enumerate(filter(None, (first, second))):
-        one = await stack.enter_async_context(upstream(script))
-        base = {} if dialect == "openai-chat" else {"baseUrl": one.url}
-        await city.provider(f"p{number}", one.url, dialect=dialect, **base, **spec.pop("provider", {}))
-        model = "small-1" if dialect == "openai-chat" else "claude-x"
-        target = {"provider": f"p{number}", "model": model, "weight": int(not number)}
-        targets.append(target | ({"prefill": prefill} if prefill else {}))
-        running.append(one)
-    for model in ("small-1", "claude-x"):
-        await city.price(model)
-    await city.model("fast", *targets, onStreamFailure=policy, **spec)
-    await city.budget("b", "1.00")
-    await city.key("bot", budgets=["b"])
-    return running
-
-
-async def ask(city: Town, client: str, **extra: Any) -> Answer:
-    if client == "openai":
-        return await city.ask("bot", chat(stream=True, stream_options={"include_usage": True}, **extra))
-    return await city.ask("bot", messages(stream=True, **extra), "/v1/messages")
-
-
-def text_of(reply: Answer, client: str) -> str:
-    if client == "openai":
-        return "".join(
-            e["choices"][0]["delta"].get("content") or ""
-            for e in reply.events
-            if isinstance(e, dict) and e.get("choices")
-        )
-    return "".join(
-        e["delta"].get("text", "") for e in reply.events if isinstance(e, dict) and e["type"] == "content_block_delta"
-    )
-
-
-def is_whole(reply: Answer, client: str) -> None:
-    """One legal stream of the dialect: one beginning, one end, one id, blocks in order."""
-    assert reply.status == 200 and reply.complete
-    events = reply.events
-    if client == "openai":
-        assert events[-1] == "[DONE]" and events.count("[DONE]") == 1
-        chunks = [e for e in events if isinstance(e, dict)]
-        assert len({c["id"] for c in chunks}) == 1
-        assert sum(bool(c["choices"] and c["choices"][0]["delta"].get("role")) for c in chunks) <= 1
-        assert [c["choices"][0]["finish_reason"] for c in chunks if c["choices"]].count("stop") == 1
-        return
-    kinds = [e["type"] for e in events if isinstance(e, dict)]
-    assert kinds[0] == "message_start" and kinds.count("message_start") == 1
-    assert kinds[-2:] == ["message_delta", "message_stop"] and kinds.count("message_stop") == 1
-    open, seen = None, []
-    for event in events:
-        assert isinstance(event, dict)
-        if event["type"] == "content_block_start":
-            assert open is None
-            open = event["index"]
-            seen.append(open)
-        elif event["type"] == "content_block_delta":
-            assert event["index"] == open
-        elif event["type"] == "content_block_stop":
-            assert event["index"] == open
-            open = None
-    assert open is None and seen == list(range(len(seen)))
-
-
-def usage_of(reply: Answer, client: str) -> dict[str, Any]:
-    if client == "openai":
-        return next(e["usage"] for e in reversed(reply.events) if isinstance(e, dict) and e.get("usage"))
-    return next(e["usage"] for e in reply.events if isinstance(e, dict) and e["type"] == "message_delta")
-
-
-@pytest.mark.parametrize("how", ["cut", "end", "error"])
-@pytest.mark.parametrize("client", CLIENTS)
-@pytest.mark.parametrize("one", DIALECTS)
-@pytest.mark.parametrize("two", DIALECTS)
-async def test_h28_resume_by_prefill(city: Town, one: str, two: str, client: str, how: str) -> None:
+@pytest.mark.parametrize(
+    ("client", "one", "two", "how"),
+    [
+        *[(*triple, "cut") for triple in TRIPLES],
+        *[(*TRIPLES[n], how) for how in ("end", "error") for n in (0, 3, 8, 11)],
+    ],
+)
+async def test_h28_resume_by_prefill(city: Town, client: str, one: str, two: str, how: str) -> None:
     """The text so far goes to the next target, is not repeated, has one id, and both halves are paid for."""
     async with AsyncExitStack() as stack:
         first, second = await pair(
@@ -168,55 +71,140 @@ async def test_h28_resume_by_prefill(city: Town, one: str, two: str, client: str
         is_whole(reply, client)
         assert len(first.requests) == len(second.requests) == 1
         sent = second.requests[0].json
-        content = sent["messages"][-1]["content"]
-        assert sent["messages"][-1]["role"] == "assistant"
-        assert (content if isinstance(content, str) else content[0]["text"]) == "Once upon a time"
-        assert sent["messages"][:-1] == first.requests[0].json["messages"] or one != two
-        assert 80 < (sent.get("max_tokens") or sent["max_completion_tokens"]) < 100, "the rest of the limit"
+        role, text = last_turn(two, sent)
+        assert (role, text) == ("model" if two == "gemini" else "assistant", "Once upon a time")
+        assert 80 < limit_of(sent) < 100, "the rest of the limit"
         (called,) = await city.called()
         assert called["outcome"] == "ok" and called["fault"] == ""
         broken, served = called["attempts"]
         assert (broken["outcome"], served["outcome"]) == ("incomplete", "ok")
         assert broken["usage"]["estimated"] is True
-        assert served["usage"] == {"input": 10, "output": 5}
+        assert (served["usage"]["input"], served["usage"]["output"]) == (10, 5)
         assert called["route"]["resume"].startswith("p1/")
-        shown = usage_of(reply, client)
-        output = broken["usage"]["output"] + 5
-        assert shown["completion_tokens" if client == "openai" else "output_tokens"] == output
+        assert output_of(reply, client) == broken["usage"]["output"] + 5
         assert await city.quiet("b") == round(float(called["cost"]) * 1e9)
         assert float(called["cost"]) == pytest.approx(float(broken["cost"]) + float(served["cost"]), abs=1e-12)
 
 
-@pytest.mark.parametrize("client", CLIENTS)
-@pytest.mark.parametrize("one", DIALECTS)
-@pytest.mark.parametrize("two", DIALECTS)
-async def test_h28_restart_is_marked(city: Town, one: str, two: str, client: str) -> None:
+@pytest.mark.parametrize(("client", "one", "two"), TRIPLES)
+async def test_h28_restart_is_marked(city: Town, client: str, one: str, two: str) -> None:
     async with AsyncExitStack() as stack:
         _, second = await pair(
             city, stack, (one, breaks(one, "Once")), (two, says(two, "A new", " story.")), "restart", None
         )
         reply = await ask(city, client, max_tokens=100)
-        is_whole(reply, client)
+        is_whole(reply, client, restarted=True)
         assert text_of(reply, client) == "OnceA new story."
-        marked = [e for e in reply.events if isinstance(e, dict) and "pharos" in json.dumps(e)]
-        (mark,) = marked
-        if client == "openai":
-            assert mark["pharos"] == {"restart": 2}
-            assert mark["choices"][0]["delta"]["content"] == "A new"
-        else:
-            assert mark["content_block"] == {"type": "text", "text": "", "pharos": {"restart": 2}}
-            assert mark["index"] == 1
-        assert second.requests[0].json["messages"][-1]["role"] == "user"
+        mark, begun = mark_of(reply), {"restart": 2}
+        match client:
+            case "openai":
+                assert mark["pharos"] == begun
+                assert mark["choices"][0]["delta"]["content"] == "A new"
+            case "responses":
+                assert mark["pharos"] == begun
+                assert (mark["type"], mark["output_index"]) == ("response.output_item.added", 1)
+            case "gemini":
+                assert mark["pharos"] == begun
+                assert mark["candidates"][0]["content"]["parts"] == [{"text": "A new"}]
+            case _:
+                assert mark["content_block"] == {"type": "text", "text": "", "pharos": begun}
+                assert mark["index"] == 1
+        assert last_turn(two, second.requests[0].json)[0] == "user"
         (called,) = await city.called()
         assert [a["outcome"] for a in called["attempts"]] == ["incomplete", "ok"]
         assert called["outcome"] == "ok"
 
 
-def is_broken(reply: Answer, client: str) -> None:
-    assert reply.status == 200 and reply.complete
-    last = reply.events[-1]
-    assert isinstance(last, dict) and last["error"] and last["pharos"]["code"].startswith("UPSTREAM_")
-    assert b"[DONE]" not in reply.body and b"message_stop" not in reply.body
+async def test_h28_googles_sdk_sees_where_a_new_answer_begins(city: Town) -> None:
+    """It passes over a member it does not know, but not over the name of the answer."""
+    async with AsyncExitStack() as stack:
+        await pair(city, stack, ("gemini", breaks("gemini", "Once")), ("gemini", says("gemini", "Anew.")), "restart")
+        reply = await ask(city, "gemini")
+        chunks = [GenerateContentResponse._from_response(response=each, kwargs={}) for each in objects(reply)]
+        names = [each.response_id for each in chunks]
+        assert [each.text for each in chunks if each.text] == ["Once", "Anew."]
+        assert names[0] != names[1] and len(set(names[1:])) == 1
+
+
+async def test_h28_a_response_that_was_gone_on_with_is_kept_as_one(city: Town) -> None:
+    one = "openai-responses"
+    async with AsyncExitStack() as stack:
+        await pair(city, stack, (one, breaks(one, "Hel")), (one, says(one, "lo.")), "resume")
+        reply = await ask(city, "responses")
+        id = objects(reply)[-1]["response"]["id"]
+        kept = await city.ask("bot", b"", f"/v1/responses/{id}", "GET")
+        assert kept.json["output"][0]["content"][0]["text"] == "Hello."
+        assert kept.json["output"] == objects(reply)[-1]["response"]["output"]
+
+
+TEXT = message_item("")
+REASON = reasoning_item("")
+SUMMARY = {"type": "response.reasoning_summary_part.added", "item_id": "rs_1", "output_index": 0}
+UNJOINABLE = {
+    "a search": [added(0, {"type": "web_search_call", "id": "ws_1", "status": "in_progress"})],
+    "a refusal": [added(0, TEXT), *deltas("refusal", 0, "I will not", content_index=0)],
+    "a source": [
+        added(0, TEXT),
+        *deltas("output_text", 0, "As is known", content_index=0),
+        {"type": "response.output_text.annotation.added", "output_index": 0, "content_index": 0, "annotation": {}},
+    ],
+    "two parts": [added(0, TEXT), *deltas("output_text", 0, "One", content_index=1)],
+    "two items": [added(0, TEXT), *deltas("output_text", 0, "One", content_index=0), added(1, TEXT)],
+    "parts of a summary": [added(0, REASON), *deltas("reasoning_summary_text", 0, "Hm", summary_index=1)],
+}
+
+
+@pytest.mark.parametrize("policy", ["resume", "restart"])
+@pytest.mark.parametrize("what", UNJOINABLE)
+async def test_h28_a_response_that_nothing_can_join_ends_with_its_error(city: Town, what: str, policy: str) -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.start()
+        await exchange.chunk(response_stream(beginning(), *UNJOINABLE[what]))
+        exchange.cut()
+
+    one = "openai-responses"
+    async with AsyncExitStack() as stack:
+        _, second = await pair(city, stack, (one, script), (one, says(one, "No.")), policy)
+        is_broken(await ask(city, "responses"), "responses")
+        assert not second.requests
+
+
+async def test_h28_reasoning_of_a_response_is_ended_where_another_begins(city: Town) -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.start()
+        said = [added(0, REASON), {**SUMMARY, "summary_index": 0, "part": {"type": "summary_text", "text": ""}}]
+        said += deltas("reasoning_summary_text", 0, "Hm", "!", summary_index=0)
+        await exchange.chunk(response_stream(beginning(), *({**each, "item_id": "rs_1"} for each in said)))
+        exchange.cut()
+
+    async with AsyncExitStack() as stack:
+        await pair(city, stack, ("openai-responses", script), ("anthropic", says("anthropic", "Hi.")), "restart")
+        reply = await ask(city, "responses")
+        is_whole(reply, "responses")
+        thought, said = objects(reply)[-1]["response"]["output"]
+        assert thought["summary"] == [{"type": "summary_text", "text": "Hm!"}]
+        assert said["content"][0]["text"] == "Hi."
+
+
+@pytest.mark.parametrize("policy", ["resume", "restart"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"functionCall": {"name": "f", "args": {}}},
+        {"executableCode": {"code": "1", "language": "PYTHON"}},
+        {"inlineData": {"mimeType": "image/png"}},
+    ],
+)
+async def test_h28_what_is_no_text_is_not_gone_on_with(city: Town, more: dict[str, object], policy: str) -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.start()
+        await exchange.chunk(gemini_stream(chunk("See:"), chunk(more)))
+        exchange.cut()
+
+    async with AsyncExitStack() as stack:
+        _, second = await pair(city, stack, ("gemini", script), ("gemini", says("gemini", "No.")), policy)
+        is_broken(await ask(city, "gemini"), "gemini")
+        assert not second.requests
 
 
 @pytest.mark.parametrize("policy", ["resume", "restart"])
@@ -335,7 +323,7 @@ TOOL = anthropic_event(
 
 
 @pytest.mark.parametrize("policy", ["resume", "restart"])
-@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("client", [*CLIENTS, "responses"])
 async def test_h28_a_tool_call_that_has_begun_is_never_gone_on_with(city: Town, client: str, policy: str) -> None:
     """The client may be acting on it already."""
 
@@ -420,5 +408,4 @@ async def test_h28_more_than_one_target_goes_on_in_turn(city: Town) -> None:
         assert c.requests[0].json["messages"][-1]["content"] == "One two"
         (called,) = await city.called()
         assert [x["outcome"] for x in called["attempts"]] == ["incomplete", "incomplete", "ok"]
-        total = sum(x["usage"]["output"] for x in called["attempts"])
-        assert usage_of(reply, "openai")["completion_tokens"] == total
+        assert output_of(reply, "openai") == sum(x["usage"]["output"] for x in called["attempts"])

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
-from tests.gateway.resilience.test_mending import breaks, is_broken, says
+from tests.gateway.resilience.breaking import breaks, is_broken, says
 from tests.gateway.town import Town, chat
 from tests.gateway.upstream import Exchange, Upstream, answer, upstream
 

@@ -9,7 +9,7 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from tests.gateway.resilience.test_mending import text_of
+from tests.gateway.resilience.breaking import text_of
 from tests.gateway.town import Town, chat
 from tests.gateway.upstream import DONE, Exchange, openai_delta, openai_usage, upstream
 

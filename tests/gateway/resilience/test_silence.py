@@ -8,7 +8,7 @@ from typing import Any
 import anthropic
 import openai
 import pytest
-from tests.gateway.resilience.test_mending import frames_of, text_of
+from tests.gateway.resilience.breaking import frames_of, text_of
 from tests.gateway.town import Client, Town, chat, messages
 from tests.gateway.upstream import DONE, Exchange, anthropic_event, openai_delta, upstream
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, cast
 
 import orjson
@@ -28,7 +29,8 @@ from pharos.gateway.models.dialects.canonical import (
     StreamEvent,
 )
 from pharos.gateway.models.dialects.continuing import CONTINUING, Continuing
-from pharos.gateway.models.dialects.dialect import Dialect, StreamWriter
+from pharos.gateway.models.dialects.dialect import Dialect, Following, StreamWriter
+from pharos.gateway.models.dialects.naming import origin_of
 from pharos.gateway.models.plans import Target
 from pharos.gateway.models.resilience.spec import PrefillForm
 from pharos.mesh.facts import INPUT_CLASSES, OUTPUT_CLASSES, Usage, prompt_of, tokens_of
@@ -41,6 +43,7 @@ LEAST_ECHO = 16
 class Said:
     """What the client has seen of an answer."""
 
+    frames: Sequence[Frame]
     events: Sequence[StreamEvent]
     text: str
     thought: bool
@@ -49,6 +52,12 @@ class Said:
     """The block that has not ended; -1: none."""
     next: int
     """The index of the next block."""
+
+
+NOTHING_SAID = Said((), (), "", thought=False, open=-1, next=0)
+
+Mark = Callable[[bytes], bytes | None]
+"""Marks the frame among these that begins a new answer; ``None`` if none of them does."""
 
 
 def said_of(dialect: Dialect, continuing: Continuing, sent: bytes) -> Said | None:
@@ -78,7 +87,7 @@ def said_of(dialect: Dialect, continuing: Continuing, sent: bytes) -> Said | Non
                 open = -1
     if not kinds:
         return None
-    return Said(events, "".join(text), "thinking" in kinds.values(), open, max(kinds) + 1)
+    return Said(frames, events, "".join(text), "thinking" in kinds.values(), open, max(kinds) + 1)
 
 
 def _object(frame: Frame) -> JsonObject:
@@ -90,7 +99,8 @@ class Continuation:
     """How the answer to one call goes on after it was cut off. Made anew for each time."""
 
     def __init__(self, call: Call, said: Said, kind: Literal["resume", "restart"], used: Usage) -> None:
-        """``used`` is what the answers of which the client saw something used."""
+        """``used`` is what the answers of which the client saw something used. Raises ``ValueError`` where nothing can
+        join what was said."""
         self.kind = kind
         self._said = said
         self._used = used
@@ -103,6 +113,8 @@ class Continuation:
         most = call.ask.max_output or call.bounds.set_output
         spent = tokens_of(used) - prompt_of(used)
         self._left = max(most - spent, 1) if most is not None and kind == "resume" else None
+        self._continuing = CONTINUING[call.dialect.name]
+        self._follow()
 
     def suits(self, target: Target) -> bool:
         """Whether a target can go on like this."""
@@ -112,35 +124,48 @@ class Continuation:
         """The target's request with the beginning of the answer."""
         if self.kind == "restart":
             return raw
-        continuing = CONTINUING[target.upstream.dialect.name]
-        return continuing.prefilled(raw, self.text, _form(target), self._left)
+        return CONTINUING[target.upstream.dialect.name].prefilled(raw, self.text, _form(target), self._left)
 
     def writer(self, attempt: int) -> StreamWriter:
         """Writes the rest of the answer, of the attempt with this number."""
-        said, ask = self._said, self._asked
-        model = next((event.model for event in said.events if isinstance(event, Started)), "")
-        writer = self._dialect.writer(model or ask.model, ask.wants_usage)
-        for event in said.events:
-            writer.write(event)  # the client has these frames already
         if self.kind == "resume":
-            return _Resumed(writer, said, self._used)
-        return _Restarted(writer, said, self._used, self._marked(attempt))
+            return _Resumed(self._follow(), self._said, self._used)
+        marked = partial(_marked, self._continuing, attempt)
+        if self._continuing.apart:
+            return _Apart(self._new(), self._used, marked)
+        return _Restarted(self._follow(), self._said, self._used, marked)
 
-    def _marked(self, attempt: int) -> Callable[[bytes], bytes]:
-        continuing = CONTINUING[self._dialect.name]
+    def _new(self) -> StreamWriter:
+        ask = self._asked
+        model = next((event.model for event in self._said.events if isinstance(event, Started)), "")
+        return self._dialect.writer(model or ask.model, ask.wants_usage)
 
-        def marked(written: bytes) -> bytes:
-            first, *rest = Parser(len(written) + 1).feed(written)
-            frame = _object(first)
-            continuing.mark(frame, attempt)
-            return encode(orjson.dumps(frame), first.event) + b"".join(each.raw for each in rest)
+    def _follow(self) -> StreamWriter:
+        """A writer that is where the client is."""
+        writer = self._new()
+        if isinstance(writer, Following):
+            writer.follow(self._said.frames)
+        else:
+            for event in self._said.events:
+                writer.write(event)  # the client has these frames already
+        return writer
 
-        return marked
+
+def _marked(continuing: Continuing, attempt: int, written: bytes) -> bytes | None:
+    """``written`` with the mark of an answer that begins in it; ``None`` if none does."""
+    frames = Parser(len(written) + 1).feed(written)
+    out = [frame.raw for frame in frames]
+    for place, frame in enumerate(frames):
+        body = _object(frame)
+        if continuing.mark(body, attempt):
+            out[place] = encode(orjson.dumps(body), frame.event)
+            return b"".join(out)
+    return None
 
 
 def resumable(call: Call, said: Said) -> bool:
     """Whether the beginning of an answer can be given back so that the rest follows from it."""
-    if said.thought or call.body.get("n") not in (None, 1):
+    if said.thought or call.ask.choices > 1 or call.body.get("n") not in (None, 1):
         return False
     try:
         request = call.dialect.read_request(call.body)
@@ -152,10 +177,7 @@ def resumable(call: Call, said: Said) -> bool:
 
 
 def _form(target: Target) -> PrefillForm:
-    continuing = CONTINUING.get(target.upstream.dialect.name)
-    if continuing is None:
-        return "none"
-    return target.prefill or continuing.form(target.model)
+    return target.prefill or CONTINUING[target.upstream.dialect.name].form(target.model)
 
 
 def added(one: Usage, other: Usage) -> Usage:
@@ -178,6 +200,9 @@ def added(one: Usage, other: Usage) -> Usage:
 class _Joined:
     """Writes another answer behind what was said: no second beginning, blocks numbered on, the usage of all."""
 
+    origin = ""
+    """Set on the writer behind it."""
+
     def __init__(self, writer: StreamWriter, said: Said, used: Usage) -> None:
         self._writer = writer
         self._said = said
@@ -188,7 +213,8 @@ class _Joined:
     def write(self, event: StreamEvent) -> bytes:
         """See :class:`~pharos.gateway.models.dialects.dialect.StreamWriter`."""
         match event:
-            case Started():
+            case Started(_, model):
+                self._writer.origin = origin_of(event.dialect, model)
                 return b""
             case Finished(_, usage):
                 before = b"" if self._joined else self._end_open()
@@ -266,17 +292,24 @@ class _Resumed(_Joined):
 class _Restarted(_Joined):
     """Ends the block that is open and begins anew; the first frame of the new answer bears the mark."""
 
-    def __init__(self, writer: StreamWriter, said: Said, used: Usage, marked: Callable[[bytes], bytes]) -> None:
+    def __init__(self, writer: StreamWriter, said: Said, used: Usage, marked: Mark) -> None:
         super().__init__(writer, said, used)
-        self._marked: Callable[[bytes], bytes] | None = marked
-
-    def _join(self, event: BlockStarted) -> bytes:
-        return self._end_open() + self._further(event)
+        self._marked: Mark | None = marked
 
     def _further(self, event: BlockStarted | Delta | BlockEnded | Signed) -> bytes:
         written = super()._further(event)
-        marked = self._marked
-        if marked is None or not written:
+        marked = self._marked(written) if self._marked is not None and written else None
+        if marked is None:
             return written
         self._marked = None
-        return marked(written)
+        return marked
+
+
+class _Apart(_Restarted):
+    """Begins anew with a name of its own, where nothing that was said needs an end."""
+
+    def __init__(self, writer: StreamWriter, used: Usage, marked: Mark) -> None:
+        super().__init__(writer, NOTHING_SAID, used, marked)
+
+    def write(self, event: StreamEvent) -> bytes:
+        return self._writer.write(event) if isinstance(event, Started) else super().write(event)

@@ -120,13 +120,12 @@ class Mended:
     def _continuation(self) -> Continuation | None:
         call = self._call
         kind = call.model.resilience.mends
-        continuing = CONTINUING.get(call.dialect.name)
-        if kind == "error" or continuing is None or self._room < 0 or self._mends >= MOST_MENDS:
+        if kind == "error" or self._room < 0 or self._mends >= MOST_MENDS:
             return None
         try:
-            said = said_of(call.dialect, continuing, b"".join(self._kept))
+            said = said_of(call.dialect, CONTINUING[call.dialect.name], b"".join(self._kept))
+            if said is None or (kind == "resume" and not resumable(call, said)):
+                return None
+            return Continuation(call, said, kind, self._used)
         except ValueError:
             return None
-        if said is None or (kind == "resume" and not resumable(call, said)):
-            return None
-        return Continuation(call, said, kind, self._used)

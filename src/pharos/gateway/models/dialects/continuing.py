@@ -1,7 +1,4 @@
-"""What a dialect contributes to going on with an answer that was cut off: a table, since not every dialect can.
-
-See ``answers/continuation.py``. A dialect that is not in the table ends a cut stream with its error.
-"""
+"""What a dialect contributes to going on with an answer that was cut off. See ``answers/continuation.py``."""
 
 from __future__ import annotations
 
@@ -11,7 +8,9 @@ from typing import Protocol
 
 from pharos.core.wire import JsonObject
 from pharos.gateway.models.dialects.anthropic.continuing import MessagesContinuing
+from pharos.gateway.models.dialects.gemini.continuing import GenerateContinuing
 from pharos.gateway.models.dialects.openai_chat.continuing import ChatContinuing
+from pharos.gateway.models.dialects.openai_responses.continuing import ResponsesContinuing
 from pharos.gateway.models.resilience.spec import PrefillForm
 
 
@@ -20,11 +19,17 @@ class Continuing(Protocol):
 
     # As the client's dialect.
 
-    def closed(self, frame: JsonObject) -> bool:
-        """Whether a client that has seen this frame can be told no more: why the model stopped, or several choices."""
+    @property
+    def apart(self) -> bool:
+        """A new answer in the place of one that was cut off is no part of that one: it has a name of its own, and
+        nothing that is open is to be closed."""
 
-    def mark(self, frame: JsonObject, attempt: int) -> None:
-        """Mark the frame that begins a new answer in the place of one that was cut off: ``{"restart": ATTEMPT}``."""
+    def closed(self, frame: JsonObject) -> bool:
+        """Whether a client that has seen this frame can be told no more: why the model stopped, several choices, or
+        what is no text and cannot be given back."""
+
+    def mark(self, frame: JsonObject, attempt: int) -> bool:
+        """Mark the frame that begins a new answer, ``{"restart": ATTEMPT}``; ``False`` if this is not yet the one."""
 
     # As the provider's dialect.
 
@@ -37,6 +42,11 @@ class Continuing(Protocol):
 
 
 CONTINUING: Mapping[str, Continuing] = MappingProxyType(
-    {"openai-chat": ChatContinuing(), "anthropic": MessagesContinuing()}
+    {
+        "openai-chat": ChatContinuing(),
+        "openai-responses": ResponsesContinuing(),
+        "anthropic": MessagesContinuing(),
+        "gemini": GenerateContinuing(),
+    }
 )
 """By the name of the dialect."""

@@ -115,6 +115,10 @@ class StreamReader(Protocol):
 class StreamWriter(Protocol):
     """Turns canonical events into the client's frames."""
 
+    origin: str
+    """Whose proofs of reasoning are written (``naming.origin_of``): told by ``Started``, and set anew where another
+    provider goes on with the answer."""
+
     def write(self, event: StreamEvent) -> bytes:
         """The bytes to send for one event; may be empty."""
 
@@ -125,6 +129,14 @@ class Failing(Protocol):
 
     def fail(self, document: FaultDocument) -> bytes:
         """In place of ``Dialect.write_stream_fault``."""
+
+
+@runtime_checkable
+class Following(Protocol):
+    """A writer of a dialect whose frames depend on more of what the client was sent than the events in it tell."""
+
+    def follow(self, sent: Sequence[Frame]) -> None:
+        """Go on behind these frames, whoever wrote them. Raises ``ValueError`` where nothing can join them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,16 +11,16 @@ from pharos.gateway.models.dialects.arguments import dump
 from pharos.gateway.models.dialects.splice import edited, members, replaced
 
 
-def with_message(raw: bytes, message: JsonObject) -> bytes:
-    """``raw``, a request with a ``messages`` array that is not empty, with one message more.
+def with_message(raw: bytes, name: str, message: JsonObject) -> bytes:
+    """``raw``, a request whose messages stand in the array ``name``, which is not empty, with one message more.
 
     Raises ``ValueError`` where it has none.
     """
     text = raw.decode()
     # Of a key that is there twice the last counts, as it does for who parsed it.
-    spans = [member for member in members(text) if member.key == "messages"]
+    spans = [member for member in members(text) if member.key == name]
     if not spans or text[spans[-1].end - 1] != "]":
-        raise ValueError("no messages")
+        raise ValueError(f"no {name}")
     last = spans[-1].end - 1
     return replaced(text, [(last, last, f",{dump(message).decode()}")]).encode()
 

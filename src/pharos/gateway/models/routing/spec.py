@@ -58,8 +58,9 @@ class Target(Wire):
     """What it can do, over what its provider says of all models."""
     prefill: PrefillForm | None = None
     """How it is given the beginning of an answer to go on from, for ``onStreamFailure: resume``: as a last ``message``
-    of the assistant; as one with ``prefix`` (DeepSeek, Mistral); with ``continue_final_message`` (vLLM, SGLang); or
-    ``none`` if it would begin anew. Absent: ``message`` for Anthropic's models that can, else ``none``."""
+    of the assistant; for chat completions also as one with ``prefix`` (DeepSeek, Mistral), or with
+    ``continue_final_message`` (vLLM, SGLang); or ``none`` if it would begin anew. Absent: ``message`` for Anthropic's
+    models that can, else ``none``."""
 
 
 class Rule(Wire):

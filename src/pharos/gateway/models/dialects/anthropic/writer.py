@@ -38,7 +38,7 @@ class MessagesWriter:
     def __init__(self, model: str, prompt_estimate: int) -> None:
         self._model = model
         self._prompt_estimate = prompt_estimate
-        self._origin = ""
+        self.origin = ""
         self._head = b""
         self._waiting: BlockStarted | None = None
         """A thinking block whose beginning is not written: only what follows tells whether it is redacted."""
@@ -73,7 +73,7 @@ class MessagesWriter:
                 return _frame({"type": "error", "error": error})
 
     def _start(self, event: Started) -> bytes:
-        self._origin = origin_of(event.dialect, event.model)
+        self.origin = origin_of(event.dialect, event.model)
         known = event.usage or Usage(input=self._prompt_estimate)
         # The final frame has the numbers; this one must name some, and its output is what begins.
         usage = {**write_usage(known), "output_tokens": max(known.get("output", 0), 1)}
@@ -123,12 +123,12 @@ class MessagesWriter:
         self._signed = True
         if event.redacted and self._waiting is not None:
             self._waiting = None
-            block = thinking(Thinking("", redacted=event.redacted, origin=self._origin))
+            block = thinking(Thinking("", redacted=event.redacted, origin=self.origin))
             return _frame({"type": "content_block_start", "index": event.index, "content_block": block})
         return self._begin_thinking() + self._signature(event.index, event.signature)
 
     def _signature(self, index: int, signature: str) -> bytes:
-        delta: JsonObject = {"type": "signature_delta", "signature": proof(signature, self._origin)}
+        delta: JsonObject = {"type": "signature_delta", "signature": proof(signature, self.origin)}
         return _frame({"type": "content_block_delta", "index": index, "delta": delta})
 
     def _block_end(self, index: int) -> bytes:

@@ -28,7 +28,7 @@ class GenerateWriter:
     def __init__(self, model: str) -> None:
         self._model = model
         self._id = ""
-        self._origin = ""
+        self.origin = ""
         self._block = BlockStarted(0, "text")
         self._arguments: list[str] = []
         self._called = False
@@ -54,7 +54,7 @@ class GenerateWriter:
                 return self._end()
             case Started():
                 self._id = event.id or uuid7()
-                self._origin = origin_of(event.dialect, event.model)
+                self.origin = origin_of(event.dialect, event.model)
                 return b""
             case Finished():
                 candidate: JsonObject = {
@@ -86,7 +86,7 @@ class GenerateWriter:
             first, self._called = not self._called, True
             return self._chunk(call_part(block.id, block.name, "".join(self._arguments), first=first))
         if block.kind == "thinking":
-            return self._chunk(proof_part(self._origin, self._proof.signature, self._proof.redacted))
+            return self._chunk(proof_part(self.origin, self._proof.signature, self._proof.redacted))
         return b""
 
     def _chunk(self, part: Json) -> bytes:

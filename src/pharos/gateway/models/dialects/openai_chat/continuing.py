@@ -18,6 +18,8 @@ _LIMITS = ("max_completion_tokens", "max_tokens")
 class ChatContinuing:
     """See :class:`~pharos.gateway.models.dialects.continuing.Continuing`."""
 
+    apart = False
+
     def closed(self, frame: JsonObject) -> bool:
         choices = frame.get("choices")
         if not isinstance(choices, list):
@@ -26,8 +28,9 @@ class ChatContinuing:
             isinstance(choice, dict) and bool(choice.get("finish_reason") or choice.get("index")) for choice in choices
         )
 
-    def mark(self, frame: JsonObject, attempt: int) -> None:
+    def mark(self, frame: JsonObject, attempt: int) -> bool:
         frame["pharos"] = {"restart": attempt}
+        return True
 
     def form(self, model: str) -> PrefillForm:
         return "none"
@@ -43,5 +46,5 @@ class ChatContinuing:
                 message["prefix"] = True
             elif form == "continue":
                 values |= {"continue_final_message": True, "add_generation_prompt": False}
-            raw = with_message(raw, message)
+            raw = with_message(raw, "messages", message)
         return with_values(raw, body, values)

@@ -36,7 +36,7 @@ class ChatWriter:
         self._wants_usage = wants_usage
         self._created = int(clock())
         self._id = ""
-        self._origin = ""
+        self.origin = ""
         self._kind = ""
         self._call = -1
         self._head = self._tail = b""
@@ -57,7 +57,7 @@ class ChatWriter:
                 return self._block_end(event)
             case Started():
                 self._id = event.id or f"chatcmpl-{uuid7()}"
-                self._origin = origin_of(event.dialect, event.model)
+                self.origin = origin_of(event.dialect, event.model)
                 return self._chunk({"role": "assistant", "content": "", "refusal": None})
             case Finished():
                 return self._end(event)
@@ -100,7 +100,7 @@ class ChatWriter:
         proof = self._proof
         if self._kind != "thinking" or not (proof.signature or proof.redacted):
             return b""
-        thinking = Thinking("".join(self._reasoning), proof.signature, proof.redacted, self._origin)
+        thinking = Thinking("".join(self._reasoning), proof.signature, proof.redacted, self.origin)
         return self._chunk({"reasoning_details": [detail(thinking, event.index)]})
 
     def _end(self, event: Finished) -> bytes:

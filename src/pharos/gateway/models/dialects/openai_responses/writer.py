@@ -7,13 +7,13 @@ is only done when what follows it is known: whether it was cut off is told by th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import orjson
 
 from pharos.core.fault import FaultDocument
 from pharos.core.wire import Json, JsonObject
-from pharos.gateway.models.answers.sse import encode
+from pharos.gateway.models.answers.sse import Frame, encode
 from pharos.gateway.models.dialects.canonical import (
     BlockEnded,
     BlockStarted,
@@ -34,8 +34,10 @@ from pharos.gateway.models.dialects.openai_responses.answer import (
     function_call,
     item_id,
     message,
+    string,
     text_part,
 )
+from pharos.gateway.models.dialects.openai_responses.continuing import sent_of
 from pharos.gateway.models.dialects.openai_responses.reasoning import write_item
 from pharos.gateway.models.dialects.openai_responses.refusal import response_error, write_stream_fault
 from pharos.gateway.models.dialects.openai_responses.tools import as_input, custom_names
@@ -53,7 +55,7 @@ class ResponsesWriter:
         self._id = mint()
         self._response: JsonObject = {}
         self._custom: frozenset[str] = frozenset()
-        self._origin = ""
+        self.origin = ""
         self._number = 0
         self._output: list[Json] = []
         self._block: BlockStarted | None = None
@@ -87,6 +89,21 @@ class ResponsesWriter:
             case Failed():
                 return b""
 
+    def follow(self, sent: Sequence[Frame]) -> None:
+        """See :class:`~pharos.gateway.models.dialects.dialect.Following`."""
+        told = sent_of(sent)
+        self._number = told.number
+        self._response = told.response
+        self._id = string(told.response, "id")
+        self._custom = custom_names(told.response)
+        self._output = told.output
+        if told.item is None:
+            return
+        self._item = string(told.item, "id")
+        self._block = BlockStarted(0, "text" if told.item.get("type") == "message" else "thinking")
+        self._head = self._deltas(self._block)
+        self._held, self._size = [told.text], len(told.text)
+
     def fail(self, document: FaultDocument) -> bytes:
         """The provider failed in the middle of its answer: an ``error``, and the response as far as it came."""
         number = self._number
@@ -100,7 +117,7 @@ class ResponsesWriter:
         return sent + self._frame("response.failed", {"response": failed})
 
     def _start(self, event: Started) -> bytes:
-        self._origin = origin_of(event.dialect, event.model)
+        self.origin = origin_of(event.dialect, event.model)
         self._custom = custom_names(event.echo)
         self._response = envelope(self._id, self._model, self._clock(), event.echo)
         begun: JsonObject = {"response": self._response}
@@ -120,29 +137,36 @@ class ResponsesWriter:
         place = len(self._output)
         self._held.clear()
         self._proof = Signed(block.index)
-        head = b""
         item: JsonObject
         match block.kind:
             case "text":
                 self._item = item_id("msg", self._id, place)
                 item = message(self._item, "in_progress", [])
-                head = self._delta_head("response.output_text.delta", b'"content_index":0,"logprobs":[],')
             case "thinking":
                 self._item = item_id("rs", self._id, place)
                 item = {"id": self._item, "type": "reasoning", "summary": []}
-                head = self._delta_head("response.reasoning_summary_text.delta", b'"summary_index":0,')
             case "tool" if block.name in self._custom:
                 self._item = item_id("ctc", self._id, place)
                 item = custom_call(self._item, block.id, block.name, "")
             case "tool":
                 self._item = item_id("fc", self._id, place)
                 item = function_call(self._item, block.id, block.name, "", "in_progress")
-                head = self._delta_head("response.function_call_arguments.delta", b"")
-        self._head = head
+        self._head = self._deltas(block)
         sent = self._frame("response.output_item.added", {"output_index": place, "item": item})
         if block.kind == "text":
             sent += self._part("response.content_part.added", text_part(""))
         return sent
+
+    def _deltas(self, block: BlockStarted) -> bytes:
+        """The head of the deltas of an item; empty where what it says is only told at its end."""
+        match block.kind:
+            case "text":
+                return self._delta_head("response.output_text.delta", b'"content_index":0,"logprobs":[],')
+            case "thinking":
+                return self._delta_head("response.reasoning_summary_text.delta", b'"summary_index":0,')
+        if block.name in self._custom:
+            return b""
+        return self._delta_head("response.function_call_arguments.delta", b"")
 
     def _delta_head(self, kind: str, more: bytes) -> bytes:
         """Everything before the number and the text, which is the same in every delta of an item."""
@@ -195,7 +219,7 @@ class ResponsesWriter:
             if text:
                 sent = self._summary("response.reasoning_summary_text.done", {"text": text})
                 sent += self._summary("response.reasoning_summary_part.done", {"part": _summary_part(text)})
-            thinking = Thinking(text, self._proof.signature, self._proof.redacted, self._origin)
+            thinking = Thinking(text, self._proof.signature, self._proof.redacted, self.origin)
             return sent, write_item(thinking, identity)
         if block.name in self._custom:
             given = as_input(text)
