@@ -9,12 +9,14 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
+from pharos.client.description import descriptions
 from pharos.core.call import Call
 from pharos.core.fault import FORBIDDEN, Applicability, Fix
 from pharos.server.cli.faults import show_fault
 from pharos.server.cli.output import people
 from pharos.server.cli.views import render, render_item
 from pharos.server.cli.views.cells import milliseconds, money, time
+from pharos.server.cli.views.hints import EMPTY
 
 
 @pytest.fixture
@@ -180,8 +182,8 @@ def test_an_unknown_price_is_seen(shown: Any) -> None:
 
 def test_items_of_a_watch(capsys: pytest.CaptureFixture[str]) -> None:
     with people() as console:
-        render_item({"type": "applied", "resource": "Key/default/a", "revision": 3}, "catalog.watch", console)
-        render_item({"x": 1}, "tomorrow.watch", console)
+        render_item({"type": "applied", "resource": "Key/default/a", "revision": 3}, "catalog.watch", console, {})
+        render_item({"x": 1}, "tomorrow.watch", console, {})
     assert capsys.readouterr().out == "applied   Key/a revision 3\nx=1\n"
 
 
@@ -202,7 +204,7 @@ def test_durations_and_times_are_short() -> None:
     ("type", "data", "line"),
     [
         ("session.completed", {"text": "Well\nmet.", "data": {}, "spent": "0.000004400"},
-         "session.completed    Well met. (0.0000044 spent)"),
+         "session.completed    Well met. (0.0000044 USD spent)"),
         ("stream.delta", {"id": "e4", "turn": 1, "attempt": 1, "offset": 0, "text": " met.\n"},
          'stream.delta         e4 " met.\\n"'),
         ("session.waiting", {"on": ["approval:e7"]}, "session.waiting      approval:e7"),
@@ -210,9 +212,10 @@ def test_durations_and_times_are_short() -> None:
          {"id": "e4", "message": {"role": "assistant", "content": None,
                                   "tool_calls": [{"function": {"name": "pay", "arguments": '{"amount": 5}'}}]},
           "usage": {"input": 3}, "cost": "0.10"},
-         'model.completed      e4 pay({"amount": 5}) (cost 0.10)'),
+         'model.completed      e4 pay({"amount": 5}) (cost 0.10 USD)'),
         ("approval.requested", {"id": "e7", "name": "pay", "arguments": {"amount": 5}, "digest": "1f"},
-         'approval.requested   e7 pay {"amount": 5} digest 1f'),
+         'approval.requested   e7 pay {"amount": 5}\napprove: pharos sessions approve pilot e7 1f\n'
+         'deny: pharos sessions deny pilot e7 1f'),
         ("effect.completed", {"id": "e1", "content": "x" * 1000, "failed": False},
          f"effect.completed     e1 {'x' * 400} … (1000 characters)"),
         ("timer.set", {"id": "deadline", "due": "2026-11-21T15:47:30+00:00", "purpose": "deadline", "of": ""},
@@ -225,10 +228,13 @@ def test_an_event_of_a_session_is_one_line_with_what_people_look_for(
 ) -> None:
     with people() as console:
         render_item(
-            {"type": type, "time": "2026-11-21T14:41:42.439782+00:00", "data": data}, "sessions.stream", console
+            {"type": type, "time": "2026-11-21T14:41:42.439782+00:00", "data": data},
+            "sessions.stream",
+            console,
+            {"session": "pilot"},
         )
-    (shown,) = capsys.readouterr().out.splitlines()
-    assert shown[9:] == line
+    shown = capsys.readouterr().out.splitlines()
+    assert [shown[0][9:], *(more.strip() for more in shown[1:])] == line.split("\n")
 
 
 def test_sessions_and_pools_are_listed_by_what_people_ask_of_them(shown: Any) -> None:
@@ -261,5 +267,79 @@ def test_messages_are_shown_with_what_they_say(shown: Any, capsys: pytest.Captur
         {"items": [said], "next": None}, "topics.read"
     )
     with people() as console:
-        render_item(said, "topics.tail", console)
+        render_item(said, "topics.tail", console, {})
     assert capsys.readouterr().out.rstrip().endswith('1 placed {"total": 3}')
+
+
+_SESSION = {
+    "session": "pilot", "namespace": "other", "status": "waiting", "waiting": ["approval:e7"], "spent": "0.000084000",
+    "approvals": [{"id": "e7", "tool": "pay", "arguments": {"amount": 5}, "digest": "1f"}],
+    "questions": [{"id": "e9", "question": "Which?"}],
+    "effects": [{"id": "e8", "status": "unknown"}, {"id": "e10", "status": "begun"}],
+}  # fmt: skip
+
+
+def test_what_a_session_waits_for_is_shown_with_the_commands_that_answer(shown: Any) -> None:
+    lines = shown(_SESSION, "sessions.get").splitlines()
+    assert "0.000084 USD" in lines[4]
+    assert [line for line in lines if "pharos " in line] == [
+        "approve: pharos sessions approve --namespace other pilot e7 1f",
+        "deny: pharos sessions deny --namespace other pilot e7 1f",
+        "answer: pharos sessions send --namespace other --answers e9 pilot TEXT",
+        "it happened: pharos sessions resolve --namespace other pilot e8 done",
+        "it did not: pharos sessions resolve --namespace other pilot e8 'not done'",
+        "leave it: pharos sessions resolve --namespace other pilot e8 abandoned",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("view", "output", "step"),
+    [
+        ("sessions.start", {"operation": "o", "session": {"session": "pilot", "namespace": "default"}},
+         "follow it: pharos sessions stream pilot"),
+        ("sessions.list", {"items": [_SESSION], "next": None},
+         "what a person is asked: pharos sessions get --namespace other pilot"),
+        ("approvals.list", {"items": [{"name": "a-1", "namespace": "default", "state": "pending"}], "next": None},
+         "agree: pharos approvals approve a-1   refuse: pharos approvals deny a-1"),
+        ("approvals.list", {"items": [{"name": "a-1", "namespace": "default", "state": "denied"}], "next": None}, ""),
+    ],
+)  # fmt: skip
+def test_what_comes_next_is_said_beside_the_output(
+    capsys: pytest.CaptureFixture[str], view: str, output: dict[str, Any], step: str
+) -> None:
+    with people() as console:
+        render(output, view, console)
+    assert capsys.readouterr().err.strip() == step
+
+
+@pytest.mark.parametrize("name", [item.name for item in descriptions().values() if item.page])
+def test_an_empty_list_says_what_would_fill_it(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    with people() as console:
+        render({"items": [], "next": None}, name, console)
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", f"nothing here. {EMPTY[name]}".rstrip() + "\n")
+
+
+def test_rows_of_the_ledger_that_are_no_request_say_what_they_are(shown: Any) -> None:
+    lost = {"key": "k", "outcome": "unknown", "price": {"source": "reservation"}, "cost": "0.01", "currency": "USD"}
+    again = {"key": "k", "kind": "cached", "outcome": "ok", "reason": "hit", "saved": "0.5", "currency": "USD"}
+    corrected = {
+        "key": "k",
+        "kind": "correction",
+        "corrects": "c/1",
+        "reason": "the bill",
+        "cost": "-1",
+        "currency": "",
+    }
+    lines = shown({"items": [lost, again, corrected], "next": None}, "ledger.list").splitlines()
+    assert "0.01 USD" in lines[1] and "the city ended before the call did" in lines[1]
+    assert "unpriced" not in lines[2] and lines[2].endswith("answer given again (hit), saved 0.50 USD")
+    assert lines[3].endswith("correction of c/1: the bill")
+
+
+def test_amounts_without_a_currency_beside_them_have_one(shown: Any) -> None:
+    rows = {"rows": [{"spent": "0.000000010", "count": 12}, {"spent": None, "count": 3}], "most": "1.000000000"}
+    out = shown(rows, "tomorrow.invent")
+    assert "most  1.00 USD" in out
+    assert "0.00000001 USD     12" in out
+    assert "USD" not in shown({"items": [{"left": "0.010000000", "currency": "EUR"}], "next": None}, "tomorrow.list")

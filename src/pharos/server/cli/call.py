@@ -37,10 +37,9 @@ def call(session: Session, operation: str, arguments: Any, dry_run: bool, idempo
         raise click.UsageError("ARGUMENTS must be a JSON object.")
     known = descriptions().get(operation)
     if known is not None and known.streaming:
-        from pharos.server.cli.output import show_item
+        from pharos.server.cli.streaming import follow
 
-        for item in session.stream(operation, arguments):
-            show_item(item, session.form, operation)
+        follow(session, known, arguments)
         return
     output = session.call(
         operation, arguments, write=is_write(operation), dry_run=dry_run, idempotency_key=idempotency_key

@@ -123,10 +123,9 @@ def perform(
 ) -> None:
     """Call an operation and print its output, or its items as they come."""
     if operation.streaming:
-        from pharos.server.cli.output import show_item
+        from pharos.server.cli.streaming import follow
 
-        for item in session.stream(operation.name, given):
-            show_item(item, session.form, operation.name)
+        follow(session, operation, given)
         return
     if not yes and not dry_run:
         _confirm(operation)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import StringIO
 from typing import TYPE_CHECKING, Any, TextIO
@@ -31,13 +31,14 @@ def show(output: JsonObject, form: Form, view: str) -> None:
         sys.stdout.flush()
 
 
-def show_item(item: JsonObject, form: Form, view: str) -> None:
-    """Print one item of a stream: one line of JSON, one YAML document, or one line for people."""
+def show_item(item: JsonObject, form: Form, view: str, given: Mapping[str, Any]) -> None:
+    """Print one item of a stream that was asked for with ``given``: one line of JSON, one YAML document, or a line for
+    people."""
     if form == "table":
         from pharos.server.cli.views import render_item
 
         with people() as console:
-            render_item(item, view, console)
+            render_item(item, view, console, given)
     elif form == "json":
         sys.stdout.write(json.dumps(item, ensure_ascii=False) + "\n")
     else:

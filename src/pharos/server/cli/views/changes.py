@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from pharos.server.cli.views.columns import short_id
+from pharos.server.cli.views.shapes import short_id
 
 _SIGNS = {"created": ("+", "green"), "updated": ("~", "yellow"), "deleted": ("-", "red"), "observed": ("~", "cyan")}
 _MOST_EDITS = 40

@@ -11,8 +11,9 @@ from rich.text import Text
 
 from pharos.server.cli.output import text as written
 from pharos.server.cli.views.cells import Column, milliseconds, money, number, state, time
-from pharos.server.cli.views.columns import COLUMNS, SUM_TOTALS, short_id
+from pharos.server.cli.views.columns import COLUMNS, SUM_TOTALS
 from pharos.server.cli.views.generic import note, show_object, show_table
+from pharos.server.cli.views.shapes import short_id
 
 _STEPS = (
     number("step", "number"),
@@ -29,8 +30,8 @@ _STEPS = (
 _STATES = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
 
 
-def resource(console: Console, output: Mapping[str, Any]) -> None:
-    """A resource as a manifest."""
+def document(console: Console, output: Mapping[str, Any]) -> None:
+    """A document that people also write, such as a manifest: as YAML."""
     console.print(written(dict(output), "yaml"), end="")
 
 

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 from typing import Any
 
@@ -14,7 +15,23 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pharos.server.cli.views.cells import Column, cell, plain, time
+from pharos.server.cli.views.cells import (
+    AMOUNT,
+    TIME,
+    Column,
+    at_right,
+    cell,
+    count,
+    money,
+    state,
+    time,
+    usd,
+    value_at,
+    written,
+)
+from pharos.server.cli.views.columns import COLUMNS
+from pharos.server.cli.views.hints import EMPTY
+from pharos.server.cli.views.shapes import namespace
 
 MOST_COLUMNS = 8
 
@@ -28,24 +45,25 @@ PROSE = 20
 _FIRST = ("kind", "name", "namespace", "id", "code", "state", "status", "title", "summary")
 _NEVER = ("apiVersion", "uid")
 
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
-"""A moment as operations write it. In JSON it stays as it is; for people it is local and to the second."""
+_STATES = frozenset({"state", "status", "outcome", "action"})
 
 
-def show_page(console: Console, items: Sequence[Any], next_: object, columns: Sequence[Column] = ()) -> None:
-    """A list, one line per item, and how to go on."""
+def show_page(console: Console, items: Sequence[Any], next_: object, view: str = "") -> None:
+    """A list, one line per item, and how to go on; where there is nothing, what would bring something about."""
     rows = [item for item in items if isinstance(item, dict)]
-    if not rows:
-        for item in items:
-            console.print(str(item))
-        if not items:
-            note("nothing")
-        return
-    show_table(console, rows, columns or _columns(rows))
+    if rows:
+        show_table(console, rows, COLUMNS.get(view) or _columns(rows))
+    for item in items if not rows else ():
+        console.print(str(item))
+    if not items:
+        nothing(view)
     if isinstance(next_, str):
-        Console(stderr=True, highlight=False, soft_wrap=True).print(
-            f"more: --cursor {next_}", style="dim", markup=False
-        )
+        note(f"more: --cursor {next_}")
+
+
+def nothing(view: str) -> None:
+    """Say that a list is empty, and what would bring something about."""
+    note(f"nothing here. {EMPTY.get(view, '')}".rstrip())
 
 
 def note(text: str) -> None:
@@ -70,7 +88,7 @@ def show_table(console: Console, rows: Sequence[Mapping[str, Any]], columns: Seq
         for (column, texts), width in zip(shown, natural, strict=True)
     ]
     widths = _shared(natural, least, console.width - GAP * (len(shown) - 1))
-    kept = [column for column, _ in shown]
+    kept = [replace(column, justify="right" if at_right(column, rows) else "left") for column, _ in shown]
     titles = [Text(column.title.upper(), style="bold") for column in kept]
     for texts in [titles, *zip(*(texts for _, texts in shown), strict=True)]:
         for line in _lines(console, kept, texts, widths):
@@ -114,16 +132,21 @@ def _least(text: Text) -> int:
     return min(_width(text), max(PROSE, min(longest, 2 * PROSE)))
 
 
-def show_object(console: Console, value: Mapping[str, Any]) -> None:
-    """An output that is no list: its plain members line by line, then each list in it as a table."""
-    plain = {name: item for name, item in value.items() if not _is_rows(item)}
+def show_object(console: Console, value: Mapping[str, Any], view: str = "") -> None:
+    """An output that is no list: its plain members line by line, then each list in it as a table.
+
+    A list in it has the columns of ``VIEW/MEMBER``.
+    """
+    plain = {name: item for name, item in value.items() if not _is_rows(item) and not (name == "items" and item == [])}
     if plain:
         console.print(_members(plain))
     for name, item in value.items():
         if _is_rows(item):
             console.print()
             console.print(Text(name, style="bold"))
-            show_table(console, item, _columns(item))
+            show_table(console, item, COLUMNS.get(f"{view}/{name}") or _columns(item))
+    if value.get("items") == []:
+        nothing(view)
 
 
 def _is_rows(value: object) -> bool:
@@ -135,11 +158,12 @@ def _members(value: Mapping[str, Any]) -> RenderableType:
     made.add_column(style="bold", no_wrap=True)
     made.add_column(overflow="fold")
     for name, item in value.items():
-        made.add_row(name, _member(item))
+        made.add_row(name, _member(item, alone="currency" not in value))
     return made
 
 
-def _member(value: object) -> RenderableType:
+def _member(value: object, alone: bool) -> RenderableType:
+    """``alone``: no currency is said beside it."""
     match value:
         case None:
             return Text("-", style="dim")
@@ -150,12 +174,17 @@ def _member(value: object) -> RenderableType:
         case dict() if value:
             return _members(value)
         case list() if all(not isinstance(item, dict | list) for item in value):
-            return Text(", ".join(str(item) for item in value) or "-")
+            return Text(", ".join(_local(str(item)) for item in value) or "-")
         case dict() | list():
             return Text(json.dumps(value, ensure_ascii=False))
-    if isinstance(value, str) and _TIME.fullmatch(value):
-        return time(value)
-    return Text(str(value))
+    if isinstance(value, str) and AMOUNT.fullmatch(value):
+        return usd(value) if alone else money(value)
+    return Text(_local(str(value)))
+
+
+def _local(text: str) -> str:
+    """A text whose moments are local and to the second."""
+    return TIME.sub(lambda moment: str(time(moment[0])), text)
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
@@ -163,16 +192,22 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
     names = list(dict.fromkeys(name for row in rows for name in row if name not in _NEVER))
     nested = [name for name in names if any(isinstance(row.get(name), dict | list) for row in rows)]
     order = sorted(names, key=lambda name: (name in nested, _FIRST.index(name) if name in _FIRST else len(_FIRST)))
-    return [
-        Column(_words(name), name, time if _is_time(rows, name) else plain, prose=name in nested or _long(rows, name))
-        for name in order[:MOST_COLUMNS]
-    ]
+    return [_column(rows, name, prose=name in nested or _long(rows, name)) for name in order[:MOST_COLUMNS]]
 
 
-def _is_time(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
-    """Whether a member is a moment wherever it is there."""
-    there = [row[name] for row in rows if row.get(name) is not None]
-    return bool(there) and all(isinstance(value, str) and _TIME.fullmatch(value) for value in there)
+def _column(rows: Sequence[Mapping[str, Any]], name: str, prose: bool) -> Column:
+    values = [value for row in rows if (value := value_at(row, name)) is not None]
+    write = written
+    if name == "namespace":
+        write = namespace
+    elif name in _STATES:
+        write = state
+    elif name == "bytes" or name.endswith("Bytes"):
+        write = count
+    elif "currency" not in rows[0] and all(isinstance(value, str) and AMOUNT.fullmatch(value) for value in values):
+        write = usd
+    right = write is count or write is usd
+    return Column(_words(name), name, write, justify="right" if right else None, prose=prose)
 
 
 def _words(name: str) -> str:

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from pharos.server.cli.views.columns import short_id
 from pharos.server.cli.views.generic import note
+from pharos.server.cli.views.shapes import short_id
 
 _MARKS = {"healthy": ("●", "green"), "unhealthy": ("✗", "red"), "unknown": ("○", "dim")}
 
