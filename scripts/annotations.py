@@ -5,7 +5,8 @@ from __future__ import annotations
 import collections.abc
 import keyword
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -16,6 +17,7 @@ from pydantic import AwareDatetime, JsonValue, SecretStr
 from pydantic.fields import FieldInfo
 
 from pharos.client.description import Parameter, Shape
+from pharos.core.docstrings import attribute_docstrings
 from pharos.core.resource import Ref
 from pharos.core.wire import Wire
 
@@ -100,6 +102,15 @@ def model_source(model: type[Wire], imports: Imports) -> str:
 
 def _argument_source(argument: Any, imports: Imports) -> str:
     return imports.need("typing", "Any") if argument is Any else source(argument, imports)
+
+
+def fields_of(model: type[Wire]) -> Mapping[str, FieldInfo]:
+    """The members of a model by name, with what the texts below them say."""
+    texts = attribute_docstrings(model, Wire)
+    fields = {name: copy(info) for name, info in model.model_fields.items()}
+    for name, info in fields.items():
+        info.description = info.description or texts.get(name)
+    return fields
 
 
 def parameter(name: str, info: FieldInfo) -> Parameter:

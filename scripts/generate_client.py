@@ -21,7 +21,7 @@ from pharos.control.plan import Plan
 from pharos.core.operation import AnyOperation, Effect
 from pharos.core.resource import AnyKind
 from pharos.core.wire import Page
-from scripts.annotations import Imports, model_source, parameter, safe, source
+from scripts.annotations import Imports, fields_of, model_source, parameter, safe, source
 from scripts.output import finish, formatted
 
 CLIENT = Path(__file__).parents[1] / "src" / "pharos" / "client"
@@ -73,7 +73,7 @@ def _module(noun: str, operations: list[AnyOperation], awaited: bool) -> str:
 
 def _method(operation: AnyOperation, imports: Imports, awaited: bool) -> str:
     """One method. A write has two signatures: called, it answers its output; with ``dry_run``, the plan of it."""
-    fields: Mapping[str, FieldInfo] = operation.input.model_fields
+    fields: Mapping[str, FieldInfo] = fields_of(operation.input)
     if clash := _OPTIONS & set(fields):
         raise ValueError(f"{operation.name}: an input may not be called {', '.join(clash)}")
     parameters = [
@@ -180,7 +180,7 @@ def _description(operations: list[AnyOperation], kinds: Iterable[AnyKind]) -> st
 
 
 def _entry(operation: AnyOperation) -> dict[str, object]:
-    parameters = [parameter(name, info) for name, info in operation.input.model_fields.items()]
+    parameters = [parameter(name, info) for name, info in fields_of(operation.input).items()]
     return {
         "name": operation.name,
         "summary": operation.summary,

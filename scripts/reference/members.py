@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 
 from pharos.core.resource import NAME_PATTERN, Ref
 from pharos.core.wire import Wire
-from scripts.annotations import meaning
+from scripts.annotations import fields_of, meaning
 
 _LISTS = (list, tuple, set, frozenset, collections.abc.Sequence)
 _WORDS: dict[object, str] = {
@@ -47,7 +47,7 @@ class Member:
 
 def members(model: type[Wire]) -> list[Member]:
     """The members of a model, in its order, by wire name."""
-    return [_member(name, info) for name, info in model.model_fields.items()]
+    return [_member(name, info) for name, info in fields_of(model).items()]
 
 
 def table(model: type[Wire], *, output: bool = False) -> str:
