@@ -71,6 +71,8 @@ class Delivery:
     state: State = "idle"
     rank: int = 0
     epoch: int = 0
+    claimed: bool = False
+    """Whether it ever was: until then an engine's epoch may be above this one, from then on both go in step."""
     owner: str = ""
     attempts: int = 0
     end: float = EXPIRED
@@ -237,6 +239,10 @@ class Model:
         delivery = self.groups[command.group].deliveries[name]
         delivery.state, delivery.owner, delivery.end = "leased", command.owner, self.now + command.seconds
         delivery.epoch += 1
+        if not delivery.claimed and isinstance(told, Lease):
+            assert told.epoch >= delivery.epoch, f"{told} has an epoch that was given before"
+            delivery.epoch = told.epoch
+        delivery.claimed = True
         delivery.attempts += 1
         delivery.delay = EXPIRED
         return self._lease(command.group, name, told)

@@ -41,7 +41,8 @@ class Subscribe(NamedTuple):
 
     The group hears of topics whose names begin with ``prefix`` (never changed afterwards: ``CONFLICT``), or, if
     ``exact``, of the one topic of that name. ``backlog``: topics that exist already are delivered from their first
-    event, once this is committed; otherwise only what comes from now on.
+    event; otherwise only what comes from now on. Where there are very many, they become ready little by little after
+    this is committed, without holding up other commits; what is said of one in between finds it as if it were.
     """
 
     group: str
@@ -51,7 +52,8 @@ class Subscribe(NamedTuple):
 
 
 class Unsubscribe(NamedTuple):
-    """Remove a group with its deliveries. Result: whether it was there. Its leases are lost."""
+    """Remove a group with its deliveries. Result: whether it was there. Its leases are lost at once; what is left of it
+    on the medium may go little by little."""
 
     group: str
 

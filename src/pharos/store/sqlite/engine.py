@@ -50,17 +50,8 @@ from pharos.store.sqlite.clock import Clock, now
 from pharos.store.sqlite.codec import to_position
 from pharos.store.sqlite.counters import CounterStage, SqliteCounters, prepare_forget, prepare_reserve, prepare_settle
 from pharos.store.sqlite.delivery.dead import DeadLetterStage, prepare_bury, prepare_numbers
-from pharos.store.sqlite.delivery.reading import SqliteDeliveries
-from pharos.store.sqlite.delivery.retention import RetentionStage, prepare_retire, prepare_trim
-from pharos.store.sqlite.delivery.schedules import (
-    ScheduleStage,
-    prepare_fire,
-    prepare_schedule,
-    prepare_unschedule,
-)  # fmt: skip
-from pharos.store.sqlite.delivery.stage import (
-    DeliveryStage,
-    Feed,
+from pharos.store.sqlite.delivery.news import Feed
+from pharos.store.sqlite.delivery.preparing import (
     prepare_acknowledge,
     prepare_claim,
     prepare_fence,
@@ -69,6 +60,16 @@ from pharos.store.sqlite.delivery.stage import (
     prepare_suspend,
     prepare_text,
 )  # fmt: skip
+from pharos.store.sqlite.delivery.reading import SqliteDeliveries
+from pharos.store.sqlite.delivery.retention import RetentionStage, prepare_retire, prepare_trim
+from pharos.store.sqlite.delivery.schedules import (
+    ScheduleStage,
+    prepare_fire,
+    prepare_schedule,
+    prepare_unschedule,
+)  # fmt: skip
+from pharos.store.sqlite.delivery.slices import Proceed
+from pharos.store.sqlite.delivery.stage import DeliveryStage
 from pharos.store.sqlite.failures import storage_failures
 from pharos.store.sqlite.home import Home
 from pharos.store.sqlite.hub import Hub
@@ -166,6 +167,7 @@ class SqliteStore:
             Acknowledge: (prepare_acknowledge, deliveries.acknowledge),
             Release: (prepare_release, deliveries.release),
             Suspend: (prepare_suspend, deliveries.suspend),
+            Proceed: (deliveries.slices.ask, deliveries.slices.asked),
             Bury: (prepare_bury, dead.bury),
             Redrive: (prepare_numbers, dead.redrive),
             Discard: (prepare_numbers, dead.discard),

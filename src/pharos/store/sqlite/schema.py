@@ -220,6 +220,18 @@ CITY: Final[Sequence[str]] = (
         WHERE events.type = 'audit.expired');
     INSERT OR IGNORE INTO blob_holdings SELECT namespace, digest, 0, 0 FROM blob_references;
     """,
+    """
+    -- What groups that came and went leave to do, in slices between other commits: see delivery/slices.py.
+    CREATE TABLE fillings (
+        grp INTEGER PRIMARY KEY,
+        after TEXT NOT NULL,
+        since INTEGER NOT NULL,
+        head INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE removals (grp INTEGER PRIMARY KEY) STRICT;
+    -- No delivery has a higher epoch: of a group that goes, not all deliveries need be looked at.
+    INSERT INTO marks SELECT 'highest epoch', ifnull(max(epoch), 0) FROM deliveries;
+    """,
 )
 """Migrations of the city's database: the entry at index n leads from version n to n + 1. Entries are never edited."""
 

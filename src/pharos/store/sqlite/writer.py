@@ -19,7 +19,8 @@ from pharos.store.sqlite.appends import LogStage
 from pharos.store.sqlite.clock import Clock
 from pharos.store.sqlite.codec import to_position
 from pharos.store.sqlite.delivery.desk import Desk
-from pharos.store.sqlite.delivery.stage import DeliveryStage, Feed
+from pharos.store.sqlite.delivery.news import Feed
+from pharos.store.sqlite.delivery.stage import DeliveryStage
 from pharos.store.sqlite.failures import STORAGE_ERRORS, storage_refusal
 from pharos.store.sqlite.handoff import Handoff
 from pharos.store.sqlite.hub import Hub, Published
@@ -134,9 +135,9 @@ class Writer:
             self._queue.wake()
         await asyncio.to_thread(self._thread.join)
 
-    async def _tick(self) -> None:
-        """A commit of nothing: waits that have ended are stored as such."""
-        await self.commit((), "", "")
+    async def _tick(self, *commands: Any) -> None:
+        """A commit of nothing, or of what the engine has to say to itself: waits that ended are stored as such."""
+        await self.commit(commands, "", "")
 
     def _wake(self, turns: int = 1) -> None:
         if turns and self._waiting >= MANY and self._loop is not None:

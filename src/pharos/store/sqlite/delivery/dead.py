@@ -16,8 +16,9 @@ from pharos.store.sqlite.appends import LogStage, prepare_append
 from pharos.store.sqlite.clock import from_microseconds
 from pharos.store.sqlite.codec import dump, from_position
 from pharos.store.sqlite.delivery.groups import Subscribed
+from pharos.store.sqlite.delivery.preparing import check_lease
 from pharos.store.sqlite.delivery.row import HELD, IDLE, Key
-from pharos.store.sqlite.delivery.stage import DeliveryStage, check_lease, free
+from pharos.store.sqlite.delivery.stage import DeliveryStage, free
 from pharos.store.sqlite.journal import Journal
 from pharos.store.sqlite.refusal import Refusal
 from pharos.store.sqlite.rows import integer, select
@@ -164,9 +165,8 @@ class DeadLetterStage:
 
     def statements(self) -> Iterator[Statement]:
         """New ones, and those that are no more."""
-        made = [letter for letter in self._made.values() if not self._deliveries.is_removed(letter.group)]
-        if made:
-            yield from insert(f"INSERT INTO dead_letters ({_COLUMNS})", made)
+        if self._made:
+            yield from insert(f"INSERT INTO dead_letters ({_COLUMNS})", list(self._made.values()))
         if self._ended:
             sql = "DELETE FROM dead_letters WHERE number IN (SELECT value FROM json_each(?))"
             yield sql, (dump(list(self._ended)),)

@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from pharos.core.fault import Fault
 from pharos.store.delivery import Waiting
 from pharos.store.faults import STORAGE_FAILED
-from pharos.store.sqlite.delivery.stage import Feed
+from pharos.store.sqlite.delivery.news import Feed
+from pharos.store.sqlite.delivery.slices import Proceed
 from pharos.store.sqlite.hub import Hub
 
 logger = logging.getLogger(__name__)
@@ -60,7 +61,8 @@ class Desk:
     """Follows the writer's news.
 
     ``tick`` is a commit of nothing: it lets the writer see which waits have ended. It is called when the writer's
-    ``alarm`` says so, by one timer; a change is heard of as soon as it is committed. Nobody polls.
+    ``alarm`` says so, by one timer; a change is heard of as soon as it is committed. Nobody polls. What groups leave to
+    do in slices is done by commits of :class:`Proceed`, one after the other.
     """
 
     def __init__(
@@ -69,7 +71,7 @@ class Desk:
         feed: Feed,
         alarm: Callable[[], int | None],
         clock: Callable[[], int],
-        tick: Callable[[], Awaitable[object]],
+        tick: Callable[..., Awaitable[object]],
     ) -> None:
         self._hub = hub
         self._feed = feed
@@ -85,17 +87,25 @@ class Desk:
         self._timer: asyncio.TimerHandle | None = None
         self._rings_at = 0
         self._ticking: asyncio.Task[None] | None = None
+        self._unfinished = False
+        self._proceeding: asyncio.Task[None] | None = None
         self._closed = False
-        self.read()
+        self._take_in()
 
     def begin(self) -> None:
         """Another event loop takes over: nobody of the former one waits any more."""
-        self._timer, self._ticking = None, None
+        self._timer, self._ticking, self._proceeding = None, None, None
         for bell in [*self._bells.values(), self._schedules]:
             bell.forget_others()
 
     def read(self) -> None:
         """Take the news in. Called when a group of commits has ended."""
+        self._take_in()
+        if self._bells:
+            self._arm()
+        self._go_on()
+
+    def _take_in(self) -> None:
         feed = self._feed
         while feed:
             news = feed.popleft()
@@ -119,8 +129,8 @@ class Desk:
             if news.schedules:
                 self._changes += 1
                 self._schedules.ring()
-        if self._bells:
-            self._arm()
+            if news.unfinished:
+                self._unfinished = True
 
     async def claimable(self, group: str) -> None:
         """Something is ready, or will be."""
@@ -154,6 +164,7 @@ class Desk:
     async def caught_up(self) -> None:
         """What has become ready by the passing of time is known as such."""
         self._check()
+        self._go_on()
         alarm = self._alarm()
         if alarm is not None and alarm <= self._clock():
             await self._tick()
@@ -169,6 +180,7 @@ class Desk:
     async def _wait(self, bell: Bell) -> None:
         waiter = bell.enter()
         try:
+            self._go_on()
             self._arm()
             await waiter
         finally:
@@ -211,6 +223,28 @@ class Desk:
             self._set(_AFTER_FAILURE)
             self._rings_at = 0
 
+    def _go_on(self) -> None:
+        """See to it that somebody does what is to be done in slices."""
+        if self._unfinished and self._proceeding is None and not self._closed:
+            self._proceeding = asyncio.create_task(self._proceed(), name="pharos-deliveries-slices")
+
+    async def _proceed(self) -> None:
+        """Slice after slice. Between two of them the writer is left to others for as long as the first one took."""
+        now = asyncio.get_running_loop().time
+        try:
+            while self._unfinished:
+                self._unfinished, begun = False, now()
+                try:
+                    await self._tick(Proceed())
+                    pause = now() - begun
+                except Fault as fault:
+                    # If it was stored after all, the next one finds less to do.
+                    logger.warning("a slice of a group's coming or going could not be stored: %s", fault)
+                    self._unfinished, pause = True, _AFTER_FAILURE
+                await asyncio.sleep(pause)
+        finally:
+            self._proceeding = None
+
     def _check(self) -> None:
         if self._closed:
             raise STORAGE_FAILED("The store is closed.")
@@ -221,5 +255,7 @@ class Desk:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._proceeding is not None:
+            self._proceeding.cancel()
         for bell in [*self._bells.values(), self._schedules]:
             bell.ring()

@@ -12,8 +12,9 @@ from pharos.store.sqlite.appends import LogStage
 from pharos.store.sqlite.clock import to_microseconds
 from pharos.store.sqlite.codec import dump, from_position
 from pharos.store.sqlite.delivery.dead import DeadLetterStage
+from pharos.store.sqlite.delivery.news import Feed, News
 from pharos.store.sqlite.delivery.row import LEASED, Row
-from pharos.store.sqlite.delivery.stage import MARK, DeliveryStage, Feed, News
+from pharos.store.sqlite.delivery.stage import MARK, DeliveryStage
 from pharos.store.sqlite.journal import Journal
 from pharos.store.sqlite.rows import integer, select
 from pharos.store.sqlite.stage import Origin
@@ -72,7 +73,7 @@ class RetentionStage:
         limit = min(position, last, self._log.head)
         if not sequence or limit <= 0:
             return 0
-        rows = self._rows(command.topic, topic)
+        rows = self._rows(command.topic)
         if not command.unread:
             for row in rows:
                 if row.cursor < last:
@@ -113,7 +114,7 @@ class RetentionStage:
             or integer(self._connection, "SELECT written_at FROM topics WHERE id = ?", (topic,)) > idle_since
         ):
             return False
-        rows = self._rows(name, topic)
+        rows = self._rows(name)
         if not command.unread and any(
             row.state == LEASED or row.cursor < last or self._dead.first(row.group, topic) is not None for row in rows
         ):
@@ -133,12 +134,9 @@ class RetentionStage:
         self._journal.put(self._graves, topic, Grave(name, generation + 1, command.reason, last, origin.time))
         return True
 
-    def _rows(self, name: str, topic: int) -> list[Row]:
-        rows = [
-            self._deliveries.table.get((group.id, topic))
-            for group in self._deliveries.groups.of(name)
-            if group.hears(name)
-        ]
+    def _rows(self, name: str) -> list[Row]:
+        deliveries = self._deliveries
+        rows = [deliveries.find(group, name) for group in deliveries.groups.of(name) if group.hears(name)]
         return [row for row in rows if row is not None]
 
     def statements(self) -> Iterator[Statement]:

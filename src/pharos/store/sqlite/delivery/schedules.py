@@ -17,7 +17,7 @@ from pharos.store.ports import Append
 from pharos.store.sqlite.appends import LogStage, prepare_append
 from pharos.store.sqlite.clock import from_microseconds, to_microseconds
 from pharos.store.sqlite.codec import dump, load, load_event
-from pharos.store.sqlite.delivery.stage import Feed, News
+from pharos.store.sqlite.delivery.news import Feed, News
 from pharos.store.sqlite.journal import Journal
 from pharos.store.sqlite.refusal import Refusal
 from pharos.store.sqlite.rows import select

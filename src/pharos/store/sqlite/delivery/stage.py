@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
 import apsw
 
@@ -25,20 +22,18 @@ from pharos.store.delivery import (
 )  # fmt: skip
 from pharos.store.faults import LEASE_LOST
 from pharos.store.sqlite.appends import LogStage
-from pharos.store.sqlite.clock import from_microseconds, to_microseconds
-from pharos.store.sqlite.codec import dump, from_position
+from pharos.store.sqlite.clock import from_microseconds
+from pharos.store.sqlite.codec import dump
 from pharos.store.sqlite.delivery.groups import Groups, Subscribed
+from pharos.store.sqlite.delivery.news import Feed, News
 from pharos.store.sqlite.delivery.row import DELAYED, FOREVER, HELD, IDLE, LEASED, READY, SUSPENDED, Key, Row
+from pharos.store.sqlite.delivery.slices import Slices
 from pharos.store.sqlite.delivery.table import Place, Table
 from pharos.store.sqlite.journal import Journal
-from pharos.store.sqlite.log import end_of_prefix
 from pharos.store.sqlite.refusal import Refusal
 from pharos.store.sqlite.rows import integer
 from pharos.store.sqlite.stage import Origin
 from pharos.store.sqlite.statements import Statement
-
-MAX_SECONDS = 366 * 86_400.0
-"""The longest lease and the longest delay."""
 
 MARK = "INSERT INTO marks VALUES (?, ?) ON CONFLICT DO UPDATE SET value = max(value, excluded.value)"
 """Raises one of the marks."""
@@ -46,79 +41,8 @@ MARK = "INSERT INTO marks VALUES (?, ?) ON CONFLICT DO UPDATE SET value = max(va
 _CLOCK_KEPT_EVERY = 1_000_000
 """Microseconds between two notes of the clock in the database."""
 
-
-@dataclass
-class News:
-    """What a transaction changed for those who wait."""
-
-    lanes: dict[tuple[str, str], Waiting | None] = field(default_factory=dict)
-    """By (group, lane); ``None``: nothing is ready there."""
-    arrived: list[str] = field(default_factory=list)
-    """Groups that have more to do."""
-    gone: list[str] = field(default_factory=list)
-    """Groups that were removed."""
-    removed: list[str] | None = None
-    """Topics that were retired, where events were removed."""
-    schedules: bool = False
-    """Whether a schedule came or went."""
-
-
-Feed = deque[News]
-"""From the writer's thread to the event loop."""
-
-
-def microseconds(seconds: float, what: str, *, least: float = 0.0) -> int:
-    """A duration. Raises ``INVALID`` for what is none."""
-    if not (math.isfinite(seconds) and least <= seconds <= MAX_SECONDS):
-        raise INVALID(f"{seconds!r} seconds are no {what}: {least:g} to {MAX_SECONDS:g} are.")
-    return round(seconds * 1_000_000)
-
-
-def prepare_text(command: Subscribe | Unsubscribe | Lane) -> None:
-    """Raises ``INVALID`` for names that have no stored form."""
-    dump(tuple(command))
-
-
-def check_lease(lease: Lease) -> None:
-    """Raises ``INVALID`` for a lease that never was one."""
-    dump((lease.group, lease.topic, lease.owner))
-
-
-def prepare_fence(command: Fence) -> None:
-    """Raises ``INVALID`` for a lease that never was one."""
-    check_lease(command.lease)
-
-
-def prepare_claim(command: Claim) -> int:
-    """The lease's length."""
-    if not command.owner:
-        raise INVALID("A claim needs an owner.")
-    dump((command.group, command.owner, command.lanes, command.topic))
-    return microseconds(command.seconds, "lease", least=0.001)
-
-
-def prepare_renew(command: Renew) -> int:
-    """The lease's new length."""
-    check_lease(command.lease)
-    return microseconds(command.seconds, "lease", least=0.001)
-
-
-def prepare_acknowledge(command: Acknowledge) -> int:
-    """The place behind the position."""
-    check_lease(command.lease)
-    return from_position(command.position)
-
-
-def prepare_release(command: Release) -> int:
-    """The delay."""
-    check_lease(command.lease)
-    return microseconds(command.delay, "delay")
-
-
-def prepare_suspend(command: Suspend) -> int:
-    """When the rest ends."""
-    dump(command[:2])
-    return FOREVER if command.until is None else to_microseconds(command.until)
+_EPOCHS_AHEAD = 1000
+"""By how much the bound on all epochs is raised at once, so that few claims store it."""
 
 
 class DeliveryStage:
@@ -136,10 +60,12 @@ class DeliveryStage:
         self._epoch = {None: integer(connection, "SELECT value FROM marks WHERE name = 'epoch'")}
         """No delivery that was removed had a higher one: new ones begin here, so an old lease fits none of them."""
         self._stored_epoch = self._epoch[None]
-        self._created: dict[int, tuple[Subscribed, bool]] = {}
-        """New groups, and whether they want what is there already."""
+        self._highest = {None: integer(connection, "SELECT value FROM marks WHERE name = 'highest epoch'")}
+        """No delivery at all has a higher one: where a group goes, its own are not looked through for it."""
+        self._stored_highest = self._highest[None]
+        self._created: dict[int, Subscribed] = {}
         self._removed: dict[int, Subscribed] = {}
-        self._recount: set[int] = set()
+        self.slices = Slices(connection, journal, log, self.groups, self.table)
         self._time = 0
         self._kept_clock = 0
         self._told_alarm: int | None = None
@@ -152,21 +78,24 @@ class DeliveryStage:
     # Groups.
 
     def subscribe(self, command: Subscribe, payload: None, origin: Origin) -> bool:
-        """A new group hears from now on."""
+        """A new group hears from now on; what is there already is brought to it in slices."""
         group = self.groups.subscribe(command)
         if group is None:
             return False
-        self._journal.put(self._created, group.id, (group, command.backlog))
+        self._journal.put(self._created, group.id, group)
+        if command.backlog:
+            self.slices.fill(group, self.table.arrival(origin.time))
         self._listen()
         return True
 
     def unsubscribe(self, command: Unsubscribe, payload: None, origin: Origin) -> bool:
-        """Everything of the group goes."""
+        """The group goes at once; what it leaves is removed in slices."""
         group = self.groups.unsubscribe(command)
         if group is None:
             return False
-        self._raise_epoch(self.table.highest_epoch(group.id))
+        self._raise_epoch(self._highest[None])
         self._journal.put(self._removed, group.id, group)
+        self.slices.remove(group)
         self.table.forget_group(group.id)
         return True
 
@@ -192,7 +121,7 @@ class DeliveryStage:
                 else self.table.staged((group.id, topic))
             )
             if row is None:
-                whole = sequence == 1 or self._wants_backlog(group)
+                whole = sequence == 1 or self.slices.fills(group)
                 new = self._new(group, topic, name, 0 if whole else position - 1)
                 self.table.put(None, self.rested(new, position, now))
             elif row.state == IDLE:
@@ -202,20 +131,24 @@ class DeliveryStage:
         """A delivery that is told something, which may be before its topic's first event. Raises ``INVALID``."""
         if not group.hears(topic):
             raise Refusal(INVALID, f"The group {group.name!r} does not hear of topic {topic!r}.", subject=topic)
-        id, sequence, last = self._log.place(topic)
-        row = self.table.get((group.id, id))
+        row = self.find(group, topic)
         if row is None:
-            whole = self._wants_backlog(group) and sequence
-            row = self._new(group, id, topic, 0 if whole else last)
-            if whole:
-                row = self.rested(row, last, self._time)
-                self.table.put(None, row)
+            id, _, last = self._log.place(topic)
+            row = self._new(group, id, topic, last)
         return row
 
     def find(self, group: Subscribed, topic: str) -> Row | None:
-        """The delivery of a topic, if there is one."""
-        id, _, _ = self._log.end(topic)
-        return self.table.get((group.id, id)) if id else None
+        """The delivery of a topic, if there is one. One that the group's backlog has yet to come to is made now."""
+        id, sequence, last = self._log.end(topic)
+        if not id:
+            return None
+        row = self.table.get((group.id, id))
+        if row is None and sequence and group.hears(topic) and self.slices.fills(group):
+            floor = integer(self._connection, "SELECT floor FROM topics WHERE id = ?", (id,))
+            if last > floor:
+                row = self.rested(self._new(group, id, topic), last, self._time)
+                self.table.put(None, row)
+        return row
 
     def rested(self, row: Row, last: int, now: int) -> Row:
         """The state of a delivery on which no lease lives."""
@@ -238,12 +171,7 @@ class DeliveryStage:
         """The last position of a delivery's topic."""
         return self._log.end(row.name)[2]
 
-    def _wants_backlog(self, group: Subscribed) -> bool:
-        """Whether the topics that exist already are still to be delivered to it: with the end of this transaction."""
-        created = self._created.get(group.id)
-        return created is not None and created[1]
-
-    def _new(self, group: Subscribed, topic: int, name: str, cursor: int) -> Row:
+    def _new(self, group: Subscribed, topic: int, name: str, cursor: int = 0) -> Row:
         return Row(group.id, topic, name, "", IDLE, cursor, self._epoch[None], "", 0, 0, None, 0, 0)
 
     # Leases.
@@ -264,9 +192,11 @@ class DeliveryStage:
                     break
         if row is None:
             return None
-        expires = origin.time + length
+        expires, epoch = origin.time + length, row.epoch + 1
+        if epoch > self._highest[None]:
+            self._journal.put(self._highest, None, epoch + _EPOCHS_AHEAD)
         taken = Row(
-            row.group, row.topic, row.name, row.lane, LEASED, row.cursor, row.epoch + 1, command.owner,
+            row.group, row.topic, row.name, row.lane, LEASED, row.cursor, epoch, command.owner,
             row.attempts + 1, 0, expires, 0, 0,
         )  # fmt: skip
         self.table.put(row, taken)
@@ -365,11 +295,9 @@ class DeliveryStage:
     # As a part of the writer.
 
     def begin(self, now: int) -> None:
-        """Before the commits of a group: leases, delays and suspensions that ended by now."""
+        """Before the commits of a group: leases, delays and suspensions that ended by now, and backlogs that begin."""
         self._time = now
-        while self._recount:
-            self.table.count(next(iter(self._recount)))
-            self._recount.pop()
+        self.slices.begin(self._epoch[None])
         ended = self.table.run_out(now)
         self._log.foresee(row.name for row in ended)
         for row in ended:
@@ -389,38 +317,22 @@ class DeliveryStage:
             self.table.foresee(keys)
 
     def statements(self) -> Iterator[Statement]:
-        """The removal of groups, then new groups and deliveries."""
+        """Groups that go and come, deliveries, and what is done in slices."""
         if self._removed:
-            ids = dump(list(self._removed))
-            for table, column in (("deliveries", "grp"), ("dead_letters", "grp"), ("groups", "id")):
-                yield f"DELETE FROM {table} WHERE {column} IN (SELECT value FROM json_each(?))", (ids,)  # noqa: S608
-        created = [(group, backlog) for group, backlog in self._created.values() if group.id not in self._removed]
-        for group, _ in created:
-            yield "INSERT INTO groups VALUES (?, ?, ?, ?)", (group.id, group.name, group.prefix, int(group.exact))
+            yield "DELETE FROM groups WHERE id IN (SELECT value FROM json_each(?))", (dump(list(self._removed)),)
+        for group in self._created.values():
+            if group.id not in self._removed:
+                yield "INSERT INTO groups VALUES (?, ?, ?, ?)", (group.id, group.name, group.prefix, int(group.exact))
         if self.table.changed:
-            yield from self.table.statements(self._removed)
+            yield from self.table.statements()
             if self._time - self._kept_clock >= _CLOCK_KEPT_EVERY:
                 yield MARK, ("clock", self._time)
-        for group, backlog in created:
-            if backlog:
-                yield self._backlog(group)
+        yield from self.slices.statements()
         if self._epoch[None] > self._stored_epoch:
             yield MARK, ("epoch", self._epoch[None])
+        if self._highest[None] > self._stored_highest:
+            yield MARK, ("highest epoch", self._highest[None])
         self._tell()
-
-    def _backlog(self, group: Subscribed) -> Statement:
-        """Deliveries of all topics there are, in the order in which they were last written to."""
-        condition, bindings = "name = ?", [group.prefix]
-        if not group.exact:
-            condition = "name >= ?"
-            if (end := end_of_prefix(group.prefix)) is not None:
-                condition, bindings = "name >= ? AND name < ?", [group.prefix, end]
-        sql = (
-            "INSERT INTO deliveries SELECT ?, id, '', 1, 0, ?, '', 0, "  # noqa: S608
-            "? + row_number() OVER (ORDER BY last), NULL, 0, 0 "
-            f"FROM topics WHERE {condition} AND sequence > 0 AND last > floor ON CONFLICT DO NOTHING"
-        )
-        return sql, (group.id, self._epoch[None], self.table.arrival(self._time), *bindings)
 
     def _tell(self) -> None:
         """While the database may still be asked: the state of the lanes that change."""
@@ -437,26 +349,22 @@ class DeliveryStage:
     @property
     def alarm(self) -> int | None:
         """When the writer is to be woken, if nothing else wakes it before. May be read on any thread."""
-        return self._time if self._recount else self.table.alarm
-
-    def is_removed(self, group: int) -> bool:
-        """Whether the group goes with this transaction."""
-        return group in self._removed
+        return self._time if self.slices.fresh else self.table.alarm
 
     def committed(self) -> None:
         """Tell what changed, and keep the memory bounded."""
         if self.table.changed and self._time - self._kept_clock >= _CLOCK_KEPT_EVERY:
             self._kept_clock = self._time
-        # What a backlog made ready is counted at the next transaction, which the alarm brings about at once.
-        self._recount |= {id for id, (_, backlog) in self._created.items() if backlog and id not in self._removed}
         gone = [group.name for group in self._removed.values()]
         by_id = self.groups.by_id
         arrived = [by_id[group].name for group in self.table.arrived if group in by_id]
-        if self._waiting or gone or arrived or self.alarm != self._told_alarm:
-            self._feed.append(News(self._waiting, arrived, gone))
+        unfinished = self.slices.committed()
+        if self._waiting or gone or arrived or unfinished or self.alarm != self._told_alarm:
+            self._feed.append(News(self._waiting, arrived, gone, unfinished=unfinished))
         for name in gone:
             self.refused.pop(name, None)
         self._stored_epoch = self._epoch[None]
+        self._stored_highest = self._highest[None]
         self._created.clear()
         self._removed.clear()
         self.table.committed()

@@ -64,27 +64,30 @@ class Table:
         """Lanes whose ready deliveries may have changed since the last transaction."""
         self.arrived: set[int] = set()
         """Groups that may have more to do since the last transaction."""
-        self.count()
+        self._count()
 
-    def count(self, group: int | None = None) -> None:
-        """Learn from the table how much is ready, of all groups or of one, and when the next wait ends."""
-        condition = "" if group is None else "AND grp = ?"
-        counted = select(
-            self._connection,
-            f"SELECT grp, lane, count(*), max(since) FROM deliveries WHERE state = {READY} {condition} "  # noqa: S608
-            "GROUP BY grp, lane",
-            () if group is None else (group,),
+    def _count(self) -> None:
+        """Learn from the table how much is ready, and when the next wait ends; of groups that are gone, nothing is."""
+        sql = (
+            f"SELECT grp, lane, count(*), max(since) FROM deliveries WHERE state = {READY} "  # noqa: S608
+            "AND grp IN (SELECT id FROM groups) GROUP BY grp, lane"
         )
-        for place in [place for place in self.ready if group is None or place[0] == group]:
-            del self.ready[place]
-        for id, lane, found, since in counted:
-            self.ready[id, lane] = found
-            self._windows.pop((id, lane), None)
+        for group, lane, found, since in select(self._connection, sql):
+            self.ready[group, lane] = found
             self._last_since = max(self._last_since, since)
-            self.touched.add((id, lane))
-            self.arrived.add(id)
-        for id in self._groups() if group is None else [group]:
-            self._notice(self._next_end(id))
+            self.touched.add((group, lane))
+            self.arrived.add(group)
+        for group in self._groups():
+            self._notice(self._next_end(group))
+
+    def gained(self, group: int, count: int) -> None:
+        """Deliveries of a group were made ready in the table itself, on its nameless lane."""
+        if count:
+            place = group, ""
+            self.ready[place] = self.ready.get(place, 0) + count
+            self._windows.pop(place, None)
+            self.touched.add(place)
+            self.arrived.add(group)
 
     @property
     def alarm(self) -> int | None:
@@ -109,14 +112,8 @@ class Table:
             return row
 
     def staged(self, key: Key) -> Row | None:
-        """A delivery that no table can have yet."""
+        """A delivery as this transaction has it, without a look into the table."""
         return self._rows.get(key)
-
-    def highest_epoch(self, group: int) -> int:
-        """No delivery of the group has a higher one."""
-        highest = integer(self._connection, "SELECT max(epoch) FROM deliveries WHERE grp = ?", (group,))
-        staged = (row.epoch for key in self._staged if key[0] == group and (row := self._rows[key]) is not None)
-        return max(highest, *staged, 0)
 
     def foresee(self, keys: Iterable[Key]) -> None:
         """Read all of these deliveries in one query."""
@@ -205,15 +202,15 @@ class Table:
                 self._notice(self._next_end(group, now))
         return found
 
-    def statements(self, gone: Iterable[int]) -> Iterator[Statement]:
-        """The staged rows, except those of groups that are gone with all they have."""
+    def statements(self) -> Iterator[Statement]:
+        """The staged rows."""
         removed: list[Key] = []
         rows: list[tuple[int | str | None, ...]] = []
         for key in self._staged:
             row = self._rows[key]
             if row is None:
                 removed.append(key)
-            elif key[0] not in gone:
+            else:
                 rows.append(row.stored())
         if rows:
             yield from insert("INSERT INTO deliveries", rows, UPSERT)
