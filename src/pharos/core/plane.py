@@ -10,7 +10,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from pharos.core.fault import FaultCode
 from pharos.core.ids import uuid7
@@ -53,10 +53,10 @@ _SANE_CORRELATION = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 
 def fields_of(scope: Scope) -> Mapping[bytes, bytes]:
     """The request's header fields by their names in lower case; of a field that is there several times, the first."""
-    fields = scope.get(_FIELDS)
+    fields: Mapping[bytes, bytes] | None = scope.get(_FIELDS)
     if fields is None:
         fields = scope[_FIELDS] = dict(reversed(scope["headers"]))
-    return cast("Mapping[bytes, bytes]", fields)
+    return fields
 
 
 def correlation_of(scope: Scope, made: str = "") -> str:
@@ -64,7 +64,7 @@ def correlation_of(scope: Scope, made: str = "") -> str:
 
     The server puts it on the answer; a route never sends that header itself.
     """
-    correlation = scope.get(_CORRELATION)
+    correlation: str | None = scope.get(_CORRELATION)
     if correlation is None:
         sent = fields_of(scope).get(b"x-request-id")
         if sent is not None and _SANE_CORRELATION.fullmatch(sent):
@@ -72,7 +72,7 @@ def correlation_of(scope: Scope, made: str = "") -> str:
         else:
             correlation = made or uuid7()
         scope[_CORRELATION] = correlation
-    return cast("str", correlation)
+    return correlation
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ unit once, when an attempt is priced, so that every later sum of them is exact. 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, NotRequired, TypedDict, cast
 
 MODEL_CALLED: Literal["model.called"] = "model.called"
@@ -66,18 +67,18 @@ STANDARD_TIER: Literal["standard"] = "standard"
 def tokens_of(usage: Usage) -> int:
     """All tokens of all classes."""
     total = 0
-    for name, value in usage.items():
+    for name, count in cast("Mapping[str, int]", usage).items():
         if name in _TOKENS:
-            total += cast("int", value)
+            total += count
     return total
 
 
 def prompt_of(usage: Usage) -> int:
     """Length of the prompt: the tokens of all input classes."""
     total = 0
-    for name, value in usage.items():
+    for name, count in cast("Mapping[str, int]", usage).items():
         if name in _INPUT:
-            total += cast("int", value)
+            total += count
     return total
 
 

@@ -110,10 +110,10 @@ class Rates:
         total = self.request
         if self.flat:
             base = self.base
-            for name, count in usage.items():
+            for name, count in cast("Mapping[str, int]", usage).items():
                 rate = base.get(name)
                 if rate is not None:
-                    total += cast("int", count) * rate
+                    total += count * rate
         else:
             total += self._stepped(usage)
         if "serverTools" in usage:

@@ -59,6 +59,8 @@ class Secret:
         self._source = source
         self._kept = _SECRETS.resolve(source.secret, namespace) if source.secret is not None else None
         self._reveal = reveal
+        self._found = ""
+        """What stood in the environment variable when it was last looked at."""
         self._value = ""
         self._read_at = float("-inf")
 
@@ -74,7 +76,10 @@ class Secret:
             found = os.environ.get(source.env)
             if found is None:
                 raise SecretUnusable(f"environment variable {source.env} is not set")
-            return _usable(found, f"environment variable {source.env}")
+            if found != self._found:
+                self._value = _usable(found, f"environment variable {source.env}")
+                self._found = found
+            return self._value
         if time.monotonic() - self._read_at > REREAD_SECONDS:
             path = Path(source.file or "")
             try:

@@ -120,7 +120,7 @@ def _read_usage(value: JsonObject) -> Usage | None:
     else:
         whole = prompt
     apart = reasoning > completion or (reasoning > 0 and count(value, "total_tokens") == whole + completion + reasoning)
-    usage = Usage(input=prompt, output=completion if apart else completion - reasoning)
+    usage: Usage = {"input": prompt, "output": completion if apart else completion - reasoning}
     if not _MODAL.isdisjoint(within):
         _take(usage, "input", "inputAudio", within.get("audio_tokens"))
         _take(usage, "input", "inputImage", within.get("image_tokens"))
