@@ -30,7 +30,7 @@ class Thing(Wire):
     on: bool = True
     limit: Decimal = Decimal(1)
     until: AwareDatetime = datetime.fromisoformat("2026-01-31T14:00:00Z")
-    word: Annotated[str, Field(max_length=3, pattern="^[a-z]+$")] = "x"
+    word: Annotated[str, Field(max_length=3, pattern="^[b-y]+$")] = "x"
     size: Literal["small", "large"] = "small"
     version: Literal["v1"] = "v1"
 
@@ -54,7 +54,7 @@ class Thing(Wire):
         ({"until": "2026-01-31"}, "Must be a time with its zone"),
         ({"until": "2026-01-31T14:00:00"}, "Must be a time with its zone"),
         ({"word": "long"}, "Must be at most 3 characters long."),
-        ({"word": "A"}, "Must match the pattern ^[a-z]+$."),
+        ({"word": "A"}, "Must match the pattern ^[b-y]+$."),
         ({"size": "smal"}, "Must be 'small' or 'large'."),
         ({"nmae": "x"}, "There is no such field."),
     ],

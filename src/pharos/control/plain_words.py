@@ -6,9 +6,8 @@ import re
 
 from pydantic_core import ErrorDetails
 
-from pharos.core.resource import NAME_PATTERN
+from pharos.core.forms import in_words
 
-_NAME = "Must be a name: lower-case letters, digits, '.', '_' and '-', a letter or digit at each end, at most 128 long."
 _TIME = "Must be a time with its zone, such as 2026-01-31T14:00:00Z."
 
 NO_OBJECT = frozenset({"model_type", "model_attributes_type", "dict_type", "mapping_type"})
@@ -43,7 +42,8 @@ def in_plain_words(detail: ErrorDetails) -> str:
         case "string_too_long":
             return f"Must be at most {_counted(context['max_length'], 'character')} long."
         case "string_pattern_mismatch":
-            return _NAME if context["pattern"] == NAME_PATTERN else f"Must match the pattern {context['pattern']}."
+            words = in_words(context["pattern"])
+            return f"Must be {words}." if words else f"Must match the pattern {context['pattern']}."
         case "union_tag_invalid":
             return f"Expected one of {context['expected_tags']}."
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ").removesuffix(".")

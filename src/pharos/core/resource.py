@@ -15,12 +15,16 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, StringConstraints
 
 from pharos.core.fault import Fault
+from pharos.core.forms import form
 from pharos.core.principal import Principal
 from pharos.core.wire import Wire
 
 API_VERSION: Literal["pharos/v1"] = "pharos/v1"
 
-NAME_PATTERN = r"^[a-z0-9]([a-z0-9._-]{0,126}[a-z0-9])?$"
+NAME_PATTERN = form(
+    r"^[a-z0-9]([a-z0-9._-]{0,126}[a-z0-9])?$",
+    "a name: lower-case letters, digits, '.', '_' and '-', a letter or digit at each end, at most 128 long",
+)
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=128)]
 """Lower-case letters, digits, ``.``, ``_`` and ``-``; begins and ends with a letter or digit; at most 128."""

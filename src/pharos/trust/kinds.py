@@ -8,15 +8,28 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field, StringConstraints
 
 from pharos.core.call import Call
+from pharos.core.forms import form
 from pharos.core.resource import Kind, Name, Ref, Spec, Status
 from pharos.core.wire import Wire
 from pharos.trust.guards import guard_approval, guard_key
 from pharos.trust.hierarchy import Level
 
-Scope = Annotated[str, StringConstraints(pattern=r"^(\*|[a-z][a-z0-9-]*\.(\*|[a-z][a-z0-9-]*))$", max_length=128)]
+Scope = Annotated[
+    str,
+    StringConstraints(
+        pattern=form(
+            r"^(\*|[a-z][a-z0-9-]*\.(\*|[a-z][a-z0-9-]*))$",
+            "a permission such as catalog.read, catalog.* for all of its noun, or * for all there are",
+        ),
+        max_length=128,
+    ),
+]
 """A permission pattern: ``ledger.read`` (exactly that), ``ledger.*`` (all of a noun) or ``*`` (everything)."""
 
-REFERENCE_PATTERN = r"^(\*|([a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*)$"
+REFERENCE_PATTERN = form(
+    r"^(\*|([a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*)$",
+    "a name such as fast, one with its namespace, such as other/fast, or * for all",
+)
 
 
 class KeySpec(Level):

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, model_validator
 
 from pharos.core.fault import FORBIDDEN, Fault
+from pharos.core.forms import WORD, form
 from pharos.core.principal import Principal
 from pharos.core.resource import Kind, Ref, Resource, Spec
 from pharos.core.wire import Wire
@@ -45,7 +46,15 @@ Milliseconds = Annotated[int, Field(ge=1, le=86_400_000)]
 class SecretSource(Wire):
     """Where a secret is read from. A spec never holds the secret itself."""
 
-    env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    env: (
+        Annotated[
+            str,
+            Field(
+                pattern=form(r"^[A-Za-z_][A-Za-z0-9_]*$", "the name of an environment variable, such as ACME_API_KEY")
+            ),
+        ]
+        | None
+    ) = None
     """Name of an environment variable of the process."""
     file: Annotated[str, Field(min_length=1)] | None = None
     """Path of a file whose trimmed content is the secret; read again when it changes."""
@@ -111,7 +120,7 @@ class ProviderSpec(Spec):
     where the provider bills the whole answer anyway)."""
     concurrency: Annotated[int, Field(ge=1)] | None = None
     """Most requests under way at once."""
-    default_tier: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")] | None = None
+    default_tier: Annotated[str, Field(pattern=WORD)] | None = None
     """The service tier our account is served in where a call names none, if it is not the standard one: what a call may
     cost is held at its price. It is paid in the tier that the provider says it served."""
     price_list: Annotated[str, Field(min_length=1)] | None = None

@@ -11,6 +11,7 @@ from pydantic import Field, StringConstraints
 
 from pharos.core.event import START, Position, Recorded
 from pharos.core.fault import Fault
+from pharos.core.forms import SHA256
 from pharos.core.operation import Invocation, read
 from pharos.core.resource import Name
 from pharos.core.wire import Wire
@@ -34,7 +35,7 @@ class Anchor(Wire):
 
     namespace: Name = "default"
     sequence: int = Field(ge=1)
-    head: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    head: Annotated[str, StringConstraints(pattern=SHA256)]
 
 
 class Verify(Wire):

@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints, model_validator
 from pharos.core.call import Call
 from pharos.core.event import Event
 from pharos.core.fault import INVALID, NOT_FOUND, TIMEOUT, Problem
+from pharos.core.forms import form
 from pharos.core.operation import Decision, Invocation, Reversibility, Written, write
 from pharos.core.projection import Scalar
 from pharos.core.wire import JsonObject, Wire
@@ -30,7 +31,13 @@ Amount = Annotated[Decimal, Field(max_digits=16, decimal_places=9, allow_inf_nan
 class Correct(Wire):
     """Input of ``ledger.correct``. Give exactly one of ``cost``, ``amount`` and ``unpriced``."""
 
-    row: Annotated[str, StringConstraints(pattern=r"^[^/]+/[1-9][0-9]*$", max_length=256)]
+    row: Annotated[
+        str,
+        StringConstraints(
+            pattern=form(r"^[^/]+/[1-9][0-9]*$", "the id of a row, as `ledger.list` shows it: CALL/NUMBER"),
+            max_length=256,
+        ),
+    ]
     """Id of the attempt, as ``ledger.list`` shows it."""
     cost: Annotated[Amount, Field(ge=0)] | None = None
     """What it cost in truth, all corrections together."""

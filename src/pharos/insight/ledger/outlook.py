@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from pharos.core.fault import INVALID, TIMEOUT
+from pharos.core.forms import form
 from pharos.core.operation import Invocation, read
 from pharos.core.wire import Wire
 from pharos.insight.fields import since_1970
@@ -50,7 +51,7 @@ class Forecast(LedgerFilter):
 
     by: list[Group] = Field(default_factory=list, max_length=6)
     """What to forecast for; empty: everything together, by currency. Not ``day`` or ``month``."""
-    month: Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")] | None = None
+    month: Annotated[str, Field(pattern=form(r"^\d{4}-(0[1-9]|1[0-2])$", "a month, such as 2026-01"))] | None = None
     """``2026-11``; absent: the present month (UTC)."""
     days: int = Field(default=28, ge=2, le=92)
     """Complete days that the trend is taken from."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, Field, StringConstraints
 
 from pharos.core.fault import INVALID, TIMEOUT
+from pharos.core.forms import form
 from pharos.core.operation import Invocation, read
 from pharos.core.wire import Wire
 from pharos.insight.fields import as_time, since_1970
@@ -44,7 +45,9 @@ class Reconcile(Wire):
     """Our name of a model by the bill's, where they differ."""
     tolerance: Annotated[Decimal, Field(ge=0, max_digits=16, decimal_places=9)] = Decimal("0.01")
     """Differences up to this amount count as matched, for bills that round."""
-    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] = "USD"
+    currency: Annotated[
+        str, StringConstraints(pattern=form(r"^[A-Z]{3}$", "a currency of three capital letters, such as USD"))
+    ] = "USD"
     utc_offset: Hours = 0
     """Hours from UTC of the days that the bill counts in."""
 

@@ -8,10 +8,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from pharos.core.forms import form
 from pharos.core.resource import Kind, Name, Spec, Status
 from pharos.core.wire import Wire
 
-Attribute = Annotated[str, StringConstraints(pattern=r"^(tenant|agent|model|label/.{1,128})$", max_length=134)]
+Attribute = Annotated[
+    str,
+    StringConstraints(
+        pattern=form(r"^(tenant|agent|model|label/.{1,128})$", "tenant, agent, model or a label, such as label/team"),
+        max_length=134,
+    ),
+]
 """Whose work it is: ``tenant`` (the namespace it belongs to), ``agent``, ``model``, or a label as ``label/NAME``."""
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]

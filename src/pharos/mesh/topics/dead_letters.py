@@ -10,6 +10,7 @@ from pydantic import Field
 from pharos.core.call import Call
 from pharos.core.event import Position
 from pharos.core.fault import NOT_FOUND, Applicability, Fault, Fix
+from pharos.core.forms import form
 from pharos.core.operation import Decision, Invocation, Reversibility, Written, read, write
 from pharos.core.wire import Page, Wire
 from pharos.mesh.topics.access import CONSUME, GROUPS, lacking_namespace, namespace_for
@@ -29,7 +30,7 @@ class ListDead(GroupName):
     """Input of ``deadletters.list``."""
 
     limit: int = Field(default=100, ge=1, le=MOST)
-    cursor: str | None = Field(default=None, pattern=r"^[0-9]{1,18}$")
+    cursor: str | None = Field(default=None, pattern=form(r"^[0-9]{1,18}$", "the `next` of a page"))
 
 
 class DeadItem(Wire):

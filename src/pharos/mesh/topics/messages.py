@@ -16,6 +16,7 @@ from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
 from pharos.core.event import Event, Position, Recorded
 from pharos.core.fault import INVALID, TOO_LARGE
+from pharos.core.forms import LINE, form
 from pharos.core.resource import Name
 from pharos.core.wire import Json, JsonObject, Wire
 from pharos.mesh.topics.names import Place, place_of
@@ -30,13 +31,27 @@ PLAIN: Final = "message"
 LARGEST: Final = 1024 * 1024
 """Bytes of a message's data, as JSON. Larger things go by reference."""
 
-Text = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=LINE)]
 """An attribute: no control characters, at most 512 characters."""
-MediaType = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[\x21-\x7e][\x20-\x7e]*$")]
+MediaType = Annotated[
+    str,
+    StringConstraints(
+        min_length=1,
+        max_length=255,
+        pattern=form(r"^[\x21-\x7e][\x20-\x7e]*$", "a media type, such as application/json"),
+    ),
+]
 Integer = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
 """CloudEvents' integers have 32 bits."""
-ExtensionName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{1,20}$")]
-Key = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
+ExtensionName = Annotated[
+    str,
+    StringConstraints(
+        pattern=form(
+            r"^[a-z0-9]{1,20}$", "the name of an attribute, such as dataref: at most 20 lower-case letters and digits"
+        )
+    ),
+]
+Key = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=LINE)]
 
 ATTRIBUTES: Final = frozenset(
     {"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema", "data", "database64"}

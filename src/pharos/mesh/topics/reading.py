@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from pharos.core.call import Call
 from pharos.core.event import START, Position
 from pharos.core.fault import NOT_FOUND, Applicability, Fault, Fix
+from pharos.core.forms import form
 from pharos.core.operation import Decision, Invocation, Reversibility, Written, read, write
 from pharos.core.principal import Principal
 from pharos.core.resource import Name
@@ -63,7 +64,11 @@ class TailTopic(Which):
 class ListTopics(Wire):
     """Input of ``topics.list``."""
 
-    prefix: str = Field(default="", max_length=LONGEST, pattern=r"^[A-Za-z0-9._~:@=+/-]*$")
+    prefix: str = Field(
+        default="",
+        max_length=LONGEST,
+        pattern=form(r"^[A-Za-z0-9._~:@=+/-]*$", "the beginning of a topic's name, such as orders/"),
+    )
     """What the names begin with."""
     namespace: Name | None = None
     limit: int = Field(default=100, ge=1, le=1000)

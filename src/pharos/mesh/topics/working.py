@@ -13,6 +13,7 @@ from pydantic import Field, StringConstraints
 
 from pharos.core.event import Position
 from pharos.core.fault import INVALID, NOT_FOUND, Fault
+from pharos.core.forms import WORD
 from pharos.core.operation import Decision, Invocation, Reversibility, Written, write
 from pharos.core.principal import Principal
 from pharos.core.wire import JsonObject, Wire
@@ -36,7 +37,7 @@ SWEEP: Final = 5.0
 """Seconds after which a waiting claim looks for work although nobody woke it."""
 
 Seconds = Annotated[float, Field(ge=1, le=LONGEST_LEASE)]
-Reason = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
+Reason = Annotated[str, StringConstraints(pattern=WORD)]
 """A code in lower case, such as ``malformed`` or ``no_such_customer``."""
 
 

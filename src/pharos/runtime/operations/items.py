@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
+from pharos.core.forms import form
 from pharos.core.operation import Written
 from pharos.core.resource import Name
 from pharos.core.wire import JsonObject, Wire
@@ -15,7 +16,15 @@ from pharos.mesh.money import decimal_text
 from pharos.runtime.session.snapshot import hash_of
 from pharos.runtime.session.state import State, Status
 
-SessionName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$")]
+SessionName = Annotated[
+    str,
+    StringConstraints(
+        pattern=form(
+            r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$",
+            "an id such as report-7: letters, digits, '.', '_' and '-', a letter or digit at each end, at most 128",
+        )
+    ),
+]
 Text = Annotated[str, StringConstraints(max_length=1_000_000)]
 Reason = Annotated[str, StringConstraints(max_length=2_000)]
 
@@ -293,7 +302,9 @@ class Listed(Wire):
     agent: str | None = Field(default=None, max_length=260)
     """``namespace/name``, or the name of one in the namespace of the sessions."""
     status: Status | None = None
-    waiting_on: str | None = Field(default=None, max_length=64, pattern=r"^[a-z]+$")
+    waiting_on: str | None = Field(
+        default=None, max_length=64, pattern=form(r"^[a-z]+$", "a word in lower case, such as approval")
+    )
     """What it waits for: ``approval``, ``question``, ``child``, ``effect``, ``input`` …"""
     owner: str | None = Field(default=None, max_length=400)
     parent: str | None = Field(default=None, max_length=512)

@@ -11,6 +11,7 @@ from pharos.core.call import Call
 from pharos.core.event import START as BEGINNING
 from pharos.core.event import Event, Recorded
 from pharos.core.fault import INVALID, NOT_FOUND, TOO_LARGE
+from pharos.core.forms import REFERENCE
 from pharos.core.ids import uuid7
 from pharos.core.operation import Decision, Invocation, Reversibility, write
 from pharos.core.principal import Principal
@@ -47,7 +48,8 @@ MOST_COPIED = 20_000
 """Events that a fork copies at most."""
 
 AgentName = Annotated[
-    str, Field(min_length=1, max_length=260, pattern=r"^([a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*$")
+    str,
+    Field(min_length=1, max_length=260, pattern=REFERENCE),
 ]
 Money = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=9, allow_inf_nan=False)]
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from pharos.core.call import Call
 from pharos.core.fault import INVALID, NOT_FOUND
+from pharos.core.forms import form
 from pharos.core.operation import Decision, Invocation, Reversibility, write
 from pharos.core.principal import Principal, PrincipalKind
 from pharos.core.wire import JsonObject
@@ -31,7 +32,9 @@ from pharos.runtime.session.faults import (
 )
 from pharos.runtime.session.state import State
 
-EffectId = Annotated[str, Field(pattern=r"^e[0-9]{1,18}$")]
+EffectId = Annotated[
+    str, Field(pattern=form(r"^e[0-9]{1,18}$", "the id of something open, such as e7; `sessions.get` shows them"))
+]
 """As it stands in ``sessions.get``."""
 
 
@@ -48,7 +51,9 @@ class Answer(Which):
     """Input of ``sessions.approve`` and ``sessions.deny``."""
 
     approval: EffectId
-    digest: str = Field(min_length=64, max_length=64, pattern=r"^[0-9a-f]+$")
+    digest: str = Field(
+        min_length=64, max_length=64, pattern=form(r"^[0-9a-f]+$", "digits 0-9 and a-f, as `sessions.get` shows them")
+    )
     """Of the call that one has seen, from ``sessions.get``: the answer is to that call and to no other."""
     reason: Reason = ""
 

@@ -17,6 +17,7 @@ from pydantic import Field, StringConstraints
 
 from pharos.control.index import Index
 from pharos.core.fault import FORBIDDEN, Fault
+from pharos.core.forms import form
 from pharos.core.principal import Principal
 from pharos.core.resource import AnyResource, Kind, Name, Ref, Resource, ResourceId, Spec
 from pharos.core.wire import Json, JsonObject, Wire
@@ -34,7 +35,12 @@ from pharos.runtime.profiles.templates import (
 PRIVATE: Final = ("federation", "private")
 """Label of an ``Agent`` that nobody outside its namespace may give work to, here or over A2A."""
 
-ToolPattern = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_*-]{1,64}$")]
+ToolPattern = Annotated[
+    str,
+    StringConstraints(
+        pattern=form(r"^[A-Za-z0-9_*-]{1,64}$", "the name of a tool, such as catalog_get; * stands for any letters")
+    ),
+]
 """The name of a tool, in which ``*`` stands for any characters."""
 
 Money = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=9, allow_inf_nan=False)]

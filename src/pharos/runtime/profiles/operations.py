@@ -7,6 +7,7 @@ from pydantic import Field
 from pharos.control.documents import missing
 from pharos.control.index import Index
 from pharos.core.fault import NOT_FOUND
+from pharos.core.forms import REFERENCE
 from pharos.core.operation import Invocation, read
 from pharos.core.resource import Ref
 from pharos.core.wire import Json, JsonObject, Wire
@@ -15,7 +16,7 @@ from pharos.runtime.profiles.kinds import PROMPT_TEMPLATE
 from pharos.runtime.profiles.resolving import agent_named, resolve
 from pharos.runtime.profiles.templates import render
 
-Reference = Field(min_length=1, max_length=260, pattern=r"^([a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*$")
+Reference = Field(min_length=1, max_length=260, pattern=REFERENCE)
 
 
 class ResolveInput(Wire):

@@ -18,6 +18,7 @@ from pydantic import Field, StringConstraints
 from pharos.control.problems import escape
 from pharos.control.wording import nearest, quoted
 from pharos.core.fault import Fault, Problem
+from pharos.core.forms import form
 from pharos.core.resource import Spec
 from pharos.core.wire import Json, JsonObject, Wire
 from pharos.runtime.profiles.faults import TEMPLATE_VALUES
@@ -28,7 +29,10 @@ MOST_TEXT = 200_000
 MOST_RENDERED = 1_000_000
 """Characters of a template with its values."""
 
-VARIABLE = r"^[a-z][A-Za-z0-9_]{0,63}$"
+VARIABLE = form(
+    r"^[a-z][A-Za-z0-9_]{0,63}$",
+    "the name of a variable, such as city: letters, digits and '_', a lower-case letter at its beginning",
+)
 
 VariableName = Annotated[str, StringConstraints(pattern=VARIABLE)]
 

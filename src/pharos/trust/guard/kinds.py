@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints
 
 from pharos.control.wording import nearest
 from pharos.core.fault import FORBIDDEN, Fault
+from pharos.core.forms import SLUG, form
 from pharos.core.principal import Principal
 from pharos.core.resource import Kind, Ref, Resource, Spec
 from pharos.core.wire import Wire
@@ -31,7 +32,7 @@ MAX_PATTERN = 1_000
 class Pattern(Wire):
     """A pattern of one's own."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+    name: Annotated[str, StringConstraints(pattern=SLUG)]
     """Stands in findings, and in placeholders: ``ticket`` gives ``[TICKET_1]``."""
     pattern: Annotated[str, Field(min_length=1, max_length=2_000)]
     """RE2 syntax: linear time, so no look-around and no back references. Its repetitions have bounds (``\\d{1,20}``
@@ -41,7 +42,7 @@ class Pattern(Wire):
 class Words(Wire):
     """A list of words or phrases."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+    name: Annotated[str, StringConstraints(pattern=SLUG)]
     words: Annotated[
         list[Annotated[str, StringConstraints(min_length=1, max_length=200)]], Field(min_length=1, max_length=2_000)
     ]
@@ -94,9 +95,14 @@ class GuardSpec(Spec):
         default_factory=list
     )
     """RE2 patterns of such values; they must match the whole of it."""
-    phone_regions: Annotated[list[Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]], Field(max_length=30)] = (
-        Field(default_factory=list)
-    )
+    phone_regions: Annotated[
+        list[
+            Annotated[
+                str, StringConstraints(pattern=form(r"^[A-Z]{2}$", "a country of two capital letters, such as DE"))
+            ]
+        ],
+        Field(max_length=30),
+    ] = Field(default_factory=list)
     """Countries (ISO 3166) whose telephone numbers are also found without their country's code."""
 
 

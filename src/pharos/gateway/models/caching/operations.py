@@ -12,6 +12,7 @@ from pharos.control.documents import missing
 from pharos.control.index import Index
 from pharos.core.event import Event
 from pharos.core.fault import NOT_FOUND
+from pharos.core.forms import SHA256
 from pharos.core.operation import Decision, Invocation, Reversibility, Written, read, write
 from pharos.core.resource import Name, Ref, Resource, ResourceId
 from pharos.core.wire import Page, Wire
@@ -25,7 +26,7 @@ PURGED: Literal["cache.purged"] = "cache.purged"
 
 TOPIC = "caches"
 
-Entry = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Entry = Annotated[str, StringConstraints(pattern=SHA256)]
 
 
 class PurgeCache(Wire):

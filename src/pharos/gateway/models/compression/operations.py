@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import StringConstraints
 
 from pharos.core.fault import NOT_FOUND
+from pharos.core.forms import form
 from pharos.core.operation import Invocation, read
 from pharos.core.wire import Wire
 from pharos.gateway.models.compression.originals import Originals
@@ -17,7 +18,12 @@ from pharos.gateway.models.compression.originals import Originals
 class ExpandReference(Wire):
     """Input of ``compression.expand``."""
 
-    ref: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+    ref: Annotated[
+        str,
+        StringConstraints(
+            pattern=form(r"^[0-9a-f]{16}$", "the 16 digits 0-9 and a-f of a reference, as the compressed text has them")
+        ),
+    ]
     """The sixteen characters behind ``[pharos:ref`` in a text."""
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from pharos.core.forms import form
 from pharos.core.resource import Ref
 from pharos.core.wire import Wire
 from pharos.gateway.models.resilience.spec import PrefillForm
@@ -66,7 +67,15 @@ class Target(Wire):
 class Rule(Wire):
     """Where the calls go for which a condition holds. The first rule that holds decides."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+    name: Annotated[
+        str,
+        Field(
+            pattern=form(
+                r"^[a-z0-9][a-z0-9._-]{0,63}$",
+                "a name such as long-prompts: lower-case letters, digits, '.', '_' and '-', at most 64 long",
+            )
+        ),
+    ]
     """What explanations call it."""
     when: Annotated[str, Field(min_length=1, max_length=MAX_EXPRESSION)]
     """A CEL expression that is true or false, over ``key.name``, ``key.namespace``, ``key.labels``, ``headers``,

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AliasChoices, Field, StringConstraints
 
+from pharos.core.forms import WORD, form
 from pharos.core.resource import Kind, Ref, Spec
 from pharos.core.wire import Wire
 from pharos.mesh.facts import STANDARD_TIER
@@ -16,8 +17,16 @@ from pharos.mesh.facts import STANDARD_TIER
 Amount = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=9, allow_inf_nan=False)]
 """A decimal string with at most nine places."""
 
-TierName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
-ToolName = Annotated[str, StringConstraints(pattern=r"^[a-z][A-Za-z0-9]{0,63}$")]
+TierName = Annotated[str, StringConstraints(pattern=WORD)]
+ToolName = Annotated[
+    str,
+    StringConstraints(
+        pattern=form(
+            r"^[a-z][A-Za-z0-9]{0,63}$",
+            "a name such as webSearch: letters and digits, a lower-case letter at its beginning",
+        )
+    ),
+]
 
 
 def _utc(value: datetime) -> datetime:
