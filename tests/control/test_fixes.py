@@ -9,7 +9,7 @@ from tests.control.town import ADMIN, READER, Town, model, note, provider, town
 from tests.fixes import certain
 
 from pharos.core.call import Call
-from pharos.core.fault import CONFLICT, Applicability, Fix, Permitted
+from pharos.core.fault import CONFLICT, NOT_FOUND, Applicability, Fix, Permitted
 from pharos.core.principal import Principal, PrincipalKind
 from pharos.core.wire import JsonObject
 
@@ -82,6 +82,16 @@ async def test_infra_14_a_fix_the_city_cannot_carry_out_is_not_offered(city: Tow
     )
     resolved = city.invoker.resolve(fault, ADMIN, "catalog.apply", "c")
     assert [fix.id for fix in resolved.document.fixes] == ["hand"]
+
+
+async def test_what_is_not_there_is_met_with_the_list_of_what_is(city: Town) -> None:
+    """Where the room that refuses knows no better; and only with a list that is had without more."""
+    for operation, expected in (("operations.get", ["operations.list"]), ("catalog.list", []), ("clouds.rent", [])):
+        resolved = city.invoker.resolve(NOT_FOUND("There is none."), ADMIN, operation, "c")
+        assert [fix.call.operation for fix in resolved.document.fixes if fix.call is not None] == expected
+    by_hand = Fix(id="hand", title="By hand", applicability=Applicability.MANUAL)
+    known = city.invoker.resolve(NOT_FOUND("There is none.", fixes=[by_hand]), ADMIN, "operations.get", "c")
+    assert known.document.fixes == [by_hand]
 
 
 async def test_infra_14_fixes_that_undo_each_other_end(city: Town) -> None:

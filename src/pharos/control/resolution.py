@@ -18,6 +18,7 @@ from pharos.core.call import Call
 from pharos.core.fault import (
     FORBIDDEN,
     NO_CREDENTIAL,
+    NOT_FOUND,
     UNAUTHENTICATED,
     Applicability,
     Category,
@@ -35,6 +36,9 @@ REQUEST = "approvals.request"
 
 _ASKING = REQUEST.partition(".")[0]
 """The noun of the operations that decide on requests; they are not put up for approval themselves."""
+
+_LIST = "list"
+"""The verb that every noun with many things has."""
 
 LONGEST_CALL = 16 * 1024
 """Calls with more bytes of arguments are not repeated in a fault."""
@@ -89,7 +93,8 @@ class Resolver:
         if principal is None:
             return _bare(fault, correlation)
         symptom = f"{fault.code} {fault.document.subject or ''}"
-        fixes = [resolved for fix in fault.document.fixes if (resolved := self._resolved(fix, principal)) is not None]
+        offered = fault.document.fixes or self._look(fault, operation)
+        fixes = [resolved for fix in offered if (resolved := self._resolved(fix, principal)) is not None]
         doubted = [self._doubted(fix, (operation, symptom), principal) for fix in fixes]
         kept = [fix for fix in doubted if fix is not None]
         facts: JsonObject = {"escalate": True} if len(kept) < len(fixes) else {}
@@ -135,6 +140,17 @@ class Resolver:
         if tried == 0:
             return fix
         return fix.model_copy(update={"applicability": Applicability.LIKELY}) if tried == 1 else None
+
+    def _look(self, fault: Fault, operation: str) -> list[Fix]:
+        """For what is not there, where nobody knew better: the list of what is, if it can be had without more."""
+        noun, _, verb = operation.partition(".")
+        listing = self._directory.operations.get(f"{noun}.{_LIST}")
+        if fault.code != NOT_FOUND.code or verb == _LIST or listing is None:
+            return []
+        if any(field.is_required() for field in listing.input.model_fields.values()):
+            return []
+        call = Call(operation=listing.name, arguments={})
+        return [Fix(id="look", title=f"See the {noun} there are", applicability=Applicability.LIKELY, call=call)]
 
     def _ask(self, operation: AnyOperation, arguments: JsonObject, required: str) -> Fix:
         request = self._request(operation, arguments, required)

@@ -27,6 +27,7 @@ from pharos.runtime.orchestration.standing import Standings
 from pharos.runtime.orchestration.stopping import theirs
 from pharos.runtime.profiles.kinds import AGENT
 from pharos.runtime.session.events import Address
+from pharos.runtime.session.faults import no_session
 from pharos.runtime.worker.live import read as fold
 from pharos.store.ports import Store
 
@@ -147,7 +148,7 @@ class Reviewing:
         address = Address(namespace_for(principal, input.namespace), input.session)
         state = (await fold(self._store.log, address)).state
         if not state.sequence:
-            raise NOT_FOUND(f"There is no session {str(address)!r}.", subject=str(address))
+            raise no_session(address)
         if state.end is None:
             raise NOT_REVIEWABLE(f"The session {address} is {state.status}.", subject=str(address))
         if _is_or_acts_for(principal, state.agent):

@@ -23,6 +23,7 @@ from pharos.runtime.orchestration.trees import NAME, time_of
 from pharos.runtime.profiles.kinds import AGENT, AgentSpec
 from pharos.runtime.profiles.resolving import agent_named
 from pharos.runtime.session.events import CANCEL_REQUESTED, Address
+from pharos.runtime.session.faults import no_session
 from pharos.store.ports import Views
 
 STOPPED: Final = "Stopped"
@@ -187,7 +188,7 @@ class Stopping:
             "SELECT tree FROM delegation_sessions WHERE session = :session", {"session": session}
         )
         if not found:
-            raise NOT_FOUND(f"There is no session {session!r}.", subject=session)
+            raise no_session(Address(*session.split("/", 1)))
         return str(found[0][0])
 
 
