@@ -17,12 +17,12 @@ from a2a.client.card_resolver import A2ACardResolver
 from a2a.types import a2a_pb2 as pb
 from ag_ui.core import Event
 from pydantic import TypeAdapter
-from tests.federation.town import _Credential, send
+from tests.federation.town import _Credential, grpc_listens, send
 from tests.gateway.town import document
 from tests.server.serving import serving
 
 from pharos.core.principal import SYSTEM
-from pharos.gateway.federation.extensions import DELEGATION
+from pharos.gateway.federation.delegation import DELEGATION
 from pharos.release.simulator import Simulator, parse_script, serve
 from pharos.server.city import City, open_city
 
@@ -90,6 +90,7 @@ async def place(home: Path) -> AsyncIterator[Place]:
             document("Agent", "helper", {"model": "small", "key": "agents", "description": "Helps."}),
             document("Federation", "default", {"grpc": {"port": 0}, "push": {"allow": ["127.0.0.1/32"]}}),
         )
+        await grpc_listens(city.index)
         running.secret = (await running.call("keys.issue", key="caller"))["secret"]
         yield running
         city.draining.set()

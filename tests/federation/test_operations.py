@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from a2a.client import Client
@@ -16,7 +17,7 @@ from a2a.utils.errors import (
     UnsupportedOperationError,
 )
 from tests.federation.scripted import Session
-from tests.federation.town import Town, send, sent
+from tests.federation.town import Town, furnished, send, sent
 
 BINDINGS = ["JSONRPC", "HTTP+JSON", "GRPC"]
 S = pb.TaskState
@@ -77,11 +78,9 @@ async def test_core_execution_mode_002_return_immediately(city: Town, binding: s
         gate.set()
 
 
-async def test_core_execution_mode_001_it_ends_waiting_when_the_time_is_over(city: Town, binding: str) -> None:
-    city.work.script = sleeps
-    handler = city.plane.routes[2].app.__self__._rpc._handler  # type: ignore[attr-defined]
-    handler._blocking_seconds = 0.2
-    async with city.client(binding) as client:
+async def test_core_execution_mode_001_it_ends_waiting_when_the_time_is_over(tmp_path: Path, binding: str) -> None:
+    async with furnished(tmp_path / "home", blocking_seconds=0.2) as city, city.client(binding) as client:
+        city.work.script = sleeps
         task = await unary(client, send())
     assert task.status.state == S.TASK_STATE_WORKING
 
@@ -301,7 +300,7 @@ async def test_accepted_output_modes_are_kept_to(city: Town, binding: str) -> No
 
 
 async def test_what_a_delegation_says_goes_along_and_its_cost_comes_back(city: Town, binding: str) -> None:
-    from pharos.gateway.federation.extensions import DELEGATION
+    from pharos.gateway.federation.delegation import DELEGATION
 
     said = {DELEGATION: {"tree": "t1", "depth": 2, "path": ["a", "b"], "budget": "0.50"}}
     request = send()

@@ -19,8 +19,9 @@ from tests.gateway.town import document, serve
 
 from pharos.core.fault import NOT_FOUND, Fault
 from pharos.core.principal import SYSTEM, Principal, PrincipalKind
-from pharos.gateway.federation.extensions import DELEGATION
-from pharos.gateway.federation.remote.connector import EveryAgent, end_of
+from pharos.gateway.federation.delegation import DELEGATION
+from pharos.gateway.federation.remote.connector import EveryAgent
+from pharos.gateway.federation.remote.tasks import end_of
 from pharos.mesh.connectors import Errand, Task, TaskEnd
 
 LOOPBACK = ["127.0.0.1/32"]

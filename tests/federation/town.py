@@ -24,12 +24,15 @@ from pharos.control.invoker import Invoker
 from pharos.control.plane import control_plane
 from pharos.core.plane import Plane
 from pharos.core.principal import SYSTEM, Principal
+from pharos.gateway.federation.grpc_service import READY
+from pharos.gateway.federation.kinds import FEDERATION
 from pharos.gateway.federation.plane import federation_plane
 from pharos.gateway.federation.reach import Reaching
 from pharos.gateway.federation.remote.connector import RemoteAgents
 from pharos.gateway.models.dialects.registry import DIALECTS
 from pharos.mesh.runner import ProjectionRunner
 from pharos.runtime.profiles.plane import profiles_plane
+from pharos.runtime.tools.functions import FunctionTools
 from pharos.server.app import App
 from pharos.store.sqlite.engine import SqliteStore, open_store
 from pharos.trust.authenticator import Authenticator
@@ -76,7 +79,10 @@ class Town:
         await self.apply(document("Agent", name, spec, labels=labels or {}))
 
     async def federation(self, **spec: Any) -> None:
+        """Declare how the city is reached; where that has gRPC, it listens when this returns."""
         await self.apply(document("Federation", "default", spec))
+        if "grpc" in spec:
+            await grpc_listens(self.index)
 
     async def key(self, name: str, scopes: list[str] | None = None) -> str:
         """A key; returns its secret."""
@@ -117,6 +123,18 @@ class Town:
         async with self.http(key, **headers) as http:
             body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
             return (await http.post(self.agent_url(), json=body)).json()
+
+
+async def grpc_listens(index: Index) -> None:
+    """Wait until the gRPC port that was declared is open."""
+    heard = asyncio.Event()
+    index.subscribe(lambda id, resource: heard.set())
+    while True:
+        declared = index.get(FEDERATION, "default")
+        if declared is not None and any(each.type == READY for each in declared.status.conditions):
+            return
+        heard.clear()
+        await asyncio.wait_for(heard.wait(), 20)
 
 
 class _Credential(ClientCallInterceptor):
@@ -200,7 +218,7 @@ async def town(home: Path, **options: Any) -> AsyncIterator[Town]:
             control_plane(directory, store, index, invoker),
             trust_plane(index, directory, invoker.decide, pepper, clock),
             secret_plane(index, vault, invoker.observe),
-            profiles_plane(index, lambda principal, resource, granted: None),
+            profiles_plane(index, lambda principal, resource, granted: None, FunctionTools(), lambda _: None),
             plane,
         )
         runners.append(ProjectionRunner(store, [view for each in planes for view in each.projections]))
@@ -214,4 +232,15 @@ async def town(home: Path, **options: Any) -> AsyncIterator[Town]:
         running = Town(store, index, invoker, plane, work, draining, vault, remote)
         app = App(plane.routes, DIALECTS["openai-chat"].write_fault)
         running.port = await stack.enter_async_context(serve(app, set()))
+        yield running
+
+
+@asynccontextmanager
+async def furnished(home: Path, **options: Any) -> AsyncIterator[Town]:
+    """A city with an agent, ``helper``, and two callers; gRPC is open, and webhooks of this machine may be told."""
+    async with town(home, **options) as running:
+        await running.agent()
+        await running.key("caller")
+        await running.key("stranger")
+        await running.federation(grpc={"port": 0}, push={"allow": ["127.0.0.1/32"]})
         yield running

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("mcp", "mcp_types", "cel")
+HEAVY = ("mcp", "mcp_types", "cel", "joserfc", "a2a", "ag_ui", "google.protobuf", "grpc", "httpx")
 """Packages that take longer to import than all the city's own modules together."""
 
 OPEN = """

@@ -24,6 +24,11 @@ class Deferred(Generic[T]):
         self._made: list[T] = []
         self._turn = asyncio.Lock()
 
+    @property
+    def made(self) -> T | None:
+        """What was made, if somebody has asked for it."""
+        return self._made[0] if self._made else None
+
     async def get(self) -> T:
         """What was made. Raises what making it raises."""
         if not self._made:

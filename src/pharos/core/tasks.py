@@ -24,7 +24,7 @@ async def running(
     Work that raises is a defect: it is logged and begun again, since a city that lost one of its services would look
     healthy and be not. Work that returns has done what there was to do.
     """
-    task = asyncio.create_task(_kept(work, name, first_pause), name=name)
+    task = asyncio.create_task(kept(work, name, first_pause=first_pause), name=name)
     try:
         yield
     finally:
@@ -32,9 +32,10 @@ async def running(
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _kept(work: Callable[[], Coroutine[None, None, None]], name: str, pause: float) -> None:
+async def kept(work: Callable[[], Coroutine[None, None, None]], name: str, *, first_pause: float = FIRST_PAUSE) -> None:
+    """Run ``work`` until it returns, beginning it again when it fails; for who owns the task itself."""
     clock = asyncio.get_running_loop().time
-    first = pause
+    pause = first_pause
     while True:
         began = clock()
         try:
@@ -42,7 +43,7 @@ async def _kept(work: Callable[[], Coroutine[None, None, None]], name: str, paus
             return
         except Exception as error:  # noqa: BLE001 - whatever it raises: it is logged, and the work is begun again
             if clock() - began > LAST_PAUSE:
-                pause = first
+                pause = first_pause
             _log.error("the task %r has failed and is begun again in %g s", name, pause, exc_info=error)
         await asyncio.sleep(pause)
         pause = min(2 * pause, LAST_PAUSE)

@@ -17,18 +17,11 @@ from google.protobuf.json_format import MessageToDict
 
 from pharos.core.resource import Ref, Resource
 from pharos.core.wire import JsonObject
+from pharos.gateway.federation.addresses import KEY_SET, PROTOCOL, Reach, path_of
 from pharos.gateway.federation.canonical import canonical, without_empty
 from pharos.gateway.federation.card_keys import CardKeys
 from pharos.gateway.federation.extensions import declared
 from pharos.runtime.profiles.kinds import AgentSpec
-
-PROTOCOL = "1.0"
-"""Of A2A; patch releases are not named (section 3.6.1)."""
-
-WELL_KNOWN = "/.well-known/agent-card.json"
-PREFIX = "/a2a/"
-KEY_SET = "/a2a/keys.json"
-"""Path of the public keys. No namespace has a dot in its place, so no agent is behind it."""
 
 FRESH_SECONDS = 300
 """For which a card may be kept before it is asked for again."""
@@ -40,26 +33,12 @@ _AGENT = Ref("Agent")
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
-    """How the city is reached: ``base`` is the URL of its root, ``grpc`` the ``host:port`` of that binding."""
-
-    base: str
-    grpc: str = ""
-    organization: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Served:
     """A card as it is sent."""
 
     body: bytes
     etag: str
     modified: str
-
-
-def path_of(agent: Resource[AgentSpec]) -> str:
-    """The path of an agent's interfaces."""
-    return f"{PREFIX}{agent.metadata.namespace}/{agent.metadata.name}"
 
 
 def card_of(agent: Resource[AgentSpec], reach: Reach, *, extended: bool = False) -> pb.AgentCard:
@@ -142,6 +121,11 @@ class Cards:
     def card(self, agent: Resource[AgentSpec], reach: Reach, *, extended: bool = False) -> pb.AgentCard:
         """The signed card."""
         return self._signed(agent, reach, extended)[0]
+
+    def document(self, agent: Resource[AgentSpec], reach: Reach) -> JsonObject:
+        """The signed card as JSON."""
+        document: JsonObject = MessageToDict(self.card(agent, reach))
+        return document
 
     def served(self, agent: Resource[AgentSpec], reach: Reach) -> Served:
         """The signed public card with what caches ask."""

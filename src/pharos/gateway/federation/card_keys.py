@@ -8,14 +8,12 @@ checked, until it is revoked: then it is gone from the set, and what it signed i
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import orjson
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey
-from joserfc.jws import JWSRegistry
 from pydantic import Field, ValidationError
 
 from pharos.core.wire import JsonObject, Wire
@@ -29,11 +27,17 @@ ALGORITHM: Literal["ES256"] = "ES256"
 
 _BOX = "federation"
 
+_PUBLIC: Final = ("kty", "crv", "x", "y")
+"""Members of a key that everybody may know (RFC 7518, section 6.2.1)."""
+
+Jwk = dict[str, str]
+"""A private key in the form of RFC 7517."""
+
 
 class _File(Wire):
     active: str
-    keys: dict[str, dict[str, str]] = Field(min_length=1)
-    """Private keys in the form of RFC 7517, by id, oldest first."""
+    keys: dict[str, Jwk] = Field(min_length=1)
+    """By id, oldest first."""
     box: str
     """The key that seals, in base64."""
 
@@ -43,7 +47,7 @@ class CardKeys:
 
     def __init__(self, home: Path) -> None:
         self._path = home / FILE
-        self._keys: dict[str, ECKey] = {}
+        self._keys: dict[str, Jwk] = {}
         self._active = ""
         self._box = b""
         content = read_private(self._path)
@@ -67,10 +71,12 @@ class CardKeys:
 
     def rotate(self, *, revoke: bool = False) -> str:
         """Sign with a new key from now on; ``revoke``: publish none of the others any more. Raises ``OSError``."""
+        from joserfc.jwk import ECKey  # with the first key: most cities sign no card
+
         key = ECKey.generate_key("P-256")
         id = key.thumbprint()
         kept = {} if revoke else self._keys
-        self._write({**kept, id: key}, id)
+        self._write({**kept, id: {name: str(value) for name, value in key.as_dict(private=True).items()}}, id)
         return id
 
     def conceal(self, value: str, subject: str) -> JsonObject:
@@ -87,39 +93,48 @@ class CardKeys:
     def sign(self, payload: bytes, where: str) -> tuple[str, str]:
         """A detached JWS (RFC 7515, appendix F) of the payload: its protected header and the signature, both in
         base64url. ``where`` is the URL of the key set."""
+        from joserfc.jwk import ECKey
+        from joserfc.jws import JWSRegistry
+
         header: JsonObject = {"alg": ALGORITHM, "jku": where, "kid": self._active, "typ": "JOSE"}
         protected = encoded(orjson.dumps(header))
         text = f"{protected}.{encoded(payload)}".encode()
         algorithm: Any = JWSRegistry.algorithms[ALGORITHM]
-        return protected, encoded(algorithm.sign(text, self._keys[self._active]))
+        return protected, encoded(algorithm.sign(text, ECKey.import_key(dict(self._keys[self._active]))))
 
     def public(self) -> JsonObject:
         """The key set that others check cards with (RFC 7517)."""
-        keys = [
-            {**{name: str(value) for name, value in key.as_dict(private=False).items()}, "kid": id, "alg": ALGORITHM}
-            for id, key in self._keys.items()
-        ]
-        return {"keys": [{**key, "use": "sig"} for key in keys]}
+        return {
+            "keys": [
+                {**{name: key[name] for name in _PUBLIC}, "kid": id, "alg": ALGORITHM, "use": "sig"}
+                for id, key in self._keys.items()
+            ]
+        }
 
     def _read(self, content: bytes) -> None:
         try:
             file = _File.model_validate_json(content)
-            keys = {id: ECKey.import_key(dict(key)) for id, key in file.keys.items()}
             box = base64.b64decode(file.box, validate=True)
-            if file.active not in keys or len(box) != KEY_BYTES or not all(key.is_private for key in keys.values()):
-                raise ValueError("a key is missing")
-        except (ValidationError, JoseError, ValueError) as error:
+            whole = all(id == thumbprint(key) and key.get("d") for id, key in file.keys.items())
+            if file.active not in file.keys or len(box) != KEY_BYTES or not whole:
+                raise ValueError("a key is missing or is another")
+        except (ValidationError, ValueError) as error:
             raise CARD_KEYS_DAMAGED() from error
-        self._keys, self._active, self._box = keys, file.active, box
+        self._keys, self._active, self._box = file.keys, file.active, box
 
-    def _write(self, keys: dict[str, ECKey], active: str) -> None:
-        private = {
-            id: {name: str(value) for name, value in key.as_dict(private=True).items()} for id, key in keys.items()
-        }
+    def _write(self, keys: dict[str, Jwk], active: str) -> None:
         box = self._box or os.urandom(KEY_BYTES)
-        file = _File(active=active, keys=private, box=base64.b64encode(box).decode())
+        file = _File(active=active, keys=keys, box=base64.b64encode(box).decode())
         write_private(self._path, file.model_dump_json().encode() + b"\n")
         self._keys, self._active, self._box = keys, active, box
+
+
+def thumbprint(key: Jwk) -> str:
+    """What names a key (RFC 7638). Empty for one that is not whole."""
+    if not all(name in key for name in _PUBLIC):
+        return ""
+    members = {name: key[name] for name in sorted(_PUBLIC)}
+    return encoded(hashlib.sha256(orjson.dumps(members)).digest())
 
 
 def encoded(data: bytes) -> str:

@@ -14,16 +14,18 @@ from a2a.utils.errors import UnsupportedOperationError
 
 from pharos.control.index import Index
 from pharos.core.fault import NOT_FOUND, UNAUTHENTICATED
-from pharos.core.plane import Receive, Route, Scope, Send, correlation_of, fields_of
+from pharos.core.plane import Receive, Scope, Send, correlation_of, fields_of
 from pharos.core.principal import Principal
 from pharos.core.resource import Resource
-from pharos.gateway.federation.card import FRESH_SECONDS, KEY_SET, PREFIX, WELL_KNOWN, Cards
+from pharos.gateway.federation.addresses import PREFIX, WELL_KNOWN
+from pharos.gateway.federation.caller import Authenticate, caller, public_agent
+from pharos.gateway.federation.card import FRESH_SECONDS, Cards
 from pharos.gateway.federation.handler import Handler
 from pharos.gateway.federation.jsonrpc import JsonRpc
 from pharos.gateway.federation.reach import Reaching
 from pharos.gateway.federation.rest import Rest
 from pharos.gateway.federation.sse import Header, send_bytes
-from pharos.gateway.federation.visit import Authenticate, Visit, caller, extensions_in, public_agent
+from pharos.gateway.federation.visit import Visit, extensions_in
 from pharos.runtime.profiles.kinds import AgentSpec
 
 
@@ -35,7 +37,7 @@ class _Place(NamedTuple):
 
 
 class Door:
-    """ASGI applications of the routes."""
+    """ASGI applications of the routes (``routes.py``)."""
 
     def __init__(
         self,
@@ -52,16 +54,6 @@ class Door:
         self._cards = cards
         self._rpc = JsonRpc(handler, draining)
         self._rest = Rest(handler, draining)
-
-    def routes(self) -> tuple[Route, ...]:
-        """The routes."""
-        return (
-            Route("GET", WELL_KNOWN, self.root_card, "The signed A2A card of the city's agent."),
-            Route("GET", KEY_SET, self.keys, "Public keys of the city's A2A cards (JWKS)."),
-            Route("GET", f"{PREFIX}*", self.agent, "An agent's A2A card, tasks and streams (HTTP+JSON)."),
-            Route("POST", f"{PREFIX}*", self.agent, "Send an agent a message over A2A (JSON-RPC or HTTP+JSON)."),
-            Route("DELETE", f"{PREFIX}*", self.agent, "Take back a notification configuration (A2A HTTP+JSON)."),
-        )
 
     async def root_card(self, scope: Scope, receive: Receive, send: Send) -> None:
         """``GET /.well-known/agent-card.json``."""

@@ -7,41 +7,43 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
-from typing import Final
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
 from pharos.control.index import Index
+from pharos.core.deferred import Deferred
 from pharos.core.fault import Fault
 from pharos.core.operation import SetStatus
 from pharos.core.resource import AnyResource, Condition, ResourceId
 from pharos.core.tasks import running
-from pharos.gateway.federation.handler import Handler
 from pharos.gateway.federation.kinds import FEDERATION, THE, GrpcDoor
 from pharos.gateway.federation.reach import Reaching
-from pharos.gateway.federation.visit import Visit
+
+if TYPE_CHECKING:
+    from pharos.gateway.federation.server import Server
 
 _log = logging.getLogger(__name__)
 
 READY: Final = "GrpcReady"
 _AGAIN_SECONDS = 10.0
+_DOOR: Final = "pharos.gateway.federation.grpc_door"
 
 Observe = Callable[[SetStatus], Awaitable[None]]
 
 
 class GrpcService:
-    """See the module. ``admit`` is ``Door.admit``."""
+    """See the module. ``server`` is what answers."""
 
     def __init__(
         self,
         index: Index,
         reaching: Reaching,
-        handler: Handler,
-        admit: Callable[[dict[bytes, bytes], str], Visit],
+        server: Deferred[Server],
         observe: Observe,
     ) -> None:
         self._index = index
         self._reaching = reaching
-        self._handler = handler
-        self._admit = admit
+        self._server = server
         self._observe = observe
         self._changed = asyncio.Event()
         self._settled = asyncio.Event()
@@ -75,11 +77,12 @@ class GrpcService:
 
     @asynccontextmanager
     async def _serving(self, door: GrpcDoor) -> AsyncIterator[int]:
-        # gRPC is heavy: a city that does not serve it does not load it.
+        server = await self._server.get()
+        # gRPC is heavy: a city that does not serve it does not load it, and one that does goes on meanwhile.
+        await asyncio.to_thread(import_module, _DOOR)
         from pharos.gateway.federation.grpc_door import Servicer, serving
 
-        servicer = Servicer(self._handler, self._admit)
-        async with serving(door.host, door.port, servicer) as port:
+        async with serving(door.host, door.port, Servicer(server.handler, server.door.admit)) as port:
             yield port
 
     async def _until_another(self, current: GrpcDoor | None, problem: str) -> None:

@@ -21,6 +21,7 @@ from google.protobuf.message import Message
 from pharos.core.event import START, Position
 from pharos.core.fault import FORBIDDEN, Fault
 from pharos.gateway.federation.card import Cards
+from pharos.gateway.federation.delegation import Delegation, delegation_in
 from pharos.gateway.federation.errors import (
     TRANSPORT,
     ended,
@@ -30,19 +31,17 @@ from pharos.gateway.federation.errors import (
     unsupported_media,
     violation,
 )
-from pharos.gateway.federation.extensions import RESUME, Delegation, delegation_in, metadata_of
+from pharos.gateway.federation.extensions import RESUME, metadata_of
 from pharos.gateway.federation.follow import folded, following, topics_of
 from pharos.gateway.federation.listing import Listing, Wanted
 from pharos.gateway.federation.message import content_of, sane_id, takes
 from pharos.gateway.federation.push.configs import Configs
-from pharos.gateway.federation.tasks import CONTEXT, INTERRUPTED, MESSAGE, Cursor, TaskFold, Update
+from pharos.gateway.federation.states import CONTEXT, INTERRUPTED
+from pharos.gateway.federation.tasks import MESSAGE, Cursor, TaskFold, Update
 from pharos.gateway.federation.visit import Visit, check_version, visit_of
 from pharos.gateway.federation.work import READ, Asked, Beginning, Work
 from pharos.runtime.session.events import Address
 from pharos.store.ports import Log
-
-BLOCKING_SECONDS: Final = 300.0
-"""Longest time for which ``SendMessage`` waits for an end; then it answers with the task as it stands."""
 
 MOST_PAGE: Final = 100
 _PAGE: Final = 50
@@ -51,7 +50,10 @@ Event = pb.Task | pb.Message | Update
 
 
 class Handler(RequestHandler):
-    """See the module. Each method raises ``A2AError``; faults of transport (:data:`~.errors.TRANSPORT`) go through."""
+    """See the module. ``blocking_seconds`` is the longest that ``SendMessage`` waits for an end.
+
+    Each method raises ``A2AError``; faults of transport (:data:`~.errors.TRANSPORT`) go through.
+    """
 
     def __init__(
         self,
@@ -61,7 +63,7 @@ class Handler(RequestHandler):
         cards: Cards,
         configs: Configs,
         *,
-        blocking_seconds: float = BLOCKING_SECONDS,
+        blocking_seconds: float,
     ) -> None:
         self._log = log
         self._work = work

@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from a2a.types import a2a_pb2 as pb
-
 from pharos.core.event import Event, Recorded
 from pharos.core.fault import INVALID, Fault
 from pharos.core.projection import Scalar, View
-from pharos.gateway.federation.push.configs import CONFIGURED, FINISHED
-from pharos.gateway.federation.push.configs import PREFIX as PUSH
-from pharos.gateway.federation.tasks import CONTEXT, DECIDED, HOLDS, waiting_state
+from pharos.gateway.federation.push.topics import CONFIGURED, FINISHED
+from pharos.gateway.federation.push.topics import PREFIX as PUSH
+from pharos.gateway.federation.states import CONTEXT, DECIDED, HOLDS, State, waiting_state
 from pharos.mesh.runner import ProjectionRunner
 from pharos.runtime.session import events as of
 from pharos.runtime.session.events import Address
@@ -25,21 +23,16 @@ from pharos.store.ports import Store
 NAME: Final = "a2a"
 CAUGHT_UP_SECONDS = 5.0
 
-_STATES: Mapping[str, int] = {
-    of.TURN_STARTED: pb.TaskState.TASK_STATE_WORKING,
-    of.RESUMED: pb.TaskState.TASK_STATE_WORKING,
-    of.SESSION_RELEASED: pb.TaskState.TASK_STATE_WORKING,
-    of.SESSION_COMPLETED: pb.TaskState.TASK_STATE_COMPLETED,
-    of.SESSION_FAILED: pb.TaskState.TASK_STATE_FAILED,
-    of.SESSION_EXPIRED: pb.TaskState.TASK_STATE_FAILED,
-    of.SESSION_CANCELLED: pb.TaskState.TASK_STATE_CANCELED,
-    of.SESSION_QUARANTINED: pb.TaskState.TASK_STATE_AUTH_REQUIRED,
+_STATES: Mapping[str, State] = {
+    of.TURN_STARTED: State.WORKING,
+    of.RESUMED: State.WORKING,
+    of.SESSION_RELEASED: State.WORKING,
+    of.SESSION_COMPLETED: State.COMPLETED,
+    of.SESSION_FAILED: State.FAILED,
+    of.SESSION_EXPIRED: State.FAILED,
+    of.SESSION_CANCELLED: State.CANCELED,
+    of.SESSION_QUARANTINED: State.AUTH_REQUIRED,
 }
-
-
-_WORKING = int(pb.TaskState.TASK_STATE_WORKING)
-_AUTH = int(pb.TaskState.TASK_STATE_AUTH_REQUIRED)
-_INPUT = int(pb.TaskState.TASK_STATE_INPUT_REQUIRED)
 
 
 def _mark(agreement: bool, id: str) -> str:
@@ -93,7 +86,7 @@ class TaskProjection:
                     "owner": data["owner"],
                     "agent": data["agent"],
                     "context": labels.get(CONTEXT) or Address.of_topic(topic).id,
-                    "state": pb.TaskState.TASK_STATE_SUBMITTED,
+                    "state": int(State.SUBMITTED),
                     "changed": at,
                 },
             )
@@ -102,7 +95,7 @@ class TaskProjection:
             view.execute(
                 "UPDATE a2a_tasks SET owner = :owner, state = :state, changed = :changed, held = ''"
                 " WHERE topic = :topic",
-                {"topic": topic, "owner": data["owner"], "state": pb.TaskState.TASK_STATE_SUBMITTED, "changed": at},
+                {"topic": topic, "owner": data["owner"], "state": int(State.SUBMITTED), "changed": at},
             )
             return
         if type in HOLDS or type == of.INPUT_REQUESTED:
@@ -120,7 +113,13 @@ class TaskProjection:
                 "UPDATE a2a_tasks SET changed = :changed, state = CASE WHEN held = '' THEN :working"
                 " WHEN held LIKE '%a:%' THEN :auth ELSE :input END WHERE topic = :topic AND state IN (:auth, :input)"
                 " AND state <> CASE WHEN held = '' THEN :working WHEN held LIKE '%a:%' THEN :auth ELSE :input END",
-                {"topic": topic, "changed": at, "working": _WORKING, "auth": _AUTH, "input": _INPUT},
+                {
+                    "topic": topic,
+                    "changed": at,
+                    "working": int(State.WORKING),
+                    "auth": int(State.AUTH_REQUIRED),
+                    "input": int(State.INPUT_REQUIRED),
+                },
             )
             return
         state = _STATES.get(type) or waiting_state(data["on"])
@@ -128,7 +127,7 @@ class TaskProjection:
             view.execute(
                 "UPDATE a2a_tasks SET state = :state, changed = :changed WHERE topic = :topic"
                 " AND (state <> :state OR :again = 1)",
-                {"topic": topic, "state": int(state), "changed": at, "again": int(state != _WORKING)},
+                {"topic": topic, "state": int(state), "changed": at, "again": int(state is not State.WORKING)},
             )
 
 

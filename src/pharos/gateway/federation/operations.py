@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
-from google.protobuf.json_format import MessageToDict
 from pydantic import Field
 
 from pharos.control.index import Index
+from pharos.core.deferred import Deferred
 from pharos.core.fault import NOT_FOUND
 from pharos.core.operation import Decision, Invocation, Reversibility, Written, read, write
 from pharos.core.resource import Name
 from pharos.core.wire import JsonObject, Wire
-from pharos.gateway.federation.card import Cards
+from pharos.gateway.federation.card_keys import CardKeys
 from pharos.gateway.federation.faults import CARD_KEYS_DAMAGED
 from pharos.gateway.federation.kinds import MANAGE
 from pharos.gateway.federation.reach import Reaching
 from pharos.runtime.profiles.kinds import AGENT
+
+if TYPE_CHECKING:
+    from pharos.gateway.federation.server import Server
 
 
 class GetCard(Wire):
@@ -52,9 +56,10 @@ class KeyRotated(Written):
 class CardOperations:
     """See the methods."""
 
-    def __init__(self, index: Index, cards: Cards, reaching: Reaching) -> None:
+    def __init__(self, index: Index, keys: CardKeys, server: Deferred[Server], reaching: Reaching) -> None:
         self._index = index
-        self._cards = cards
+        self._keys = keys
+        self._server = server
         self._reaching = reaching
         self._turn = asyncio.Lock()
 
@@ -64,7 +69,8 @@ class CardOperations:
         agent = self._index.get(AGENT, input.agent, input.namespace)
         if agent is None:
             raise NOT_FOUND(f"There is no agent {input.namespace}/{input.agent}.")
-        return CardShown(card=MessageToDict(self._cards.card(agent, self._reaching.known())))
+        cards = (await self._server.get()).cards
+        return CardShown(card=cards.document(agent, self._reaching.known()))
 
     @write(
         "cards.rotate",
@@ -80,7 +86,7 @@ class CardOperations:
         others still hold can be checked; with `revoke` they are gone from `/a2a/keys.json` at once. Tell those who
         pinned a key.
         """
-        keys = self._cards.keys
+        keys = self._keys
         if invocation.dry_run:
             kept = [] if input.revoke else [*keys.ids]
             return Decision(KeyRotated(operation=invocation.operation_id, key="", published=kept))

@@ -3,37 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pharos.control.index import Index
+from pharos.core.deferred import Deferred
+from pharos.core.event import Recorded
 from pharos.core.operation import operations_of
 from pharos.core.plane import Plane
-from pharos.gateway.federation.agui.door import AguiDoor
-from pharos.gateway.federation.card import Cards
+from pharos.gateway.federation.caller import Authenticate
 from pharos.gateway.federation.card_keys import CardKeys
-from pharos.gateway.federation.destinations import Destinations
-from pharos.gateway.federation.door import Door
 from pharos.gateway.federation.faults import ALL
 from pharos.gateway.federation.grpc_service import GrpcService, Observe
-from pharos.gateway.federation.handler import BLOCKING_SECONDS, Handler
 from pharos.gateway.federation.kinds import KINDS
 from pharos.gateway.federation.listing import Listing, TaskProjection
 from pharos.gateway.federation.operations import CardOperations
-from pharos.gateway.federation.push.configs import Configs
-from pharos.gateway.federation.push.relay import Relay
-from pharos.gateway.federation.push.sender import Sender
+from pharos.gateway.federation.push.followers import Followers
+from pharos.gateway.federation.push.outboxes import Outboxes
 from pharos.gateway.federation.reach import Reaching
 from pharos.gateway.federation.remote.connector import RemoteAgents
-from pharos.gateway.federation.visit import Authenticate
+from pharos.gateway.federation.routes import routes
 from pharos.gateway.federation.work import Work
 from pharos.mesh.runner import ProjectionRunner
 from pharos.mesh.topics.kinds import DeadLetters
-from pharos.store.ports import Store
+from pharos.runtime.session.events import Address
+from pharos.store.ports import Command, Store
+
+if TYPE_CHECKING:
+    from pharos.gateway.federation.agui.door import AguiDoor
+    from pharos.gateway.federation.server import Server
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0
 """Seconds between the attempts at a notification."""
+
+BLOCKING_SECONDS = 300.0
+"""Longest time for which ``SendMessage`` waits for an end; then it answers with the task as it stands."""
 
 
 def federation_plane(
@@ -58,10 +64,28 @@ def federation_plane(
     ``observe`` is ``Invoker.observe``. ``blocking_seconds`` and ``first_pause`` are for tests.
     """
     keys = CardKeys(home)
-    cards = Cards(keys)
+    listing = Listing(store, runner)
 
-    def destinations() -> Destinations:
-        return Destinations.of(reaching.spec.push.allow)
+    def a2a() -> Server:
+        from pharos.gateway.federation.server import a2a_server
+
+        return a2a_server(
+            store,
+            index,
+            authenticate,
+            work,
+            listing,
+            keys,
+            reaching,
+            draining,
+            followers.begin,
+            blocking_seconds=blocking_seconds,
+        )
+
+    def agui() -> AguiDoor:
+        from pharos.gateway.federation.agui.door import AguiDoor
+
+        return AguiDoor(index, authenticate, store.log, work, draining)
 
     def rules() -> DeadLetters:
         return DeadLetters(
@@ -70,31 +94,35 @@ def federation_plane(
             most_backoff_seconds=LONGEST_PAUSE,
         )
 
-    configs = Configs(store, keys, destinations)
-    listing = Listing(store, runner)
-    handler = Handler(store.log, work, listing, cards, configs, blocking_seconds=blocking_seconds)
-    door = Door(index, authenticate, reaching, cards, handler, draining)
-    agui = AguiDoor(index, authenticate, store.log, work, draining)
+    async def relay(address: Address) -> None:
+        await (await server.get()).relay(address)
+
+    async def send(recorded: Recorded) -> Sequence[Command] | None:
+        return await (await server.get()).sender.send(recorded)
 
     @asynccontextmanager
-    async def signing() -> AsyncIterator[None]:
-        """Before the first card is asked for there is a key."""
-        await asyncio.to_thread(keys.ensure)
-        yield
+    async def closing() -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            if server.made is not None:
+                await server.made.aclose()
 
+    server = Deferred(a2a)
+    followers = Followers(relay, listing.waiting)
     return Plane(
         name="federation",
         summary="Agents beyond the wall: A2A with signed cards, both ways, and AG-UI for front ends.",
         kinds=KINDS,
-        operations=operations_of(CardOperations(index, cards, reaching)),
+        operations=operations_of(CardOperations(index, keys, server, reaching)),
         faults=ALL,
         projections=(TaskProjection(),),
-        routes=(*door.routes(), *agui.routes()),
+        routes=routes(server, Deferred(agui)),
         services=(
-            signing,
-            Relay(store, configs, listing.waiting).service,
-            Sender(store, keys, configs, destinations, rules, reaching.keys).service,
+            closing,
+            followers.service,
+            Outboxes(store, rules, send).service,
             remote.service,
-            GrpcService(index, reaching, handler, door.admit, observe).service,
+            GrpcService(index, reaching, server, observe).service,
         ),
     )

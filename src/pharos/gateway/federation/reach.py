@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pharos.control.index import Index
 from pharos.core.plane import Scope, fields_of
 from pharos.core.resource import Ref, Resource
-from pharos.gateway.federation.card import KEY_SET, Reach
+from pharos.gateway.federation.addresses import KEY_SET, Reach
 from pharos.gateway.federation.kinds import FEDERATION, THE, FederationSpec
 from pharos.runtime.profiles.kinds import AGENT, AgentSpec, is_private
 

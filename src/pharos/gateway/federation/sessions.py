@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from pharos.core.principal import Principal
 from pharos.core.wire import JsonObject
-from pharos.gateway.federation.extensions import Delegation
+from pharos.gateway.federation.delegation import Delegation
 from pharos.gateway.federation.work import Asked, Beginning
 from pharos.runtime.session.events import Address
 

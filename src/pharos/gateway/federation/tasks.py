@@ -10,7 +10,7 @@ with an error and becomes no task.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -22,44 +22,18 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from pharos.core.event import Position, Recorded
 from pharos.core.fault import INVALID
 from pharos.core.wire import JsonObject
-from pharos.gateway.federation.extensions import DELEGATION, RESUME
+from pharos.gateway.federation.delegation import DELEGATION
+from pharos.gateway.federation.extensions import RESUME
+from pharos.gateway.federation.states import CONTEXT, ENDED, INTERRUPTED, State, waiting_state
 from pharos.runtime.session import events as of
 from pharos.runtime.session.events import Address
 
 Update = pb.TaskStatusUpdateEvent | pb.TaskArtifactUpdateEvent
 
-CONTEXT: Final = "a2a.context"
-"""Label of a session: the A2A context it belongs to."""
 MESSAGE: Final = "a2a:"
 """Before the id of the message that an event comes of, in the event's causation."""
 
-ENDED: Final = frozenset(
-    {
-        pb.TaskState.TASK_STATE_COMPLETED,
-        pb.TaskState.TASK_STATE_FAILED,
-        pb.TaskState.TASK_STATE_CANCELED,
-        pb.TaskState.TASK_STATE_REJECTED,
-    }
-)
-INTERRUPTED: Final = frozenset({pb.TaskState.TASK_STATE_INPUT_REQUIRED, pb.TaskState.TASK_STATE_AUTH_REQUIRED})
-
 _HELD = "The task is held until an operator of the city releases it."
-
-
-HOLDS: Final = frozenset({of.APPROVAL_REQUESTED, of.EFFECT_UNKNOWN})
-"""Events after which somebody of the city must say something."""
-DECIDED: Final = frozenset({of.APPROVAL_GRANTED, of.APPROVAL_DENIED, of.APPROVAL_EXPIRED, of.EFFECT_RECONCILED})
-"""Events by which that is over."""
-
-
-def waiting_state(on: Sequence[str]) -> pb.TaskState | None:
-    """What a session that waits is as a task; ``None`` where it waits for nobody (for time, for other agents)."""
-    reasons = {reason.partition(":")[0] for reason in on}
-    if reasons & {"approval", "effect"}:
-        return pb.TaskState.TASK_STATE_AUTH_REQUIRED
-    if reasons & {"input", "question"}:
-        return pb.TaskState.TASK_STATE_INPUT_REQUIRED
-    return None
 
 
 class Cursor(NamedTuple):
@@ -154,12 +128,12 @@ class TaskFold:
         self.owner = data["owner"]
         self.asked.clear()
         self._held.clear()
-        return [self._become(recorded, pb.TaskState.TASK_STATE_SUBMITTED)]
+        return [self._become(recorded, State.SUBMITTED)]
 
     def _working(self, recorded: Recorded, data: Mapping[str, Any]) -> list[Update]:
-        if self.state == pb.TaskState.TASK_STATE_WORKING:
+        if self.state == State.WORKING:
             return []
-        return [self._become(recorded, pb.TaskState.TASK_STATE_WORKING)]
+        return [self._become(recorded, State.WORKING)]
 
     def _input(self, recorded: Recorded, data: Mapping[str, Any]) -> list[Update]:
         answered = data.get("answers", "")
@@ -171,7 +145,7 @@ class TaskFold:
         state = waiting_state(data["on"])
         if state is None:
             return []
-        asks = state == pb.TaskState.TASK_STATE_INPUT_REQUIRED
+        asks = state == State.INPUT_REQUIRED
         return [self._become(recorded, state, self._missing(state), remember=asks and bool(self.asked))]
 
     def _question(self, recorded: Recorded, data: Mapping[str, Any]) -> list[Update]:
@@ -196,18 +170,18 @@ class TaskFold:
         """Something it waited for has come: it works, unless something else is still missing."""
         if self.state not in INTERRUPTED:
             return []
-        state = pb.TaskState.TASK_STATE_WORKING
+        state = State.WORKING
         if self._held:
-            state = pb.TaskState.TASK_STATE_AUTH_REQUIRED
+            state = State.AUTH_REQUIRED
         elif self.asked:
-            state = pb.TaskState.TASK_STATE_INPUT_REQUIRED
+            state = State.INPUT_REQUIRED
         return [] if state == self.state else [self._become(recorded, state, self._missing(state))]
 
-    def _missing(self, state: pb.TaskState) -> str:
+    def _missing(self, state: State) -> str:
         """What somebody is asked for, in words."""
-        if state == pb.TaskState.TASK_STATE_AUTH_REQUIRED:
+        if state == State.AUTH_REQUIRED:
             return "\n".join(self._held.values())
-        return "\n".join(self.asked.values()) if state == pb.TaskState.TASK_STATE_INPUT_REQUIRED else ""
+        return "\n".join(self.asked.values()) if state == State.INPUT_REQUIRED else ""
 
     def _delta(self, recorded: Recorded, data: Mapping[str, Any]) -> list[Update]:
         artifact = self._artifact(data["id"])
@@ -248,17 +222,17 @@ class TaskFold:
             artifact = self._artifact("answer")
             _write(artifact, data["text"])
             updates.append(self._whole(artifact))
-        return [*updates, self._end(recorded, data, pb.TaskState.TASK_STATE_COMPLETED, "")]
+        return [*updates, self._end(recorded, data, State.COMPLETED, "")]
 
     def _failed(self, recorded: Recorded, data: Mapping[str, Any]) -> list[Update]:
         words = f"{data['code']}: {data['detail']}" if "code" in data else data["detail"]
-        return [self._end(recorded, data, pb.TaskState.TASK_STATE_FAILED, words)]
+        return [self._end(recorded, data, State.FAILED, words)]
 
     def _cancelled(self, recorded: Recorded, data: Mapping[str, Any]) -> list[Update]:
-        return [self._end(recorded, data, pb.TaskState.TASK_STATE_CANCELED, data["reason"])]
+        return [self._end(recorded, data, State.CANCELED, data["reason"])]
 
     def _quarantined(self, recorded: Recorded, data: Mapping[str, Any]) -> list[Update]:
-        return [self._become(recorded, pb.TaskState.TASK_STATE_AUTH_REQUIRED, _HELD)]
+        return [self._become(recorded, State.AUTH_REQUIRED, _HELD)]
 
     # Parts of them.
 

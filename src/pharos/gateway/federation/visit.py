@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from a2a.server.context import ServerCallContext
 from a2a.utils.errors import VersionNotSupportedError
 
-from pharos.control.index import Index
-from pharos.core.fault import UNAUTHENTICATED
 from pharos.core.principal import Principal
 from pharos.core.resource import Resource
-from pharos.gateway.federation.card import PROTOCOL, Reach, path_of
-from pharos.runtime.profiles.kinds import AGENT, AgentSpec, is_private
-
-Authenticate = Callable[[str], Principal]
-"""The principal behind a secret. Raises ``UNAUTHENTICATED``."""
+from pharos.gateway.federation.addresses import PROTOCOL, Reach, path_of
+from pharos.runtime.profiles.kinds import AgentSpec
 
 _VISIT = "visit"
 
@@ -62,22 +56,6 @@ def check_version(version: str) -> None:
     said = version.strip() or "0.3"
     if said.split(".")[:2] != PROTOCOL.split("."):
         raise VersionNotSupportedError(message=f"A2A {said[:16]} is not spoken here; this is {PROTOCOL}.")
-
-
-def caller(fields: Mapping[bytes, bytes], authenticate: Authenticate) -> Principal:
-    """Who calls. Raises ``UNAUTHENTICATED``."""
-    scheme, _, secret = fields.get(b"authorization", b"").decode("latin-1").partition(" ")
-    if scheme.lower() != "bearer" or not secret.strip():
-        secret = fields.get(b"x-api-key", b"").decode("latin-1")
-    if not secret.strip():
-        raise UNAUTHENTICATED()
-    return authenticate(secret.strip())
-
-
-def public_agent(index: Index, namespace: str, name: str) -> Resource[AgentSpec] | None:
-    """The agent, if others may know of it."""
-    agent = index.get(AGENT, name, namespace)
-    return None if agent is None or is_private(agent) else agent
 
 
 def extensions_in(header: str) -> frozenset[str]:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from pharos.core.principal import Principal
 from pharos.core.wire import JsonObject
-from pharos.gateway.federation.extensions import Delegation
+from pharos.gateway.federation.delegation import Delegation
 from pharos.runtime.session.events import Address
 
 READ = "sessions.read"

@@ -21,21 +21,21 @@ from pydantic import ValidationError
 from pharos.control.index import Index
 from pharos.core.event import START
 from pharos.core.fault import FORBIDDEN, INTERNAL, INVALID, NOT_FOUND, Fault, Problem
-from pharos.core.plane import Receive, Route, Scope, Send, fields_of
+from pharos.core.plane import Receive, Scope, Send, fields_of
 from pharos.core.principal import Principal
 from pharos.core.wire import JsonObject
+from pharos.gateway.federation.addresses import AGUI
 from pharos.gateway.federation.agui.runs import RUN, RunFold
+from pharos.gateway.federation.caller import Authenticate, caller, public_agent
 from pharos.gateway.federation.follow import between, following, topics_of
 from pharos.gateway.federation.sse import Piece, read_body, send_pieces
 from pharos.gateway.federation.tasks import Cursor
-from pharos.gateway.federation.visit import Authenticate, caller, public_agent
 from pharos.gateway.federation.work import READ, Asked, Beginning, Work
 from pharos.runtime.session.events import Address
 from pharos.store.ports import Log
 
 _log = logging.getLogger(__name__)
 
-PREFIX: Final = "/agui/"
 THREAD: Final = "agui.thread"
 """Label of a session: the thread it is."""
 
@@ -67,15 +67,11 @@ class AguiDoor:
         self._work = work
         self._draining = draining
 
-    def routes(self) -> tuple[Route, ...]:
-        """The route."""
-        return (Route("POST", f"{PREFIX}*", self, "Run an agent for a front end (AG-UI, server-sent events)."),)
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Raises its fault before the first event."""
         fields = fields_of(scope)
         principal = caller(fields, self._authenticate)
-        namespace, _, name = scope["path"].removeprefix(PREFIX).strip("/").partition("/")
+        namespace, _, name = scope["path"].removeprefix(AGUI).strip("/").partition("/")
         agent = public_agent(self._index, namespace, name)
         if agent is None:
             raise NOT_FOUND(f"There is no agent {namespace[:128]}/{name[:128]} here.")

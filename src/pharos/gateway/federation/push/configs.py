@@ -19,14 +19,9 @@ from pharos.gateway.federation.card_keys import CardKeys
 from pharos.gateway.federation.destinations import Destinations
 from pharos.gateway.federation.errors import violation
 from pharos.gateway.federation.message import sane_id
+from pharos.gateway.federation.push.topics import CONFIGURED, REMOVED, topic_of
 from pharos.runtime.session.events import Address
 from pharos.store.ports import Append, Store
-
-PREFIX: Final = "a2a/push/"
-CONFIGURED: Final = "a2a.push.configured"
-REMOVED: Final = "a2a.push.removed"
-FINISHED: Final = "a2a.push.finished"
-"""Everything there is to tell has been handed over: the task has ended."""
 
 MOST_CONFIGS: Final = 10
 _MOST_URL, _MOST_SECRET = 2048, 2048
@@ -67,11 +62,17 @@ class Config:
 class Configs:
     """The configurations of all tasks. ``changed`` is called with the task whose configurations are others now."""
 
-    def __init__(self, store: Store, keys: CardKeys, destinations: Callable[[], Destinations]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        keys: CardKeys,
+        destinations: Callable[[], Destinations],
+        changed: Callable[[Address], None],
+    ) -> None:
         self._store = store
         self._keys = keys
         self._destinations = destinations
-        self.changed: Callable[[Address], None] = lambda _: None
+        self._changed = changed
 
     async def of(self, address: Address) -> dict[str, pb.TaskPushNotificationConfig]:
         """What its owner sees, by id."""
@@ -134,7 +135,7 @@ class Configs:
             "credentials": self._sealed(authentication.credentials, f"{topic} {id} credentials"),
         }
         await self._store.commit(Append(Event(topic, CONFIGURED, data)))
-        self.changed(address)
+        self._changed(address)
         answer = pb.TaskPushNotificationConfig()
         answer.CopyFrom(config)
         answer.id, answer.task_id = id, address.id
@@ -145,12 +146,7 @@ class Configs:
         """Send nothing more there."""
         if id in await self.full(address):
             await self._store.commit(Append(Event(topic_of(address), REMOVED, {"id": id})))
-            self.changed(address)
+            self._changed(address)
 
     def _sealed(self, value: str, subject: str) -> JsonObject | None:
         return self._keys.conceal(value, subject) if value else None
-
-
-def topic_of(address: Address) -> str:
-    """Where a task's configurations are."""
-    return f"{PREFIX}{address}"

@@ -15,7 +15,7 @@ from a2a.utils.errors import A2A_ERROR_REASONS, A2AError
 
 from pharos.core.fault import Fault
 from pharos.core.resource import Ref, Resource, ResourceId
-from pharos.gateway.federation.card import PROTOCOL
+from pharos.gateway.federation.addresses import PROTOCOL
 from pharos.gateway.federation.destinations import Destinations, guarded_client
 from pharos.gateway.federation.extensions import ALL
 from pharos.gateway.federation.faults import REMOTE_REFUSED, REMOTE_UNREACHABLE
