@@ -86,6 +86,6 @@ def _series(mesh: Mesh) -> tuple[Series, ...]:
         counting("pharos_messages_refused", "Publications to full topics.", lambda: mesh.publisher.depths.refused),
         counting("pharos_schedules_fired", "Messages that came by the clock.", lambda: mesh.firing.fired),
         counting("pharos_schedules_skipped", "Times that were left out.", lambda: mesh.firing.skipped),
-        counting("pharos_messages_trimmed", "Messages removed by retention.", lambda: mesh.keeping.trimmed),
+        counting("pharos_messages_trimmed", "Messages removed by retention.", lambda: mesh.keeping.trimming.trimmed),
         counting("pharos_topics_retired", "Topics removed for being idle.", lambda: mesh.keeping.retired),
     )

@@ -227,9 +227,20 @@ class Retire(NamedTuple):
     unread: bool = False
 
 
+class Prune(NamedTuple):
+    """Forget the tombstones of topics that were retired before ``before``. Result: ``None``.
+
+    One that was written to since, or that a group has been told something about, is left alone. Afterwards the name is
+    like one that never was: a later topic of this name is its first generation, and no position of it is ``GONE``.
+    """
+
+    topics: tuple[str, ...]
+    before: datetime
+
+
 DeliveryCommand = (
     Subscribe | Unsubscribe | Lane | Claim | Renew | Fence | Acknowledge | Release | Bury | Redrive | Discard | Suspend
-    | Schedule | Fire | Unschedule | Trim | Retire
+    | Schedule | Fire | Unschedule | Trim | Retire | Prune
 )  # fmt: skip
 
 State = Literal["ready", "leased", "delayed", "suspended", "held", "idle"]
@@ -356,6 +367,9 @@ class Deliveries(Protocol):
 
     async def tombstone(self, topic: str) -> Tombstone | None:
         """What is left of the last generation of a topic that was retired."""
+
+    async def tombstones(self, before: datetime, after: str = "", limit: int = 100) -> Sequence[str]:
+        """Names of topics that were retired before a time and not written to since, after a name."""
 
     async def idle(self, prefix: str, since: datetime, limit: int = 1000) -> Sequence[str]:
         """Topics that were last written to before ``since``, the longest idle first."""

@@ -9,9 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.mesh.topics.town import ADMIN, Town, Wall, opened
+from tests.mesh.topics.town import ADMIN, Town, Wall, events, opened
 
+from pharos.core.event import Event
 from pharos.core.fault import Fault
+from pharos.mesh.topics.names import STREAMS
+from pharos.runtime.session.events import STREAMS as SESSION_STREAMS
+from pharos.store.ports import Append
 
 
 async def done(town: Town, count: int, group: str = "g") -> None:
@@ -23,7 +27,7 @@ async def done(town: Town, count: int, group: str = "g") -> None:
 async def test_mesh_12_a_reader_of_what_was_trimmed_is_told_and_led_to_the_earliest(town: Town) -> None:
     items = await town.publish("t", *range(10))
     await town.declare("Topic", "t", retention={"count": 4})
-    await town.mesh.keeping.trim()
+    await town.mesh.keeping.trimming.trim()
     gone = await town.refused("topics.read", name="t", after=items[2]["position"])
     assert (gone.code, gone.status) == ("GONE", 410)
     assert gone.document.facts["earliest"] == items[6]["position"]
@@ -50,7 +54,7 @@ async def test_mesh_12_a_position_of_another_log_is_gone(town: Town) -> None:
 async def test_mesh_9_removal_leaves_no_marks_that_readers_see_or_count(town: Town) -> None:
     await town.publish("t", *range(5))
     await town.declare("Topic", "t", retention={"count": 1})
-    await town.mesh.keeping.trim()
+    await town.mesh.keeping.trimming.trim()
     await town.call("groups.subscribe", group="g", topics="t")
     await town.publish("t", 5)
     assert await town.texts("t") == [4, 5]
@@ -164,17 +168,17 @@ async def test_age_and_size_trim_too(tmp_path: Path) -> None:
         await town.declare("Topic", "old", retention={"ageSeconds": 100})
         await town.declare("Topic", "big", retention={"bytes": 1000})
         await town.publish("big", *["x" * 190] * 3)
-        await town.mesh.keeping.trim()
+        await town.mesh.keeping.trimming.trim()
         assert len(await town.texts("big")) == 3
         await town.publish("big", *["y" * 190] * 3)
         await town.publish("old", 1)
         wall.ahead = 60
-        await town.mesh.keeping.trim()
+        await town.mesh.keeping.trimming.trim()
         assert "".join(text[0] for text in await town.texts("big")) in ("xyyy", "xxyyy")
         assert await town.texts("old") == [1]
         wall.ahead = 120
         await town.publish("old", 2)
-        await town.mesh.keeping.trim()
+        await town.mesh.keeping.trimming.trim()
         assert await town.texts("old") == [2]
 
 
@@ -198,7 +202,7 @@ def test_no_rule_removes_what_a_group_has_yet_to_handle(published: list[int], ha
                 if (step := handled[number % len(handled)]) and seen < total:
                     await done(town, step)
                     seen = min(seen + step, total)
-                await town.mesh.keeping.trim()
+                await town.mesh.keeping.trimming.trim()
                 kept: list[Any] = await town.texts("t")
                 assert kept == list(range(total - len(kept), total))
                 assert len(kept) == min(max(count, total - seen), total)
@@ -210,15 +214,15 @@ def test_no_rule_removes_what_a_group_has_yet_to_handle(published: list[int], ha
 async def test_a_round_over_many_topics_goes_on_where_the_last_one_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pharos.mesh.topics.keeping._PAGE", 2)
+    monkeypatch.setattr("pharos.mesh.topics.trimming._PAGE", 2)
     async with opened(tmp_path / "home", services=False) as town:
         for number in range(7):
             await town.publish(f"t/{number}", 1, 2)
         await town.declare("Topic", "t", match="t/*", retention={"count": 1})
         trimmed = []
         for _ in range(5):
-            await town.mesh.keeping.trim(most=2)
-            trimmed.append(town.mesh.keeping.trimmed)
+            await town.mesh.keeping.trimming.trim(most=2)
+            trimmed.append(town.mesh.keeping.trimming.trimmed)
         assert trimmed == [2, 4, 6, 7, 7]
         assert [await town.texts(f"t/{number}") for number in range(7)] == [[2]] * 7
 
@@ -236,3 +240,72 @@ async def test_answers_that_nobody_reads_are_kept_for_a_day(tmp_path: Path) -> N
             assert bool((await town.call("topics.read", name=reply_to))["items"]) is kept
         assert (await town.refused("topics.reply", to=reply_to, message={})).code == "NOT_FOUND"
         assert await town.texts("sums") == [None]  # the request itself is a message like any other
+
+
+async def test_a_round_over_many_topics_is_slices_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand slices a minute apart took a day; they follow each other at once, and others pass between."""
+    monkeypatch.setattr("pharos.mesh.topics.trimming._PAGE", 2)
+    monkeypatch.setattr("pharos.mesh.topics.keeping.SLICE", 2)
+    async with opened(tmp_path / "home", services=False) as town:
+        for number in range(12):
+            await town.publish(f"t/{number:02}", 1, 2)
+        await town.declare("Topic", "t", match="t/*", retention={"count": 1})
+        keeping = town.mesh.keeping
+        assert keeping._round >= 60
+        async with keeping.service(), asyncio.timeout(20):
+            while keeping.trimming.trimmed < 12:
+                # Somebody else's commit: between two of them no more than a slice or so was trimmed.
+                before = keeping.trimming.trimmed
+                await town.publish("other", 1)
+                assert keeping.trimming.trimmed - before <= 4
+
+
+async def test_what_was_not_written_to_is_not_weighed_again(tmp_path: Path) -> None:
+    wall = Wall()
+    async with opened(tmp_path / "home", wall, services=False) as town:
+        await town.declare("Topic", "t", match="t/*", retention={"count": 2, "bytes": 10_000, "ageSeconds": 100})
+        await town.call("groups.subscribe", group="g", topics="t/slow")
+        for name in ("t/fast", "t/slow"):
+            await town.publish(name, 1, 2, 3)
+        trim = town.mesh.keeping.trimming.trim
+        await trim()
+        assert (await town.texts("t/fast"), await town.texts("t/slow")) == ([2, 3], [1, 2, 3])
+        # What a group needed is looked at again although nobody wrote to it, and so is the age.
+        await done(town, 3)
+        await trim()
+        assert await town.texts("t/slow") == [2, 3]
+        await trim()
+        await town.publish("t/fast", 4)
+        await trim()
+        assert await town.texts("t/fast") == [3, 4]
+        wall.ahead = 101
+        await trim()
+        assert (await town.texts("t/fast"), await town.texts("t/slow")) == ([], [])
+
+
+async def test_pieces_of_answers_are_kept_for_a_day_and_sessions_for_ever(tmp_path: Path) -> None:
+    assert STREAMS == SESSION_STREAMS
+    wall = Wall()
+    async with opened(tmp_path / "home", wall, services=False) as town:
+        for topic in ("streams/default/a", "sessions/default/a"):
+            await town.store.commit(Append(Event(topic, "stream.delta", {"text": "x"})))
+        for hours, kept in ((23, 1), (25, 0)):
+            wall.ahead = hours * 3600
+            await town.mesh.keeping.trimming.trim()
+            assert len(await events(town.store, "streams/default/a")) == kept
+        assert len(await events(town.store, "sessions/default/a")) == 1
+
+
+async def test_a_tombstone_is_kept_for_thirty_days(tmp_path: Path) -> None:
+    wall = Wall()
+    async with opened(tmp_path / "home", wall, services=False) as town:
+        (item,) = await town.publish("t", 1)
+        await town.call("topics.retire", name="t", reason="tidied")
+        for days, known in ((29, True), (31, False)):
+            wall.ahead = days * 86_400
+            await town.mesh.keeping.prune()
+            detail = (await town.refused("topics.get", name="t")).detail
+            assert detail.endswith("It was retired: tidied.") is known
+        assert (await town.call("topics.read", name="t", after=item["position"]))["items"] == []

@@ -12,6 +12,7 @@ from tests.runtime.operations.town import Harbour, boss, open_harbour
 
 from pharos.core.event import Event
 from pharos.core.principal import Principal, PrincipalKind
+from pharos.store.delivery import Trim
 from pharos.store.ports import Append
 
 
@@ -47,6 +48,18 @@ async def test_a_session_runs_and_is_shown_listed_streamed_and_billed(harbour: H
     for place in range(len(seen)):
         rest = await followed(harbour, session, after=seen[place]["position"], follow=False)
         assert rest == seen[place + 1 :]
+
+
+async def test_a_stream_goes_on_where_pieces_of_answers_are_kept_no_longer(harbour: Harbour) -> None:
+    session = await harbour.begin("look around")
+    await harbour.until(session, "completed")
+    seen = await followed(harbour, session)
+    last = [item["position"] for item in seen if item["type"].startswith("stream.")][-1]
+    assert await harbour.city.store.commit(Trim(f"streams/default/{session}", last)) != [0]
+    whole = [item for item in seen if not item["type"].startswith("stream.")]
+    async with asyncio.timeout(20):
+        assert await followed(harbour, session) == whole
+        assert await followed(harbour, session, after=seen[0]["position"]) == whole[1:]
 
 
 async def test_a_stream_that_is_opened_first_shows_everything_as_it_happens_and_ends(harbour: Harbour) -> None:

@@ -2,29 +2,26 @@
 
 Nothing is removed that a group has yet to handle, that someone works on, or that lies among the dead letters: the store
 refuses it, and this only asks. Idle topics go when their time has come: the task sleeps until the longest idle one is
-due. Messages are trimmed in rounds over those topics alone that a rule with a retention speaks of.
+due. Messages are trimmed in rounds (``trimming.py``). Of a topic that was retired a tombstone is left, which tells late
+readers why, for :data:`TOMBSTONES_KEPT`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
-import orjson
-
-from pharos.core.event import START, Position, Recorded
 from pharos.core.fault import Fault
 from pharos.core.tasks import running
-from pharos.mesh.topics.kinds import Retention
-from pharos.mesh.topics.names import Reach
 from pharos.mesh.topics.policies import Policies, Rule
-from pharos.store.delivery import Retire, Trim
-from pharos.store.faults import GONE
-from pharos.store.ports import Store, Topic
+from pharos.mesh.topics.trimming import Trimming
+from pharos.store.delivery import Prune, Retire
+from pharos.store.ports import Store
 
 _log = logging.getLogger(__name__)
 
@@ -35,63 +32,63 @@ SHORTEST: Final = 1.0
 LONGEST: Final = 3600.0
 """Seconds between two looks for idle topics."""
 
-PER_ROUND: Final = 2000
-"""Topics of a rule that are looked at in one round: of more, the next round goes on with those that follow."""
+SLICE: Final = 2000
+"""Topics of a rule that are looked at for what is to be trimmed without a pause."""
 
 STUCK: Final = 300.0
 """Seconds before topics that are idle but still needed are asked about again."""
 
-_PAGE: Final = 500
+TOMBSTONES_KEPT: Final = timedelta(days=30)
+"""How long readers of a retired topic are told so. Afterwards its name is like one that never was."""
+
 _IDLE: Final = 1000
 _IDLE_MOST: Final = 64_000
-_REMEMBERED: Final = 10_000
 _AT_ONCE: Final = 64
 _HALVINGS: Final = 12
 """The next due time is found as exactly as a 4,096th of the idle time, by as many looks into an index."""
 
-_Goes = Callable[[Recorded], bool]
-
 
 class Keeping:
-    """Trims and retires. ``changed`` is called when the rules changed."""
+    """Trims, retires, and forgets what was retired long ago."""
 
     def __init__(self, store: Store, policies: Policies, *, round: float = ROUND) -> None:
         self._store = store
         self._policies = policies
         self._round = round
         self._wake = asyncio.Event()
-        self._sizes: dict[str, tuple[Position, int]] = {}
-        """Topic -> (up to where it was weighed, bytes of what it has up to there)."""
-        self._reached: dict[Reach, str] = {}
-        """Where the last round over the topics of a rule ended, where it did not end with the last of them."""
-        self.trimmed = 0
+        self.trimming = Trimming(store, policies)
         self.retired = 0
 
     def changed(self) -> None:
         """The rules changed: what they say may be due now."""
-        self._reached.clear()
+        self.trimming.changed()
         self._wake.set()
+        self._wake = asyncio.Event()
 
     @asynccontextmanager
     async def service(self) -> AsyncIterator[None]:
         """Run until the context is left."""
-        async with running(self._run, "retention"):
+        async with AsyncExitStack() as tasks:
+            for name, step in (
+                ("idle topics", self.retire_idle),
+                ("retention", self._trim),
+                ("tombstones", self.prune),
+            ):
+                await tasks.enter_async_context(running(partial(self._repeat, step), name))
             yield
 
-    async def _run(self) -> None:
+    async def _repeat(self, step: Callable[[], Awaitable[float]]) -> None:
+        """Do the step again and again, each time after so many seconds as it says, or when the rules change."""
         while True:
-            self._wake.clear()
+            wake = self._wake
             try:
-                wait = await self.retire_idle()
-                if any(rule.policy.retention is not None for rule in self._policies.rules()):
-                    await self.trim(PER_ROUND)
-                    wait = min(wait, self._round)
+                wait = await step()
             except Fault as fault:
                 _log.warning("retention cannot be kept: %s", fault.code)
                 wait = self._round
             try:
                 async with asyncio.timeout(wait):
-                    await self._wake.wait()
+                    await wake.wait()
             except TimeoutError:
                 continue
 
@@ -127,7 +124,6 @@ class Keeping:
         (done,) = await self._store.commit(Retire(topic, "idle", idle_since=since))
         if done is True:
             self.retired += 1
-            self._sizes.pop(topic, None)
             return True
         return False
 
@@ -143,101 +139,21 @@ class Keeping:
                 never = middle
         return never.total_seconds()
 
-    async def trim(self, most: int | None = None) -> None:
-        """Remove the messages that the rules no longer keep, of at most so many topics of each rule."""
-        for rule in self._policies.rules():
-            retention = rule.policy.retention
-            if retention is None:
-                continue
-            async for topic in self._topics(rule, most):
-                await self._trim(topic, retention)
+    async def _trim(self) -> float:
+        if all(rule.policy.retention is None for rule in self._policies.rules()):
+            return LONGEST
+        now = asyncio.get_running_loop().time
+        begun = now()
+        left = await self.trimming.trim(SLICE)
+        # Over very many topics a round is slices, between which the store is left to others as long as each took.
+        return now() - begun if left else self._round
 
-    async def _topics(self, rule: Rule, most: int | None) -> AsyncIterator[Topic]:
-        """The topics of a rule; with ``most``, going on after those of the last time, from the first after the last."""
-        if rule.reach.exact:
-            topic = await self._store.log.topic(rule.reach.prefix)
-            if topic is not None:
-                yield topic
-            return
-        looked = 0
-        after: str | None = None if most is None else self._reached.pop(rule.reach, None)
-        while most is None or looked < most:
-            page, after = await self._store.log.topics(rule.reach.prefix, after, _PAGE)
-            looked += len(page)
-            for topic in page:
-                if self._policies.of(topic.name) is rule.policy:
-                    yield topic
-            if after is None:
-                return
-        if after is not None:
-            self._reached[rule.reach] = after
-
-    async def _trim(self, topic: Topic, retention: Retention) -> None:
-        try:
-            until = await self._surplus(topic, retention)
-            if until != START:
-                (removed,) = await self._store.commit(Trim(topic.name, until))
-                self.trimmed += removed if isinstance(removed, int) else 0
-        except Fault as fault:
-            if fault.code != GONE.code:
-                raise
-            # Trimmed or retired by someone else meanwhile: the next round sees what is left.
-            self._sizes.pop(topic.name, None)
-
-    async def _surplus(self, topic: Topic, retention: Retention) -> Position:
-        """The last message that is too old, too many, or too much; ``START`` if none is."""
-        too_old = START
-        if retention.age_seconds is not None:
-            oldest = self._store.deliveries.now() - timedelta(seconds=retention.age_seconds)
-            too_old = await self._last(topic.name, lambda recorded: recorded.event.time < oldest)
-        too_many = START
-        if retention.count is not None:
-            first = topic.sequence - retention.count  # the last that goes
-            too_many = await self._last(topic.name, lambda recorded: recorded.sequence <= first) if first > 0 else START
-        too_much = START
-        if retention.bytes is not None:
-            too_much = await self._too_much(topic.name, retention.bytes)
-        return max(too_old, too_many, too_much)
-
-    async def _last(self, topic: str, goes: _Goes) -> Position:
-        """The last of the messages, from the first one on, that ``goes``."""
-        last = after = START
-        while page := await self._store.log.read(topic, after, _PAGE):
-            for recorded in page:
-                if not goes(recorded):
-                    return last
-                last = recorded.position
-            after = page[-1].position
-        return last
-
-    async def _too_much(self, topic: str, most: int) -> Position:
-        """The last message without which the topic has at most so many bytes. Only what is new is weighed."""
-        after, total = self._sizes.get(topic, (START, 0))
-        while page := await self._store.log.read(topic, after, _PAGE):
-            total += sum(_weight(recorded) for recorded in page)
-            after = page[-1].position
-        last = START
-        if total > most:
-            last, total = await self._lighten(topic, total, most)
-        if len(self._sizes) >= _REMEMBERED:
-            self._sizes.clear()
-        if last == START:
-            self._sizes[topic] = after, total
-        else:
-            # Not all of it need go, where a group has not seen it: the next round weighs what is left.
-            self._sizes.pop(topic, None)
-        return last
-
-    async def _lighten(self, topic: str, total: int, most: int) -> tuple[Position, int]:
-        last = START
-        while page := await self._store.log.read(topic, last, _PAGE):
-            for recorded in page:
-                if total <= most:
-                    return last, total
-                total -= _weight(recorded)
-                last = recorded.position
-        return last, total
-
-
-def _weight(recorded: Recorded) -> int:
-    return len(orjson.dumps(dict(recorded.event.data)))
+    async def prune(self) -> float:
+        """Forget retired topics whose tombstones are old enough; seconds until it is worth looking again."""
+        deliveries = self._store.deliveries
+        before = deliveries.now() - TOMBSTONES_KEPT
+        after = ""
+        while topics := await deliveries.tombstones(before, after, _AT_ONCE):
+            await self._store.commit(Prune(tuple(topics), before))
+            after = topics[-1]
+        return LONGEST

@@ -16,6 +16,8 @@ from pydantic import AfterValidator, Field, StringConstraints
 TOPICS: Final = "topics/"
 REPLIES: Final = "replies/"
 CRON: Final = "cron/"
+STREAMS: Final = "streams/"
+"""The city's own topics of pieces of answers, one for each session that had some."""
 
 LONGEST: Final = 200
 """Characters of a topic's name."""

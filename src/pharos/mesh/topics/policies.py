@@ -9,10 +9,13 @@ from typing import Final
 from pharos.core.resource import Resource
 from pharos.mesh.scheduling.lanes import DEFAULT_POOL, lane
 from pharos.mesh.topics.kinds import DeadLetters, LaneRule, Retention, TopicSpec
-from pharos.mesh.topics.names import REPLIES, Reach, place_of, reach_of
+from pharos.mesh.topics.names import REPLIES, STREAMS, Reach, place_of, reach_of
 
 REPLIES_KEPT: Final = 24 * 3600
 """Seconds for which answers that nobody reads are kept."""
+
+STREAMS_KEPT: Final = 24 * 3600
+"""Seconds for which pieces of a session's answers are kept: the whole answer stands in the session itself."""
 
 _REMEMBERED = 65_536
 
@@ -31,6 +34,7 @@ class Policy:
 
 DEFAULT: Final = Policy()
 _ANSWERS: Final = Policy(idle_seconds=REPLIES_KEPT)
+_STREAMS: Final = Policy(retention=Retention(age_seconds=STREAMS_KEPT))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +69,18 @@ class Policies:
         return policy
 
     def rules(self) -> Sequence[Rule]:
-        """All rules, the closest first; the last is that of answers."""
+        """All rules, the closest first; the last are those of answers and of sessions' streams."""
         if self._rules is None:
             rules = [_rule(resource) for resource in self._declared()]
             # An exact name is closer than any pattern, a longer prefix closer than a shorter one.
             self._rules = sorted(rules, key=lambda rule: (not rule.reach.exact, -len(rule.reach.prefix)))
             self._rules.append(Rule(Reach(REPLIES, exact=False), _ANSWERS))
+            self._rules.append(Rule(Reach(STREAMS, exact=False), _STREAMS))
         return self._rules
 
     def _find(self, topic: str) -> Policy:
-        if place_of(topic) is None:
+        # Of the city's own topics most have no rule, and need not be held against all there are.
+        if place_of(topic) is None and not topic.startswith(STREAMS):
             return DEFAULT
         return next((rule.policy for rule in self.rules() if rule.reach.has(topic)), DEFAULT)
 

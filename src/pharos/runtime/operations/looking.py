@@ -13,7 +13,7 @@ import orjson
 from pydantic import Field
 
 from pharos.core.event import START, Position, Recorded
-from pharos.core.fault import INVALID, NOT_FOUND, TIMEOUT
+from pharos.core.fault import INVALID, NOT_FOUND, TIMEOUT, Fault
 from pharos.core.operation import Invocation, read
 from pharos.core.projection import Scalar
 from pharos.core.wire import JsonObject, Page, Wire
@@ -23,7 +23,7 @@ from pharos.runtime.operations.desk import READ, Desk
 from pharos.runtime.operations.items import Listed, SessionDetail, SessionItem, Which, detail_of
 from pharos.runtime.operations.listing import SELECT, SESSIONS, item_of_row
 from pharos.runtime.session.chain import broken_at
-from pharos.runtime.session.events import SESSION_CREATED, TERMINAL, Address
+from pharos.runtime.session.events import SESSION_CREATED, STREAMS, TERMINAL, Address
 from pharos.runtime.session.evolve import fold
 from pharos.runtime.session.rerun import Divergence, rerun
 from pharos.runtime.session.snapshot import hash_of
@@ -217,10 +217,10 @@ async def _all(log: Log, topic: str, until: Position) -> AsyncIterator[Recorded]
 async def _merged(log: Log, topics: Sequence[str], after: Position, follow: bool) -> AsyncGenerator[Recorded, None]:
     """Events of several topics in the order of the log. What stands before the head is whole, so nothing that is older
     than what was yielded can still come."""
-    grew = asyncio.Event()
+    grew, begun = asyncio.Event(), await log.head()
 
     async def watch(topic: str) -> None:
-        async with aclosing(log.tail(topic, after)) as news:  # type: ignore[type-var]
+        async with aclosing(log.tail(topic, begun)) as news:  # type: ignore[type-var]
             async for _ in news:
                 grew.set()
 
@@ -229,7 +229,7 @@ async def _merged(log: Log, topics: Sequence[str], after: Position, follow: bool
         while True:
             grew.clear()
             bound = await log.head()
-            pages = [await log.read(topic, after, PAGE) for topic in topics]
+            pages = [await _page(log, topic, after) for topic in topics]
             for page in pages:
                 if len(page) == PAGE:
                     bound = min(bound, page[-1].position)
@@ -272,3 +272,13 @@ def _place(cursor: str) -> tuple[int, str]:
     except (ValueError, TypeError, binascii.Error):
         raise INVALID("The cursor is not one that this list returned.", pointer="/cursor") from None
     return started, id
+
+
+async def _page(log: Log, topic: str, after: Position) -> Sequence[Recorded]:
+    """What follows in one topic. Pieces of answers are kept for a day only: the answers stand in the session."""
+    try:
+        return await log.read(topic, after, PAGE)
+    except Fault as fault:
+        if fault.code != GONE.code or not topic.startswith(STREAMS):
+            raise
+        return await log.read(topic, START, PAGE)

@@ -184,6 +184,11 @@ class LogStage:
         for key in [key for key in self._keys if key[0] == topic]:
             self._journal.drop(self._keys, key)
 
+    def forget(self, names: Iterable[str]) -> None:
+        """The rows of topics that were without an event may be gone from the database."""
+        for name in names:
+            self._ends.pop(name, None)
+
     def _earlier(self, topic: int, name: str, key: str) -> Recorded | None:
         """What the first append with this key recorded."""
         if (staged := self._keys.get((topic, key))) is not None:

@@ -28,6 +28,7 @@ from pharos.store.delivery import (
     Fence,
     Fire,
     Lane,
+    Prune,
     Redrive,
     Release,
     Renew,
@@ -61,7 +62,7 @@ from pharos.store.sqlite.delivery.preparing import (
     prepare_text,
 )  # fmt: skip
 from pharos.store.sqlite.delivery.reading import SqliteDeliveries
-from pharos.store.sqlite.delivery.retention import RetentionStage, prepare_retire, prepare_trim
+from pharos.store.sqlite.delivery.retention import RetentionStage, prepare_prune, prepare_retire, prepare_trim
 from pharos.store.sqlite.delivery.schedules import (
     ScheduleStage,
     prepare_fire,
@@ -176,6 +177,7 @@ class SqliteStore:
             Unschedule: (prepare_unschedule, schedules.unschedule),
             Trim: (prepare_trim, retention.trim),
             Retire: (prepare_retire, retention.retire),
+            Prune: (prepare_prune, retention.prune),
             Keep: (prepare_blobs, citing.keep),
             Uncite: (prepare_blobs, citing.uncite),
             GiveUp: (prepare_blobs, citing.give_up),

@@ -141,6 +141,16 @@ class SqliteDeliveries:
         generation, reason, last, at = found
         return Tombstone(topic, generation, reason, to_position(last), from_microseconds(at))
 
+    async def tombstones(self, before: datetime, after: str = "", limit: int = 100) -> Sequence[str]:
+        """Goes through the topics, like :meth:`idle`."""
+        sql = (
+            "SELECT name FROM topics WHERE name > ? AND sequence = 0 AND generation > 1 AND retired_at < ? "
+            "ORDER BY name LIMIT ?"
+        )
+        end = to_microseconds(before)
+        rows = await self._readers.run(lambda connection: select(connection, sql, (after, end, max(limit, 0))))
+        return [name for (name,) in rows]
+
     async def idle(self, prefix: str, since: datetime, limit: int = 1000) -> Sequence[str]:
         """Goes through the topics: an index would cost every append a write."""
         condition, bindings = _range("name", prefix, None)

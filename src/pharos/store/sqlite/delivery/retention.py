@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import apsw
 
-from pharos.store.delivery import Retire, Trim
+from pharos.store.delivery import Prune, Retire, Trim
 from pharos.store.sqlite.appends import LogStage
 from pharos.store.sqlite.clock import to_microseconds
 from pharos.store.sqlite.codec import dump, from_position
@@ -19,6 +19,14 @@ from pharos.store.sqlite.journal import Journal
 from pharos.store.sqlite.rows import integer, select
 from pharos.store.sqlite.stage import Origin
 from pharos.store.sqlite.statements import Statement
+
+_PRUNE = (
+    "DELETE FROM topics WHERE name IN (SELECT value FROM json_each(?)) "
+    "AND sequence = 0 AND generation > 1 AND retired_at < ? AND NOT EXISTS ("
+    "SELECT 1 FROM (SELECT id AS grp FROM groups UNION ALL SELECT grp FROM removals) AS known "
+    "JOIN deliveries ON deliveries.grp = known.grp AND deliveries.topic = topics.id)"
+)
+"""A group may have been told something about a topic that was retired: its delivery keeps the row."""
 
 
 class Grave(NamedTuple):
@@ -44,6 +52,12 @@ def prepare_retire(command: Retire) -> int | None:
     return None if command.idle_since is None else to_microseconds(command.idle_since)
 
 
+def prepare_prune(command: Prune) -> int:
+    """Since when they must have been retired."""
+    dump(command.topics)
+    return to_microseconds(command.before)
+
+
 class RetentionStage:
     """The writer's part that removes events."""
 
@@ -65,6 +79,7 @@ class RetentionStage:
         self._floors: dict[int, int] = {}
         """Topic -> the position up to which its events go."""
         self._graves: dict[int, Grave] = {}
+        self._pruned: list[tuple[tuple[str, ...], int]] = []
 
     def trim(self, command: Trim, position: int, origin: Origin) -> int:
         """Nothing that a group has still to do goes, unless it is meant to."""
@@ -134,6 +149,10 @@ class RetentionStage:
         self._journal.put(self._graves, topic, Grave(name, generation + 1, command.reason, last, origin.time))
         return True
 
+    def prune(self, command: Prune, before: int, origin: Origin) -> None:
+        """Which of them go is decided by the statement, when everything else of the transaction is in the tables."""
+        self._journal.add(self._pruned, (command.topics, before))
+
     def _rows(self, name: str) -> list[Row]:
         deliveries = self._deliveries
         rows = [deliveries.find(group, name) for group in deliveries.groups.of(name) if group.hears(name)]
@@ -152,6 +171,8 @@ class RetentionStage:
                 "retired_at = ? WHERE id = ?",
                 (sequence, last, grave.began, grave.generation, grave.began, grave.reason, grave.at, topic),
             )
+        for names, before in self._pruned:
+            yield _PRUNE, (dump(names), before)
         if self._floors or self._graves:
             # The last event may have gone; its position is not given again.
             yield MARK, ("head", self._log.staged_head)
@@ -162,6 +183,9 @@ class RetentionStage:
             self._feed.append(News(removed=[grave.name for grave in self._graves.values()]))
         self._floors.clear()
         self._graves.clear()
+        for names, _ in self._pruned:
+            self._log.forget(names)
+        self._pruned.clear()
 
 
 def _removal(topic: int, limit: int) -> Iterator[Statement]:
