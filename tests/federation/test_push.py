@@ -218,6 +218,17 @@ async def test_mesh_38_a_configuration_with_an_internal_address_is_refused(city:
         assert len(city.work.begun) == begun, "nothing was begun for a call that was refused"
 
 
+async def test_push_create_001_a_name_that_nobody_knows_is_the_callers_mistake(city: Town) -> None:
+    async with city.client("JSONRPC") as client:
+        task = await sent(client, send())
+    config = {"taskId": task.id, "url": "https://nobody..knows/x"}
+    error = (await city.rpc("CreateTaskPushNotificationConfig", config))["error"]
+    assert error["code"] == -32602 and "cannot be resolved" in error["message"]
+    message = {"messageId": "m-1", "role": "ROLE_USER", "parts": [{"text": "hello"}]}
+    asked = {"message": message, "configuration": {"taskPushNotificationConfig": config}}
+    assert (await city.rpc("SendMessage", asked))["error"]["code"] == -32602
+
+
 async def test_mesh_38_a_name_that_leads_elsewhere_after_the_check_leads_nowhere(hook: Webhook) -> None:
     """DNS rebinding: the address is looked up once for a connection, and that one is connected to."""
     answers: list[Sequence[str]] = [["127.0.0.1"], ["10.0.0.1"], ["127.0.0.1", "10.0.0.1"], []]

@@ -13,11 +13,13 @@ from typing import Any, Final
 from a2a.types import a2a_pb2 as pb
 
 from pharos.core.event import START, Event
+from pharos.core.fault import Fault
 from pharos.core.ids import uuid7
 from pharos.core.wire import JsonObject
 from pharos.gateway.federation.card_keys import CardKeys
 from pharos.gateway.federation.destinations import Destinations
 from pharos.gateway.federation.errors import violation
+from pharos.gateway.federation.faults import REMOTE_UNREACHABLE
 from pharos.gateway.federation.message import sane_id
 from pharos.gateway.federation.push.topics import CONFIGURED, REMOVED, topic_of
 from pharos.runtime.session.events import Address
@@ -113,7 +115,12 @@ class Configs:
                 raise violation(name, "must be printable ASCII")
         if " " in authentication.scheme:
             raise violation("authentication.scheme", "must be one word")
-        await self._destinations().address(config.url)
+        try:
+            await self._destinations().address(config.url)
+        except Fault as fault:
+            if fault.code != REMOTE_UNREACHABLE.code:
+                raise
+            raise violation("url", fault.detail) from None  # nobody knows the name: the caller's mistake
 
     async def put(
         self, address: Address, config: pb.TaskPushNotificationConfig, *, everything: bool = False
