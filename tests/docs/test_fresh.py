@@ -55,6 +55,29 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert fragment in _anchors(file), f"{page.name}: {target}"
 
 
+def test_the_architecture_names_every_room() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    named = {
+        name.rstrip("/") for row in re.findall(r"^\| (`.*?) \|", page, re.M) for name in re.findall("`(.*?)`", row)
+    }
+    source = ROOT / "src" / "pharos"
+    rooms = {
+        str(room.parent.relative_to(source))
+        for room in [*source.glob("*/__init__.py"), *source.glob("*/*/__init__.py")]
+        if len([*room.parent.glob("*.py")]) > 1
+    }
+    inside = {"client/generated", "runtime"}  # written by a program; all of it in the rooms below
+    assert named & rooms == rooms - inside
+    assert {name for name in named if "/" in name} <= rooms, "a room that is not there"
+
+
+def test_every_how_to_page_is_in_the_index() -> None:
+    index = ROOT / "docs" / "how-to" / "README.md"
+    assert set(LINK.findall(index.read_text("utf-8"))) >= {page.name for page in index.parent.glob("*.md")} - {
+        index.name
+    }
+
+
 def _anchors(page: Path) -> set[str]:
     from scripts.reference.members import anchor
 

@@ -40,7 +40,7 @@ EMPTY = {
     "sessions.list": "`pharos sessions start AGENT TEXT` begins one.",
     "system.operations": "There is no such operation.",
     "topics.list": "`pharos topics publish NAME --messages JSON` makes one.",
-    "topics.read": "Nothing stands behind that position.",
+    "topics.read": "There is no such topic, or nothing stands behind that position.",
     "trust.list": "Declare an Agent: `pharos apply -f FILE`.",
     "views.list": "",
 }
