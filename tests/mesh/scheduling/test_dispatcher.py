@@ -255,7 +255,7 @@ async def test_mesh_22_a_pause_reaches_all_workers_and_outlives_the_process(tmp_
         assert await drain(store, dispatcher, 1) == ["quick-2"]
         scheduler = pools.scheduler(GROUP, "default/pool")
         assert scheduler.choose(pools.clock()) is None and scheduler.waiting()[1] == 5
-        ((match, until, reason),) = scheduler.pauses(pools.clock())
+        ((match, until, reason),) = scheduler.gating.pauses(pools.clock())
         assert (dict(match), reason) == ({"tenant": "t", "model": "slow"}, "Retry-After of acme")
         assert 30e6 < until - pools.clock() <= 40e6
 

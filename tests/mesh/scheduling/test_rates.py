@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import accumulate
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.mesh.scheduling.simulation import Granted, Simulation, pool, rules, seconds
 
+from pharos.core.event import Event
+from pharos.core.operation import SetStatus
+from pharos.core.resource import Metadata, Resource
 from pharos.mesh.scheduling.buckets import Bucket
 from pharos.mesh.scheduling.gates import Used
+from pharos.mesh.scheduling.kinds import PoolSpec
 from pharos.mesh.scheduling.lanes import flow_of, lane
+from pharos.mesh.scheduling.plane import DeclaredPools, Scheduling
 from pharos.mesh.scheduling.rules import SECOND
+from pharos.mesh.scheduling.scheduler import Scheduler
+from pharos.store.delivery import Subscribe
+from pharos.store.ports import Append
+from pharos.store.sqlite.engine import open_store
+
+
+async def observed(_change: SetStatus) -> None:
+    """A status that nobody keeps."""
 
 
 def above(times: list[tuple[int, int]], amount: int, period: int, burst: int) -> tuple[int, int] | None:
@@ -200,11 +216,77 @@ def test_a_rate_that_is_changed_goes_on_from_where_it_is() -> None:
 
 def test_a_pool_that_was_at_work_before_begins_with_empty_rates() -> None:
     """Nobody knows what was used just before the process ended: all there was, at worst."""
-    from pharos.mesh.scheduling.scheduler import Scheduler
-
     scheduler = Scheduler(rules(slots=10, rates=[{"requests": 60, "seconds": 60, "burst": 30}]), 0, fresh=False)
     simulation = Simulation(scheduler, lambda _: (1, Used())).fill([lane(tenant="t")]).run(until=seconds(10))
     assert len(simulation.grants) in (9, 10)
+
+
+@given(
+    amount=st.integers(1, 100),
+    burst=st.integers(1, 50),
+    unit=st.sampled_from(["requests", "tokens"]),
+    lives=st.lists(st.integers(0, seconds(30)), min_size=2, max_size=6),
+    seed=st.integers(0, 2**32),
+)
+@settings(max_examples=50)
+def test_no_rate_is_passed_across_the_ends_of_processes(
+    amount: int, burst: int, unit: str, lives: list[int], seed: int
+) -> None:
+    """Never more than the rate and one burst in any window, however often the city dies, and with what under way.
+
+    Each process knows nothing of the one before; what a dead one had begun is counted as used up to when it died.
+    """
+    chance = random.Random(seed)
+    hold = chance.randint(1, burst)
+    rate = {unit: amount, "seconds": 10, "burst": burst} | ({} if unit == "requests" else {"hold": hold})
+    uses: list[tuple[int, int]] = []
+    now = 0
+    for number, life in enumerate(lives):
+        scheduler = Scheduler(rules(slots=20, rates=[rate]), now, fresh=not number)
+        scheduler.offer(lane(tenant="t"), 10_000, now)
+        end, under_way = now + life, []
+        while now <= end:
+            while (ticket := scheduler.choose(now)) is not None:
+                under_way.append(ticket)
+                if unit == "requests":
+                    uses.append((now, 1))
+            for ticket in [each for each in under_way if chance.random() < 0.5]:
+                under_way.remove(ticket)
+                used = chance.randint(0, hold)
+                scheduler.settle(ticket, Used(tokens=used), now)
+                if unit == "tokens":
+                    uses.append((now, used))
+            now += chance.randint(1, seconds(2))
+        if unit == "tokens":
+            uses += [(end, chance.randint(0, hold)) for _ in under_way]
+        now = max(end, now - seconds(2)) + chance.randint(0, seconds(1))
+    assert above(uses, amount, 10 * SECOND, burst) is None
+
+
+def test_a_wall_that_was_put_back_makes_no_pool_new(tmp_path: Path) -> None:
+    """A pool that was declared, used and left behind by the clock has no second burst in the next process."""
+    wall = [seconds(1_800_000_000)]
+    declared = datetime.fromtimestamp(wall[0] / SECOND, UTC) + timedelta(seconds=10)
+    spec = PoolSpec.model_validate({"slots": 10, "rates": [{"requests": 60, "seconds": 60, "burst": 30}]})
+    resource = Resource[PoolSpec](kind="Pool", metadata=Metadata(name="p", created_at=declared), spec=spec)
+    found = DeclaredPools(lambda name, namespace: resource, lambda: [resource], lambda told: None, observed)
+
+    async def burst() -> int:
+        store = open_store(tmp_path / "home", wall=lambda: wall[0])
+        scheduling = Scheduling(store, found)
+        wall[0] += seconds(20)
+        await store.commit(Subscribe("g", "jobs/"), Append(Event("jobs/1", "job.posted", {})))
+        scheduler = scheduling.pools.scheduler("g", "default/p")
+        scheduler.offer(lane("default/p", tenant="t"), 100, scheduling.pools.clock())
+        granted = 0
+        while scheduler.choose(scheduling.pools.clock()) is not None:
+            granted += 1
+        await store.close()
+        return granted
+
+    assert asyncio.run(burst()) == 10
+    wall[0] -= seconds(3600)
+    assert asyncio.run(burst()) == 0
 
 
 def test_mesh_22_what_one_worker_was_told_all_know() -> None:
@@ -224,10 +306,10 @@ def test_mesh_22_the_longest_of_several_pauses_holds() -> None:
     scheduler = pool(slots=1)
     assert scheduler.pause({"model": "m"}, seconds(40), "first", 0)
     assert not scheduler.pause({"model": "m"}, seconds(10), "second", 0)
-    assert [(dict(match), until, why) for match, until, why in scheduler.pauses(0)] == [
+    assert [(dict(match), until, why) for match, until, why in scheduler.gating.pauses(0)] == [
         ({"model": "m"}, seconds(40), "first")
     ]
-    assert not list(scheduler.pauses(seconds(40)))
+    assert not list(scheduler.gating.pauses(seconds(40)))
 
 
 def test_mesh_48_a_process_that_stood_still_makes_up_for_nothing() -> None:

@@ -48,7 +48,7 @@ async def test_mesh_22_only_what_a_provider_said_holds_others_up(tmp_path: Path,
             tell_pool(grant, [ModelFailed(NOW, "m", code, "later", True, 40.0)])
             await done(store, grant)
         scheduler = pools.scheduler(GROUP, "default/default")
-        matches = [dict(match) for match, _, _ in scheduler.pauses(pools.clock())]
+        matches = [dict(match) for match, _, _ in scheduler.gating.pauses(pools.clock())]
         assert matches == ([{"tenant": "t", "model": "fast"}] if paused else [])
         await post(store, "other", lane(tenant="u", model="fast"))
         assert await drain(store, dispatcher, 1) == ["other"]

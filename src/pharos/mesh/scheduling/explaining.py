@@ -99,7 +99,7 @@ def rates_of(scheduler: Scheduler, now: int) -> list[RateReport]:
     """The rates, in the order of the spec."""
     reports = []
     for rule in scheduler.rules.rates:
-        gates = list(scheduler.gates_of(rule))
+        gates = list(scheduler.gating.of_rate(rule))
         reports.append(
             RateReport(
                 unit=rule.unit,
@@ -120,7 +120,7 @@ def pauses_of(scheduler: Scheduler, now: int) -> list[PauseReport]:
     at = wall(now)
     return [
         PauseReport(match=dict(sorted(match)), until=at(until), reason=reason)
-        for match, until, reason in scheduler.pauses(now)
+        for match, until, reason in scheduler.gating.pauses(now)
     ]
 
 
@@ -161,7 +161,7 @@ def reasons_of(scheduler: Scheduler, lane: str, now: int, *, workers: int) -> li
 
 def _gates(scheduler: Scheduler, lane: str, now: int) -> Iterator[Reason]:
     at = wall(now)
-    for gate in scheduler.gates_before(lane, now):
+    for gate in scheduler.gating.before(lane, now):
         if gate.is_open(now):
             continue
         opens = gate.opens(now)

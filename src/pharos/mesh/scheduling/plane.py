@@ -36,7 +36,8 @@ class Scheduling:
     def __init__(self, store: Store, declared: DeclaredPools) -> None:
         self._store = store
         self.declared = declared
-        self.pools = Pools(self._find)
+        # By a wall's clock that was put back, a pool of yesterday would be a new one, with a burst to spend.
+        self.pools = Pools(self._find, began=store.deliveries.now())
         self._dispatchers: dict[str, Dispatcher] = {}
         declared.subscribe(self._changed)
 

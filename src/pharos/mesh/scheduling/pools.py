@@ -31,10 +31,11 @@ def monotonic() -> int:
 class Pools:
     """Makes the schedulers, and keeps them as the resources are."""
 
-    def __init__(self, find: Find, clock: Callable[[], int] = monotonic) -> None:
+    def __init__(self, find: Find, clock: Callable[[], int] = monotonic, *, began: datetime | None = None) -> None:
+        """``began``: when the process did, by a clock that does not run backwards from one process to the next."""
         self._find = find
         self.clock = clock
-        self._began = datetime.now(UTC)
+        self._began = began or datetime.now(UTC)
         self._schedulers: dict[tuple[str, str], Scheduler] = {}
         self._listeners: list[Callable[[], None]] = []
 
@@ -109,7 +110,7 @@ class Pools:
         now, wall = self.clock(), datetime.now(UTC)
         paused: dict[tuple[tuple[str, str], ...], Paused] = {}
         for _, _, scheduler in self.known(name):
-            for match, until, reason in scheduler.pauses(now):
+            for match, until, reason in scheduler.gating.pauses(now):
                 ends = wall + timedelta(microseconds=until - now)
                 paused[tuple(sorted(match))] = Paused(match=dict(match), until=ends.isoformat(), reason=reason)
         conditions = pool.status.conditions

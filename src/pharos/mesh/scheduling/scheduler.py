@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from heapq import heapify, heappop, heappush
-from itertools import count
 
 from pharos.mesh.scheduling.gates import Gate, Used
+from pharos.mesh.scheduling.gating import Gating
 from pharos.mesh.scheduling.lanes import flow_of
-from pharos.mesh.scheduling.rules import RateRule, Rules
-from pharos.mesh.scheduling.tickets import Behind, ClassState, Line, Ticket
+from pharos.mesh.scheduling.rules import Rules
+from pharos.mesh.scheduling.tickets import ClassState, Line, Ticket
 from pharos.mesh.scheduling.tree import (
     Node,
     Signature,
@@ -26,18 +26,12 @@ from pharos.mesh.scheduling.tree import (
     correct,
     deactivate,
     find,
-    gates_in,
-    settle_down,
-    unpark,
 )
 
 _EWMA = 8
 """A flow's estimated cost moves by a part in so many of each difference."""
 
 _MOST_ESTIMATES = 65_536
-_FEW_GATES = 1_024
-
-Match = frozenset[tuple[str, str]]
 
 
 class Scheduler:
@@ -48,21 +42,14 @@ class Scheduler:
         before the process began may have used all of it just then: its rates begin empty."""
         self.rules = rules
         self.used = 0
-        self._fresh = fresh
         self._free: list[int] = []
         self._taken: set[int] = set()
         self._lines: dict[str, Line] = {}
         self._estimates: dict[str, int] = {}
         self._typical: int | None = None
-        self._rate_gates: dict[tuple[object, tuple[str, ...]], Gate] = {}
-        self._most_gates = _FEW_GATES
-        self._pauses: dict[Match, Gate] = {}
-        self._signatures: dict[Signature, Signature] = {}
-        self._behind: dict[Gate, Behind] = {}
-        self._alarms: list[tuple[int, int, Gate]] = []
-        self._order = count()
         self.classes: list[ClassState] = []
-        self._build(now)
+        self.gating = Gating(rules, lambda: (entry.root for entry in self.classes), now, fresh=fresh)
+        self._build()
 
     # What the pool is.
 
@@ -72,21 +59,10 @@ class Scheduler:
         waiting = {line.lane: line.ready for line in self._lines.values() if line.ready}
         returning = [ticket for entry in self.classes for ticket in entry.returning]
         grants = {entry.name: entry for entry in self.classes}
-        kept = {rate.key for rate in rules.rates}
-        self._rate_gates = {(key, path): gate for (key, path), gate in self._rate_gates.items() if key in kept}
-        same = rules.share == self.rules.share
-        if not same:  # what was one holder may be several now
-            self._rate_gates = {(key, path): gate for (key, path), gate in self._rate_gates.items() if not path}
         self.rules = rules
-        for rate in rules.rates:
-            for (key, _), gate in self._rate_gates.items():
-                if key == rate.key and gate.rule != rate:
-                    gate.change(rate, now)
         self._lines.clear()
-        self._signatures.clear()
-        self._behind.clear()
-        self._alarms.clear()
-        self._build(now)
+        self.gating.configure(rules, now)
+        self._build()
         for entry in self.classes:
             if (before := grants.get(entry.name)) is not None:
                 entry.granted, entry.overtaken = before.granted, before.overtaken
@@ -97,33 +73,10 @@ class Scheduler:
             entry.returning.append(ticket)
             self._wake(entry, now)
 
-    def _build(self, now: int) -> None:
+    def _build(self) -> None:
         self.classes = [ClassState(rule.name, rule.patience) for rule in self.rules.classes]
-        slots = range(self.rules.slots)
-        self._free = [number for number in slots if number not in self._taken]
+        self._free = [number for number in range(self.rules.slots) if number not in self._taken]
         heapify(self._free)
-        for rate in self.rules.rates:
-            if rate.level is None:
-                self._gate_of(rate, (), now)
-
-    def _gate_of(self, rate: RateRule, path: tuple[str, ...], now: int) -> Gate:
-        """The rate of a holder; ``()``: of all that match."""
-        gate = self._rate_gates.get((rate.key, path))
-        if gate is None:
-            if len(self._rate_gates) >= self._most_gates:
-                self._sweep(now)
-            gate = self._rate_gates[rate.key, path] = Gate(rate, now, full=self._fresh)
-        return gate
-
-    def _sweep(self, now: int) -> None:
-        """Forget the rates of holders that have rested until theirs was whole again."""
-        in_use = {gate for entry in self.classes for gate in gates_in(entry.root)}
-        self._rate_gates = {
-            (key, path): gate
-            for (key, path), gate in self._rate_gates.items()
-            if not path or gate in in_use or not gate.is_whole(now)
-        }
-        self._most_gates = max(_FEW_GATES, 2 * len(self._rate_gates))
 
     def class_of(self, lane: str) -> ClassState:
         """The class of a lane."""
@@ -158,7 +111,7 @@ class Scheduler:
     def _start(self, line: Line, now: int) -> None:
         entry = self.classes[line.rank]
         line.leaf = self._leaf(entry.root, line.lane, now)
-        activate(line.leaf, self._signature(line.lane))
+        activate(line.leaf, self.gating.signature(line.lane))
         self._wake(entry, now)
 
     def _wake(self, entry: ClassState, now: int) -> None:
@@ -183,26 +136,13 @@ class Scheduler:
             child = node.children.get(value)
             if child is None:
                 upto = path[: depth + 1]
-                gates = tuple(
-                    self._gate_of(rate, upto, now)
-                    for rate in self.rules.rates
-                    if rate.level == depth and rate.covers(flow.attributes)
-                )
+                gates = self.gating.of_node(upto, flow.attributes, now)
                 child = node.children[value] = Node(value, node, self.rules.weight_of(upto), gates)
             node = child
         leaf = node.children.get(lane)
         if leaf is None:
             leaf = node.children[lane] = Node(lane, node)
         return leaf
-
-    def _signature(self, lane: str) -> Signature:
-        """The gates that stand before the flow, but not before a whole node of its path."""
-        attributes = flow_of(lane).attributes
-        across = (rate for rate in self.rules.rates if rate.level is None)
-        gates = [self._rate_gates[rate.key, ()] for rate in across if rate.covers(attributes)]
-        gates += [gate for match, gate in self._pauses.items() if _matches(match, attributes)]
-        signature = frozenset(gates)
-        return self._signatures.setdefault(signature, signature)
 
     # Granting.
 
@@ -211,7 +151,8 @@ class Scheduler:
         before (see :meth:`resume`)."""
         if not self._free:
             return None
-        self._ring(now)
+        if self.gating.ring(now):
+            self._wake_all(now)
         shut: set[Signature] | None = None
         for rank, overdue in self._ranks(now):
             entry = self.classes[rank]
@@ -224,10 +165,10 @@ class Scheduler:
                 continue
             else:
                 if shut is None:
-                    shut = {s for s in self._signatures if not all(gate.is_open(now) for gate in s)}
+                    shut = self.gating.shut(now)
                 leaf, parked = find(entry.root, shut, now)
                 for node in parked:
-                    self._park(node, now)
+                    self.gating.park(node, now)
                 if leaf is None:
                     if not entry.waits():
                         entry.overdue_at = None
@@ -380,92 +321,27 @@ class Scheduler:
 
     def pause(self, match: Mapping[str, str], until: int, reason: str, now: int) -> bool:
         """Nobody whose flow has these attributes begins before ``until``. Whether that is later than what was known."""
-        key = frozenset(match.items())
-        gate = self._pauses.get(key)
-        if gate is None:
-            self._forget_pauses(now)
-            gate = self._pauses[key] = Gate(None, now)
-            self._resign(now)
-        if until <= gate.paused_until:
-            return False
-        gate.paused_until, gate.reason = until, reason
-        return True
+        later, new = self.gating.pause(match, until, reason, now)
+        if new:
+            self._resign()
+        return later
 
-    def gates_of(self, rate: RateRule) -> Iterator[Gate]:
-        """The rate of everybody who has it for themselves, or the one that all have together."""
-        for (key, _), gate in self._rate_gates.items():
-            if key == rate.key:
-                yield gate
-
-    def gates_before(self, lane: str, now: int) -> Iterator[Gate]:
-        """What the lane's flow stands behind, open or shut."""
-        yield from self._signature(lane)
-        flow = flow_of(lane)
-        path = self.rules.path_of(flow)
-        for rate in self.rules.rates:
-            if rate.level is not None and rate.covers(flow.attributes):
-                yield self._gate_of(rate, path[: rate.level + 1], now)
-
-    def pauses(self, now: int) -> Iterator[tuple[Match, int, str]]:
-        """Who is paused, until when, and why."""
-        for match, gate in self._pauses.items():
-            if gate.paused_until > now:
-                yield match, gate.paused_until, gate.reason
-
-    def _forget_pauses(self, now: int) -> None:
-        over = [match for match, gate in self._pauses.items() if gate.paused_until <= now]
-        for match in over:
-            del self._pauses[match]
-
-    def _resign(self, now: int) -> None:
+    def _resign(self) -> None:
         """The gates before flows are others: file what waits anew."""
-        self._signatures.clear()
         for line in self._lines.values():
             if line.leaf is not None:
-                leaf, signature = line.leaf, self._signature(line.lane)
+                leaf, signature = line.leaf, self.gating.signature(line.lane)
                 if signature not in leaf.active:
                     leaf.flying += 1  # keeps it, and its tag, while nothing of it waits
                     deactivate(leaf)
                     activate(leaf, signature)
                     leaf.flying -= 1
 
-    def _park(self, node: Node, now: int) -> None:
-        for gate in node.gates:
-            if not gate.is_open(now):
-                behind = self._behind.get(gate)
-                if behind is None:
-                    behind = self._behind[gate] = Behind()
-                    self._set_alarm(gate, behind, now)
-                behind.nodes.append(node)
-                return
-
-    def _set_alarm(self, gate: Gate, behind: Behind, now: int) -> None:
-        opens = gate.opens(now)
-        if opens != behind.alarm:
-            behind.alarm = opens
-            if opens is not None:
-                heappush(self._alarms, (opens, next(self._order), gate))
-
-    def _ring(self, now: int) -> None:
-        while self._alarms and self._alarms[0][0] <= now:
-            time, _, gate = heappop(self._alarms)
-            behind = self._behind.get(gate)
-            if behind is not None and behind.alarm == time:
-                behind.alarm = None
-                self._opened(gate, now)
-
     def _opened(self, gate: Gate, now: int) -> None:
-        """A gate may be open now."""
-        behind = self._behind.get(gate)
-        if behind is None:
-            return
-        if not gate.is_open(now):
-            self._set_alarm(gate, behind, now)
-            return
-        del self._behind[gate]
-        for node in behind.nodes:
-            unpark(node)
-            settle_down(node)
+        if self.gating.opened(gate, now):
+            self._wake_all(now)
+
+    def _wake_all(self, now: int) -> None:
         for entry in self.classes:
             self._wake(entry, now)
 
@@ -478,14 +354,4 @@ class Scheduler:
             return None
         if any(entry.returning for entry in self.classes):
             return now
-        times = [self._alarms[0][0]] if self._alarms else []
-        for signature in self._signatures:
-            if any(signature in entry.root.active for entry in self.classes):
-                opens = [gate.opens(now) for gate in signature]
-                if None not in opens:
-                    times.append(max((time for time in opens if time is not None), default=now))
-        return min(times, default=None)
-
-
-def _matches(match: Match, attributes: Mapping[str, str]) -> bool:
-    return all(attributes.get(name, "") == value for name, value in match)
+        return self.gating.opens(now)

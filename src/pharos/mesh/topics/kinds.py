@@ -41,7 +41,8 @@ class DeadLetters(Wire):
 
 
 class LaneRule(Wire):
-    """Where the topic's deliveries wait for workers that a pool grants slots to."""
+    """Where the topic's deliveries wait, for workers in the process that ask by lane or by a pool. Who claims over the
+    wire (``groups.claim``) is given what has waited longest, on whichever lane."""
 
     pool: Annotated[str, Ref("Pool")] | None = None
     priority: str = Field(default="", max_length=64)
