@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from datetime import UTC, datetime
 from decimal import Decimal
 from io import StringIO
 from typing import Any
@@ -12,8 +13,10 @@ import pytest
 from tests.insight.calls import attempt, call, event
 from tests.insight.city import City
 
+from pharos.core.event import Event
 from pharos.core.principal import SYSTEM
 from pharos.insight.ledger import export
+from pharos.mesh.facts import MODEL_CALLED
 
 
 async def exported(town: City, **arguments: Any) -> list[dict[str, str]]:
@@ -56,8 +59,39 @@ async def test_focus_columns(town: City) -> None:
     assert json.loads(first["Tags"]) == {"team": "a"} and first["x_ServiceTier"] == "flex"
     assert json.loads(first["x_Tokens"])["inputAudio"] == 2
     assert (second["BilledCost"], second["x_Priced"], first["x_Priced"]) == ("0", "false", "true")
-    assert (correction["ChargeClass"], correction["BilledCost"]) == ("Correction", "-0.050000000")
+    assert (correction["ChargeClass"], correction["BilledCost"]) == ("", "-0.050000000")
     assert correction["x_CorrectsRowId"] == first["x_RowId"] and correction["ConsumedUnit"] == ""
+
+
+NEVER_NULL = {
+    "BilledCost", "BillingAccountId", "BillingCurrency", "BillingPeriodStart", "BillingPeriodEnd", "ChargeCategory",
+    "ChargePeriodStart", "ChargePeriodEnd", "ContractedCost", "EffectiveCost", "InvoiceIssuerName", "ListCost",
+    "PricingCurrency", "ProviderName", "PublisherName", "ServiceCategory", "ServiceName", "ServiceSubcategory",
+}  # fmt: skip
+"""What FOCUS 1.2 has no row without, of the columns we have."""
+OF_USAGE = {"PricingCategory", "PricingQuantity", "PricingUnit", "SkuId", "SkuPriceId"}
+"""What every row of usage has that corrects no earlier month."""
+
+
+async def test_what_focus_demands_of_every_row(town: City) -> None:
+    """Also of an answer that was given again, which had no provider, and of corrections."""
+    past = attempt(startedAt="2026-01-15T12:00:00Z")
+    before = Event(topic="calls", type=MODEL_CALLED, data=call(attempts=[past]), time=datetime(2026, 1, 15, tzinfo=UTC))
+    given = {"result": "hit", "of": "x", "saved": "0.1", "usage": {"input": 1, "output": 1}, "ageMs": 1}
+    await town.record(event(call()), before, event(call(attempts=[], cache=given)))
+    for row in (await town.call("ledger.list"))["items"]:
+        if row["kind"] == "attempt":
+            await town.call("ledger.correct", row=row["id"], amount="0.05", reason="r")
+    rows = await exported(town, format="focus")
+    assert sorted(row["x_Kind"] for row in rows) == ["attempt", "attempt", "cached", "correction", "correction"]
+    for row in rows:
+        assert not [name for name in NEVER_NULL if not row[name]]
+        late = row["x_Kind"] == "correction" and row["BillingPeriodStart"].startswith("2026")
+        assert row["ChargeClass"] == ("Correction" if late else "")
+        assert late or not [name for name in OF_USAGE if not row[name]]
+        assert all((name.isalnum() and name[0].isupper()) or name.startswith("x_") for name in row)
+    # A price belongs to one thing that has a price.
+    assert len({row["SkuPriceId"] for row in rows}) == len({(row["SkuPriceId"], row["SkuId"]) for row in rows})
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx"])

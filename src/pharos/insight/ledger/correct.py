@@ -15,7 +15,7 @@ from pharos.core.operation import Decision, Invocation, Reversibility, Written, 
 from pharos.core.projection import Scalar
 from pharos.core.wire import JsonObject, Wire
 from pharos.insight.fields import since_1970
-from pharos.insight.ledger.items import ITEM_COLUMNS, LedgerItem, integer, item_of
+from pharos.insight.ledger.items import ITEM_COLUMNS, LedgerItem, integer, item_of, time_in
 from pharos.insight.ledger.reads import CATCH_UP
 from pharos.insight.ledger.rows import ATTEMPT, CORRECTED, CORRECTION, LEDGER
 from pharos.mesh.money import MOST_COST, decimal_text, to_nanos
@@ -150,7 +150,7 @@ class Corrections:
         call, _, number = id.rpartition("/")
         where = "l.call = :call AND l.number = :number AND l.kind = :kind"
         parameters: dict[str, Scalar] = {"call": call, "number": int(number), "kind": ATTEMPT}
-        begun = _time_in(call)
+        begun = time_in(call)
         queries = (
             [("", {})] if begun is None else [(" AND l.at >= :at ORDER BY l.at", {"at": begun - _AN_HOUR}), ("", {})]
         )
@@ -184,13 +184,3 @@ def _difference(input: Correct, own: int | None, before: int | None, added: int)
         return after - (before or 0), after, -1 if before is None else 0
     amount = to_nanos(input.amount or Decimal(0))
     return amount, (before or 0) + amount, -1 if before is None else 0
-
-
-def _time_in(id: str) -> int | None:
-    """When a UUIDv7 was made, in microseconds since 1970; ``None`` for any other id."""
-    if len(id) != 36 or id[14] != "7":
-        return None
-    try:
-        return int(id[:8] + id[9:13], 16) * 1000
-    except ValueError:
-        return None

@@ -277,3 +277,13 @@ def integer(value: Scalar) -> int:
     if not isinstance(value, int):
         raise TypeError(f"a table has {type(value).__name__} where it should have an integer")
     return value
+
+
+def time_in(id: str) -> int | None:
+    """When a UUIDv7 was made, in microseconds since 1970; ``None`` for any other id."""
+    if len(id) != 36 or id[14] != "7":
+        return None
+    try:
+        return int(id[:8] + id[9:13], 16) * 1000
+    except ValueError:
+        return None
