@@ -1,4 +1,4 @@
-"""What an answer of OpenAI's API must look like, whatever was asked: the checks of ``scripts/fuzz_openai.py``.
+"""What an answer of OpenAI's API must look like, whatever was asked: the checks of ``fuzz_openai.py``.
 
 Each check returns what it found as sentences; none raises. The description of the API is the caller's, none is here.
 """
