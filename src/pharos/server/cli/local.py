@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import click
 
 from pharos import __version__
 from pharos.server.cli.session import Session, pass_session, with_output_options
 
+C = TypeVar("C", bound=Callable[..., Any])
+
 _FILE = click.Path(path_type=Path)
+
+
+def _bound(name: str, default: int, what: str, why: str) -> Callable[[C], C]:
+    """An option that bounds what one address may do."""
+    text = f"Most {what}; 0: no bound. {why}"
+    return click.option(f"--address-{name}", type=click.IntRange(0), default=default, show_default=True, help=text)
 
 
 @with_output_options
@@ -46,27 +55,9 @@ _FILE = click.Path(path_type=Path)
 )
 @click.option("--tls-cert", type=_FILE, help="Certificate chain (PEM) to serve HTTPS with. Read again when it changes.")
 @click.option("--tls-key", type=_FILE, help="Its private key (PEM, not encrypted).")
-@click.option(
-    "--address-connections",
-    type=click.IntRange(0),
-    default=4_000,
-    show_default=True,
-    help="Most connections of one address (IPv6: /64); 0: no bound. Behind a proxy all callers have its address.",
-)
-@click.option(
-    "--address-requests",
-    type=click.IntRange(0),
-    default=10_000,
-    show_default=True,
-    help="Most requests of one address in a second, asked before anyone knows who it is; 0: no bound.",
-)
-@click.option(
-    "--address-failures",
-    type=click.IntRange(0),
-    default=600,
-    show_default=True,
-    help="Most refused credentials of one address in a minute, then it waits for the next one; 0: no bound.",
-)
+@_bound("connections", 4_000, "connections of one address (IPv6: /64)", "Behind a proxy all callers have its address.")
+@_bound("requests", 10_000, "requests of one address in a second", "Asked before anyone knows who it is.")
+@_bound("failures", 600, "refused credentials of one address in a minute", "It then waits for the next one.")
 @click.option(
     "-f",
     "--file",
