@@ -19,6 +19,10 @@ ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	"$$p" -c '$(ENOUGH)' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
 
+# Many images ask for no bytecode. A test run starts cities and clients by the hundred, and each would compile everything
+# it imports: a third of its start, and half of what collecting the tests costs.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check lint format types floors unit kills docs lock build bench fuzz clean
 
