@@ -199,7 +199,7 @@ async def town(home: Path, **options: Any) -> AsyncIterator[Town]:
         draining = asyncio.Event()
         work = Scripted(store)
         runners: list[ProjectionRunner] = []
-        reaching = Reaching(index)
+        reaching = Reaching(index, "http://127.0.0.1")
         remote = RemoteAgents(store, index, vault.reveal, reaching, ask_again=0.05)
         plane = federation_plane(
             home,

@@ -18,6 +18,7 @@ from tests.server.processes import Running, up
 from pharos.core.fault import Fault
 from pharos.server import serve
 from pharos.server.serve import is_loopback
+from pharos.server.surfaces import Surface
 from pharos.server.terminal import Opened, greeting
 
 
@@ -29,7 +30,10 @@ async def stopped(city: Running, number: signal.Signals = signal.SIGTERM) -> Non
 async def test_the_first_start_writes_a_key_that_is_never_shown_and_applies_manifests(tmp_path: Path) -> None:
     home = tmp_path / "city"
     manifest = tmp_path / "manifest.yaml"
-    manifest.write_text("apiVersion: pharos/v1\nkind: Key\nmetadata: {name: bot}\nspec: {scopes: [ledger.read]}\n")
+    manifest.write_text(
+        "apiVersion: pharos/v1\nkind: Key\nmetadata: {name: bot}\nspec: {scopes: [ledger.read]}\n---\n"
+        "apiVersion: pharos/v1\nkind: Agent\nmetadata: {name: helper}\nspec: {model: small, key: bot}\n"
+    )
     async with up(home, "-f", str(manifest)) as city:
         secret = city.admin
         assert stat.S_IMODE((home / "admin.key").stat().st_mode) == 0o600
@@ -41,6 +45,9 @@ async def test_the_first_start_writes_a_key_that_is_never_shown_and_applies_mani
             assert report["healthy"], report
             bot = await client.get("/api/catalog.get?kind=Key&name=bot")
             assert bot.json()["spec"]["scopes"] == ["ledger.read"]
+            # The city knows its port before anybody has come by it.
+            card = (await client.get("/api/cards.get?agent=helper")).json()["card"]
+            assert card["supportedInterfaces"][0]["url"] == f"{city.url}/a2a/default/helper"
         await stopped(city)
         assert secret not in city.said
     async with up(home) as city:
@@ -274,3 +281,13 @@ def test_a_city_beyond_loopback_warns() -> None:
     assert "http://[::1]:7700" in greeting(Opened(Path("/h"), "::1", 7700, loopback=True))
     hosts = ("127.0.0.1", "::1", "localhost", "127.8.8.8", "0.0.0.0", "::", "example.org", "")
     assert [is_loopback(host) for host in hosts] == [True] * 4 + [False] * 4
+
+
+@pytest.mark.parametrize(
+    ("host", "reached"),
+    [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("", "127.0.0.1"), ("::", "[::1]"), ("::1", "[::1]")],
+)
+def test_a_city_knows_where_it_is_reached(host: str, reached: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        door = serve._Door(Surface.WHOLE, host, [listening])
+        assert serve._own_url(door, None) == f"http://{reached}:{door.port}"

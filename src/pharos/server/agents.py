@@ -102,7 +102,7 @@ def agents_of(
     account = partial(_account, index)
     gate = Gate(index, Standings(store.views, runner), partial(_reads, directory))
     here = SessionAgents(index, store, gate.admit)
-    beyond = outside(ground.home, store, index, authenticate, invoker, runner, draining, reveal, here)
+    beyond = outside(ground, authenticate, runner, draining, reveal, here)
     people = Everywhere({WAY: ReviewerAgents(index, store, account), **brought.people})
     reaching = Reaching(models, tools, beyond.agents, people, memory=brought.memories.get)
     planes = (

@@ -46,7 +46,7 @@ from pharos.server.app import App
 from pharos.server.credentials import Authenticate, known_caller
 from pharos.server.doctor import Doctor
 from pharos.server.faults import MANIFEST_UNREADABLE
-from pharos.server.ground import Ground
+from pharos.server.ground import HERE, Ground, Pem
 from pharos.server.http import PREFIX, HttpFace
 from pharos.server.manifests import Document, documents_in, placed
 from pharos.server.mcp import PATH, McpFace
@@ -105,13 +105,15 @@ async def open_city(
     full_sync: bool = False,
     found_anew: bool = False,
     loopback: bool = True,
+    url: str = HERE,
+    tls: Pem | None = None,
     code: Sequence[CodeAgent] = (),
 ) -> AsyncIterator[City]:
     """Open the city of ``home``, apply the manifests in ``files``, and run its services until the context is left.
 
     A file that ends in ``.py`` has agents in Python; ``code`` are further ones. ``loopback``: only this machine can
-    reach it. ``found_anew``: go on where the home's parts do not belong together (``HOME_MIXED``). Raises the fault of
-    what cannot be opened or applied.
+    reach it. ``url`` and ``tls`` are what it is reached by (:class:`Ground`). ``found_anew``: go on where the home's
+    parts do not belong together (``HOME_MIXED``). Raises the fault of what cannot be opened or applied.
     """
     started_at = datetime.now(UTC)
     # Before there is a home: a wrong name leaves nothing behind.
@@ -127,7 +129,7 @@ async def open_city(
         index = Index(directory.kinds)
         invoker = Invoker(directory, store, index)
         open_parts.push_async_callback(invoker.close)
-        ground = Ground(home, store, directory, index, invoker)
+        ground = Ground(home, store, directory, index, invoker, url, tls)
         pepper, clock = await founded(home, store, anew=found_anew), SteadyClock()
         authenticator = Authenticator(index, pepper, clock)
         vault = Vault(index, Keyring(home))

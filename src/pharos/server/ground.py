@@ -12,6 +12,12 @@ from pharos.control.invoker import Invoker
 from pharos.core.plane import Plane
 from pharos.store.ports import Store
 
+HERE = "http://127.0.0.1"
+"""The URL of a city that has not been told where it is reached."""
+
+Pem = Callable[[], tuple[bytes, bytes]]
+"""The private key and the certificate chain that count now, both as PEM."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ground:
@@ -22,6 +28,10 @@ class Ground:
     directory: Directory
     index: Index
     invoker: Invoker
+    url: str = HERE
+    """Where the city is reached, as far as it knows by itself: without a slash at the end."""
+    tls: Pem | None = None
+    """What it shows to who connects with TLS, where it has it."""
 
 
 Factory = Callable[[Ground], Plane]

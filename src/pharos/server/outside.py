@@ -6,16 +6,13 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 
-from pharos.control.index import Index
-from pharos.control.invoker import Invoker
 from pharos.core.plane import Plane
 from pharos.core.principal import Principal
 from pharos.core.resource import ResourceId
 from pharos.mesh.connectors import AgentConnector
 from pharos.mesh.runner import ProjectionRunner
-from pharos.store.ports import Store
+from pharos.server.ground import Ground
 
 EXTRA = "federation"
 _PACKAGES = ("a2a", "ag_ui", "grpc")
@@ -35,11 +32,8 @@ def lacking() -> tuple[str, ...]:
 
 
 def outside(
-    home: Path,
-    store: Store,
-    index: Index,
+    ground: Ground,
     authenticate: Callable[[str], Principal],
-    invoker: Invoker,
     runner: Callable[[], ProjectionRunner],
     draining: asyncio.Event,
     reveal: Callable[[ResourceId], str],
@@ -53,18 +47,20 @@ def outside(
     from pharos.gateway.federation.remote.connector import EveryAgent, RemoteAgents
     from pharos.gateway.federation.sessions import OperatedSessions
 
-    reaching = Reaching(index)
+    store, index = ground.store, ground.index
+    reaching = Reaching(index, ground.url)
     remote = RemoteAgents(store, index, reveal, reaching)
     plane = federation_plane(
-        home,
+        ground.home,
         store,
         index,
         authenticate,
-        OperatedSessions(invoker.invoke),
+        OperatedSessions(ground.invoker.invoke),
         remote,
         reaching,
         runner,
-        invoker.observe,
+        ground.invoker.observe,
         draining,
+        tls=ground.tls,
     )
     return Outside((plane,), EveryAgent(here, remote))

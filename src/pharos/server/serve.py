@@ -138,7 +138,15 @@ async def _run(
     with orders.obeyed(None if certificates is None else certificates.ask):
         # Operations are where the last door is; browsers of this machine are told apart there.
         local = is_loopback(doors[-1].host)
-        async with open_city(home, files=files, full_sync=full_sync, found_anew=found_anew, loopback=local) as city:
+        async with open_city(
+            home,
+            files=files,
+            full_sync=full_sync,
+            found_anew=found_anew,
+            loopback=local,
+            url=_own_url(doors[0], certificates),
+            tls=None if certificates is None else certificates.pem,
+        ) as city:
             if orders.stop.is_set():
                 return
             waiting = len(doors)
@@ -178,6 +186,12 @@ def _opened(city: City, doors: Sequence[_Door], tls: bool, warnings: Sequence[st
         tls=tls,
         admin=url_of(doors[1].host, doors[1].port, tls=tls) if len(doors) > 1 else None,
     )
+
+
+def _own_url(door: _Door, certificates: Certificates | None) -> str:
+    """Where a door is reached from this machine: nobody connects to the address that stands for all."""
+    host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(door.host, door.host)  # noqa: S104
+    return url_of(host, door.port, tls=certificates is not None)
 
 
 async def _serve_until(

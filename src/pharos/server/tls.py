@@ -40,10 +40,14 @@ class Certificates:
     def __init__(self, files: TlsFiles) -> None:
         self._files = files
         self._seen = self._state()
-        self._present = _loaded(files)
+        self._present, self._pem = _loaded(files), _read(files)
         self.context = _loaded(files)
         self.context.sni_callback = self._choose
         self._asked = asyncio.Event()
+
+    def pem(self) -> tuple[bytes, bytes]:
+        """The private key and the chain that count now, for a server that is not ours (gRPC's)."""
+        return self._pem
 
     def ask(self) -> None:
         """Have the files read now, whether or not they seem to have changed (SIGHUP)."""
@@ -67,7 +71,7 @@ class Certificates:
             return
         self._seen = seen
         try:
-            self._present = _loaded(self._files)
+            self._present, self._pem = _loaded(self._files), _read(self._files)
         except Fault as fault:
             _log.error("%s The certificate read before stays in use.", fault.detail)
         else:
@@ -98,6 +102,13 @@ def _loaded(files: TlsFiles) -> ssl.SSLContext:
     except (OSError, _Encrypted) as error:
         raise _unusable(files, error) from None
     return context
+
+
+def _read(files: TlsFiles) -> tuple[bytes, bytes]:
+    try:
+        return files.key.read_bytes(), files.certificate.read_bytes()
+    except OSError as error:
+        raise _unusable(files, error) from None
 
 
 class _Encrypted(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pharos.core.resource import Resource
@@ -15,6 +16,10 @@ PREFIX = "/a2a/"
 AGUI = "/agui/"
 KEY_SET = "/a2a/keys.json"
 """Path of the public keys. No namespace has a dot in its place, so no agent is behind it."""
+
+
+Pem = Callable[[], tuple[bytes, bytes]]
+"""The private key and the certificate chain that the city shows now, both as PEM."""
 
 
 @dataclass(frozen=True, slots=True)

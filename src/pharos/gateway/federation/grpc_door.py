@@ -18,6 +18,7 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 
 from pharos.core.fault import Fault
+from pharos.gateway.federation.addresses import Pem
 from pharos.gateway.federation.errors import TRANSPORT, error_of
 from pharos.gateway.federation.faults import GRPC_UNAVAILABLE
 from pharos.gateway.federation.handler import Handler
@@ -109,9 +110,21 @@ class Servicer:
             await self._errors.abort_context(as_error(error), context)
 
 
+def _credentials(tls: Pem) -> grpc.ServerCredentials:
+    def present() -> grpc.ServerCertificateConfiguration:
+        return grpc.ssl_server_certificate_configuration([tls()])
+
+    return grpc.dynamic_ssl_server_credentials(present(), present)
+
+
 @asynccontextmanager
-async def serving(host: str, port: int, servicer: Servicer, grace: float = 2.0) -> AsyncIterator[int]:
-    """Serve on an address until left; the port that was taken. Raises ``GRPC_UNAVAILABLE``."""
+async def serving(
+    host: str, port: int, servicer: Servicer, tls: Pem | None = None, grace: float = 2.0
+) -> AsyncIterator[int]:
+    """Serve on an address until left; the port that was taken. Raises ``GRPC_UNAVAILABLE``.
+
+    ``tls`` is asked anew for each connection: who renews certificates restarts nothing.
+    """
     server = grpc.aio.server(
         maximum_concurrent_rpcs=MOST_CALLS,
         options=[("grpc.max_receive_message_length", MOST_BYTES), ("grpc.so_reuseport", 0)],
@@ -119,7 +132,8 @@ async def serving(host: str, port: int, servicer: Servicer, grace: float = 2.0) 
     server.add_generic_rpc_handlers((servicer.handlers(),))
     place = f"[{host}]" if ":" in host else host
     try:
-        taken = server.add_insecure_port(f"{place}:{port}")
+        where = f"{place}:{port}"
+        taken = server.add_insecure_port(where) if tls is None else server.add_secure_port(where, _credentials(tls))
     except RuntimeError:
         raise GRPC_UNAVAILABLE(f"gRPC cannot listen on {place}:{port}.", facts={"host": host, "port": port}) from None
     await server.start()

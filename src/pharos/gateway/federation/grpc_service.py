@@ -16,6 +16,7 @@ from pharos.core.fault import Fault
 from pharos.core.operation import SetStatus
 from pharos.core.resource import AnyResource, Condition, ResourceId
 from pharos.core.tasks import running
+from pharos.gateway.federation.addresses import Pem
 from pharos.gateway.federation.kinds import FEDERATION, THE, GrpcDoor
 from pharos.gateway.federation.reach import Reaching
 
@@ -32,7 +33,7 @@ Observe = Callable[[SetStatus], Awaitable[None]]
 
 
 class GrpcService:
-    """See the module. ``server`` is what answers."""
+    """See the module. ``server`` is what answers; with ``tls`` all connections are encrypted."""
 
     def __init__(
         self,
@@ -40,11 +41,13 @@ class GrpcService:
         reaching: Reaching,
         server: Deferred[Server],
         observe: Observe,
+        tls: Pem | None,
     ) -> None:
         self._index = index
         self._reaching = reaching
         self._server = server
         self._observe = observe
+        self._tls = tls
         self._changed = asyncio.Event()
         self._settled = asyncio.Event()
         index.subscribe(self._follow)
@@ -82,7 +85,8 @@ class GrpcService:
         await asyncio.to_thread(import_module, _DOOR)
         from pharos.gateway.federation.grpc_door import Servicer, serving
 
-        async with serving(door.host, door.port, Servicer(server.handler, server.door.admit)) as port:
+        servicer = Servicer(server.handler, server.door.admit)
+        async with serving(door.host, door.port, servicer, self._tls) as port:
             yield port
 
     async def _until_another(self, current: GrpcDoor | None, problem: str) -> None:

@@ -30,7 +30,7 @@ Network = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
 class GrpcDoor(Wire):
-    """Where the gRPC binding listens: it needs HTTP/2, so it has a port of its own."""
+    """Where the gRPC binding listens: it needs HTTP/2, so it has a port of its own. It has TLS where the city has."""
 
     host: Annotated[str, StringConstraints(min_length=1, max_length=255)] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)]
@@ -52,8 +52,8 @@ class FederationSpec(Spec):
     """How agents elsewhere reach this city's."""
 
     url: Url | None = None
-    """What cards say the city is reached by, such as ``https://agents.example``. Left out: the address that a request
-    came to, which serves this machine alone."""
+    """What cards say the city is reached by, such as ``https://agents.example``. Left out: its own address, or the one
+    that a request came to, which serves this machine alone."""
     agent: Annotated[str, Ref("Agent")] | None = None
     """Whose card stands at the root's well-known path. Left out: that of the only agent, where there is but one."""
     organization: Annotated[str, Field(max_length=200)] = ""

@@ -34,7 +34,7 @@ class CardShown(Wire):
     """An agent's card."""
 
     card: JsonObject
-    """As others see it, signed for the address that the city was last reached by."""
+    """As others see it, signed for the address that the city was last reached by, or for its own."""
 
 
 class RotateKey(Wire):

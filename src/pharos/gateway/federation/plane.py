@@ -13,6 +13,7 @@ from pharos.core.deferred import Deferred
 from pharos.core.event import Recorded
 from pharos.core.operation import operations_of
 from pharos.core.plane import Plane
+from pharos.gateway.federation.addresses import Pem
 from pharos.gateway.federation.caller import Authenticate
 from pharos.gateway.federation.card_keys import CardKeys
 from pharos.gateway.federation.faults import ALL
@@ -54,6 +55,7 @@ def federation_plane(
     observe: Observe,
     draining: asyncio.Event,
     *,
+    tls: Pem | None = None,
     blocking_seconds: float = BLOCKING_SECONDS,
     first_pause: float = FIRST_PAUSE,
 ) -> Plane:
@@ -61,7 +63,8 @@ def federation_plane(
 
     ``authenticate`` gives the principal behind a secret, ``work`` the sessions; ``remote`` is how ours reach others,
     ``reaching`` how others reach ours. ``runner`` is asked for when the city runs.
-    ``observe`` is ``Invoker.observe``. ``blocking_seconds`` and ``first_pause`` are for tests.
+    ``observe`` is ``Invoker.observe``. ``tls`` is what the city shows to who connects with TLS. ``blocking_seconds`` and
+    ``first_pause`` are for tests.
     """
     keys = CardKeys(home)
     listing = Listing(store, runner)
@@ -123,6 +126,6 @@ def federation_plane(
             followers.service,
             Outboxes(store, rules, send).service,
             remote.service,
-            GrpcService(index, reaching, server, observe).service,
+            GrpcService(index, reaching, server, observe, tls).service,
         ),
     )

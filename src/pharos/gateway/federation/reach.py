@@ -17,11 +17,12 @@ _AGENT = Ref("Agent")
 
 
 class Reaching:
-    """Reads the ``Federation`` resource. ``grpc_port`` is where the binding listens (0: nowhere)."""
+    """Reads the ``Federation`` resource. ``url`` is where the city is reached by its own account, until somebody has
+    come by another address; ``grpc_port`` is where the binding listens (0: nowhere)."""
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: Index, url: str) -> None:
         self._index = index
-        self._seen = "http://127.0.0.1"
+        self._seen = url
         self.grpc_port = 0
 
     @property
