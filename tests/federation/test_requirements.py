@@ -24,7 +24,6 @@ NOT_SHOWN = {
     "AUTH-TLS-001": "TLS is the front door's (tests/server), and for gRPC the proxy's in front",
     "AUTH-TLS-002": "as AUTH-TLS-001",
     "AUTH-SERVER-001": "the client library checks certificates; plain http goes to allowed networks alone",
-    "GRPC-SVC-003": "gRPC listens on loopback; a proxy in front ends TLS (decision 27)",
     "CARD-EXT-002": "every agent has an extended card",
     "CORE-CAP-001": "every agent has notifications",
     "CORE-CAP-002": "every agent streams",

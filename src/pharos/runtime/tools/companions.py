@@ -28,6 +28,11 @@ MOST_CODE = 200_000
 """Characters."""
 
 
+def companions_of(spec: AgentSpec) -> Sequence[str]:
+    """Names of the tools that an agent has by its memory and its sandbox."""
+    return [*((RECALL, REMEMBER) if spec.memory is not None else ()), *((RUN,) if spec.sandbox is not None else ())]
+
+
 class Companions:
     """Implements :class:`~pharos.mesh.connectors.ToolConnector`. ``declared`` is the agent of a name and namespace, as
     it is now."""

@@ -1,22 +1,25 @@
-"""The tools of a session: those of its connector that its profile allows, and those of the runtime itself."""
+"""What a model is offered: the tools of the session's connector that its profile allows, and the runtime's own."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, cast
 
 import orjson
 
+from pharos.core.principal import Principal
 from pharos.core.wire import Json, JsonObject
-from pharos.mesh.connectors import EffectClass, Tool
+from pharos.mesh.connectors import EffectClass, Tool, ToolConnector
 from pharos.mesh.money import NANOS
 from pharos.runtime.context.excerpts import READER
 from pharos.runtime.orchestration.delegation import DELEGATE, delegate_tool, facts_of
 from pharos.runtime.profiles.conditions import Variables
-from pharos.runtime.profiles.profile import Profile
+from pharos.runtime.profiles.profile import Profile, acting
 from pharos.runtime.session.commands import Proposed, ToolFacts
+from pharos.runtime.session.events import Address
 from pharos.runtime.session.state import State
+from pharos.runtime.tools.matching import Unmatched, unmatched
 
 ASK: Final = "ask_person"
 WAIT: Final = "wait"
@@ -47,19 +50,24 @@ _WAIT = Tool(
     },
     EffectClass.PURE,
 )
+OWN: Final = (_ASK, _WAIT)
+"""Tools that no connector has: what they do is decided."""
+
+DIGITS: Final = 16
+"""Of a definition's digest, to know it again by."""
 
 
-class Toolbox:
-    """The tools that are offered in one step."""
+class Offer:
+    """The tools that a model is offered in a step, and what is decided about its calls of them."""
 
-    __slots__ = ("_delegates", "_facts", "_offers", "_profile", "_state", "offered")
+    __slots__ = ("_delegates", "_facts", "_found", "_offers", "_profile", "offered", "versions")
 
     def __init__(self, profile: Profile, found: Sequence[Tool], state: State, *, agents: bool) -> None:
-        """``agents``: work can be given to others at all."""
+        """``found``: those of the session's connector. ``agents``: work can be given to others at all."""
         own: list[Tool] = []
         facts: dict[str, ToolFacts] = {}
         delegates: Sequence[str] = ()
-        for tool in (_ASK, _WAIT):
+        for tool in OWN:
             if profile.allows(tool.name):
                 own.append(tool)
                 facts[tool.name] = ToolFacts("person" if tool is _ASK else "timer", "pure")
@@ -67,26 +75,33 @@ class Toolbox:
             own.append(delegate_tool(profile.delegates))
             facts[DELEGATE] = ToolFacts("agent", "idempotent")
             delegates = profile.delegates
-        self._profile, self._state = profile, state
         for tool in found:
             # Whoever gets results can read on in them.
             allowed = profile.allows(tool.name) or (tool.name == READER and bool(profile.spec.tools))
             if tool.name not in facts and allowed:
                 facts[tool.name] = ToolFacts("tool", tool.effect.value, version=tool.version)
                 own.append(tool)
+        self._profile, self._found = profile, found
         self._delegates = delegates
         self._facts: Mapping[str, ToolFacts] = facts
         self.offered: Sequence[Tool] = own
+        self.versions = {tool.name: tool.version.removeprefix("sha256:")[:DIGITS] for tool in own}
+        """By name: the beginning of the digest of the definition."""
         self._offers = {tool.name: tool for tool in own}
 
-    def propose(self, message: JsonObject) -> tuple[Proposed, ...]:
-        """The calls that a model's message asks for."""
+    @property
+    def missing(self) -> Sequence[Unmatched]:
+        """What the agent names and is not offered."""
+        return [*unmatched(self._profile.spec.tools, [DELEGATE, *(tool.name for tool in (*OWN, *self._found))])]
+
+    def propose(self, message: JsonObject, state: State) -> tuple[Proposed, ...]:
+        """The calls that a model's message asks for, in a session as it stands."""
         asked = message.get("tool_calls")
         if not asked:
             return ()
-        return tuple(self._proposed(call) for call in cast("list[JsonObject]", asked))
+        return tuple(self._proposed(call, state) for call in cast("list[JsonObject]", asked))
 
-    def _proposed(self, call: JsonObject) -> Proposed:
+    def _proposed(self, call: JsonObject, state: State) -> Proposed:
         function = cast("dict[str, Json]", call["function"])
         name, written = str(function["name"]), str(function.get("arguments") or "{}")
         facts, problem = self._facts.get(name), ""
@@ -99,26 +114,41 @@ class Toolbox:
         if facts is not None and facts.kind == "agent" and not problem:
             facts = facts_of(arguments, self._delegates)
         if facts is not None and facts.kind in ("tool", "agent") and not problem:
-            asks, who = self._profile.asks(self._offers[name], self._variables(facts, name, arguments))
+            asks, who = self._profile.asks(self._offers[name], _variables(state, facts, name, arguments))
             facts = facts._replace(approval=asks, who=who)
         digest = digest_of(name, arguments if not problem else {"unreadable": written})
         return Proposed(str(call["id"]), name, arguments, digest, facts, problem)
 
-    def _variables(self, facts: ToolFacts, name: str, arguments: JsonObject) -> Variables:
-        """What conditions of rules can look at."""
-        state = self._state
-        given = sum(task.budget or 0 for task in facts.tasks)
-        left = state.available
-        return {
-            "agent": state.agent,
-            "arguments": arguments,
-            "budget": given / NANOS,
-            "depth": state.depth,
-            "effect": facts.effect,
-            "left": -1.0 if left is None else left / NANOS,
-            "spent": state.spent / NANOS,
-            "tool": name,
-        }
+
+def _variables(state: State, facts: ToolFacts, name: str, arguments: JsonObject) -> Variables:
+    """What conditions of rules can look at."""
+    given = sum(task.budget or 0 for task in facts.tasks)
+    left = state.available
+    return {
+        "agent": state.agent,
+        "arguments": arguments,
+        "budget": given / NANOS,
+        "depth": state.depth,
+        "effect": facts.effect,
+        "left": -1.0 if left is None else left / NANOS,
+        "spent": state.spent / NANOS,
+        "tool": name,
+    }
+
+
+OfferOf = Callable[[Profile, Principal], Awaitable[Offer]]
+"""What an agent is offered now, where a session of it is begun for somebody."""
+
+
+def offers(tools: ToolConnector, account: Callable[[str], Principal | None]) -> OfferOf:
+    """Of these tools, to agents with the rights of the ``account`` they work on."""
+
+    async def offer(profile: Profile, principal: Principal) -> Offer:
+        acts = acting(profile.agent, account(profile.account) or principal)
+        nowhere = State(Address(principal.namespace, "nowhere"))
+        return Offer(profile, await tools.tools(acts), nowhere, agents=True)
+
+    return offer
 
 
 def digest_of(name: str, arguments: JsonObject) -> str:
