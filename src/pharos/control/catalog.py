@@ -17,7 +17,7 @@ from pharos.control.problems import invalid
 from pharos.core.call import Call
 from pharos.core.fault import CONFLICT, INVALID, NOT_FOUND, TOO_LARGE, Applicability, Fault, Fix, Problem
 from pharos.core.operation import Change, Decision, Delete, Invocation, Put, Written, write
-from pharos.core.resource import Name, ResourceId
+from pharos.core.resource import AnyResource, Name, ResourceId
 from pharos.core.wire import Json, JsonObject, Wire
 from pharos.store.ports import Catalog
 
@@ -122,6 +122,9 @@ class CatalogWrites:
         warned: dict[ResourceId, list[str]] = {}
         for id, warning in dangling((d.resource for d in manifest.declared), self._index, arriving):
             warned.setdefault(id, []).append(warning)
+        for document in manifest.declared:
+            for warning in await self._advice(document.resource):
+                warned.setdefault(document.resource.id, []).append(warning)
         changes: list[Change] = []
         resources: list[AppliedResource] = []
         for document in manifest.declared:
@@ -141,6 +144,10 @@ class CatalogWrites:
             ),
             changes=tuple(changes),
         )
+
+    async def _advice(self, resource: AnyResource) -> list[str]:
+        advise = self._kinds[resource.kind].advise
+        return [] if advise is None else [f"{resource.id}: /spec{at} {said}" for at, said in await advise(resource)]
 
     @write(
         "catalog.delete",

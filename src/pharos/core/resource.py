@@ -7,7 +7,7 @@ the resources and never drawn by hand.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
@@ -181,7 +181,8 @@ class Kind(Generic[S]):
     with pointers relative to the spec. ``joined`` returns those that a resource has only together with others, which it
     looks up as they are after the change; what does not exist yet is no problem. ``guard`` says why ``principal`` may
     not turn ``before`` into ``after`` (``None``: the resource does not exist before, or after); the invoker asks it
-    about every change that any operation decides on, undo and redo included, so that no way leads around it.
+    about every change that any operation decides on, undo and redo included, so that no way leads around it. ``advise``
+    says what is probably not meant, in the form of ``check``: whoever applies the resource is told, and it is applied.
     """
 
     name: str
@@ -197,6 +198,7 @@ class Kind(Generic[S]):
     joined: Callable[[Resource[S], Callable[[ResourceId], AnyResource | None]], Sequence[tuple[str, str]]] = field(
         default=lambda _resource, _find: ()
     )
+    advise: Callable[[Resource[S]], Awaitable[Sequence[tuple[str, str]]]] | None = None
 
     def __post_init__(self) -> None:
         if not self.plural:

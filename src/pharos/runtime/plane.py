@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,7 +13,7 @@ from pharos.core.operation import operations_of
 from pharos.core.plane import Plane, Series
 from pharos.core.principal import Actor, Principal, PrincipalKind
 from pharos.core.wire import Json
-from pharos.mesh.connectors import AgentConnector, ModelConnector, PersonConnector, Tool, ToolConnector
+from pharos.mesh.connectors import AgentConnector, ModelConnector, PersonConnector, ToolConnector
 from pharos.mesh.runner import ProjectionRunner
 from pharos.mesh.scheduling.grants import Dispatch
 from pharos.runtime.context.contexts import Assembler, MemoryOf
@@ -25,13 +25,13 @@ from pharos.runtime.operations.looking import Looking
 from pharos.runtime.operations.starting import Starting
 from pharos.runtime.operations.steering import Steering
 from pharos.runtime.orchestration.stopping import is_halted
-from pharos.runtime.profiles.profile import Profile
+from pharos.runtime.profiles.profile import Profile, acting
 from pharos.runtime.profiles.resolving import agent_for, resolve
-from pharos.runtime.session.events import PREFIX, Address
+from pharos.runtime.session.events import PREFIX
 from pharos.runtime.session.faults import ALL
 from pharos.runtime.session.state import State
+from pharos.runtime.tools.offering import offers
 from pharos.runtime.worker.ports import PrincipalOf, Reach
-from pharos.runtime.worker.toolbox import Toolbox
 from pharos.runtime.worker.worker import GROUP, Worker
 from pharos.store.delivery import Subscribe
 from pharos.store.ports import Store
@@ -85,17 +85,11 @@ def principal_by(account: AccountOf, halted: Callable[[str], bool] = lambda _: F
             now = now.narrowed(other.permissions)
         behind = [(rights["kind"], rights["name"]), *((kind, name) for kind, name in rights["chain"])]
         return replace(
-            _acting(state.agent, now.narrowed(frozenset(rights["permissions"]))),
+            acting(state.agent, now.narrowed(frozenset(rights["permissions"]))),
             chain=tuple(Actor(PrincipalKind(kind), name) for kind, name in behind),
         )
 
     return principal
-
-
-def _acting(agent: str, principal: Principal) -> Principal:
-    """The agent (``namespace/name``) as one that acts for ``principal``, with its rights and no others."""
-    namespace, _, name = agent.rpartition("/")
-    return replace(principal.delegate(PrincipalKind.AGENT, name, principal.permissions), namespace=namespace)
 
 
 def sessions_plane(
@@ -130,12 +124,7 @@ def sessions_plane(
     def busy() -> int:
         return worker[0].busy if worker else 0
 
-    async def offered(profile: Profile, principal: Principal) -> Sequence[Tool]:
-        acts = _acting(profile.agent, account(profile.account) or principal)
-        nowhere = State(Address(principal.namespace, "nowhere"))
-        return Toolbox(profile, await reach.tools.tools(acts), nowhere, agents=True).offered
-
-    owners = (Starting(desk), Steering(desk), looking, ContextOperations(store.log, offered))
+    owners = (Starting(desk), Steering(desk), looking, ContextOperations(store.log, offers(reach.tools, account)))
     return Plane(
         name="sessions",
         summary="Sessions of agents: durable, steered, forked and replayed.",

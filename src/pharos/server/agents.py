@@ -106,7 +106,7 @@ def agents_of(
     people = Everywhere({WAY: ReviewerAgents(index, store, account), **brought.people})
     reaching = Reaching(models, tools, beyond.agents, people, memory=brought.memories.get)
     planes = (
-        profiles_plane(index, partial(may_grant, index)),
+        profiles_plane(index, partial(may_grant, index), tools, account),
         sessions_plane(store, index, runner, account, reaching, scheduling.dispatcher(GROUP), admit=gate.begun),
         orchestration_plane(store, index, runner, principal_by(account, partial(is_halted, index))),
         *beyond.planes,

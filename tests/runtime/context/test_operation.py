@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,6 @@ from pharos.core.fault import Fault
 from pharos.core.operation import Invocation
 from pharos.core.principal import SYSTEM, Principal, PrincipalKind
 from pharos.core.wire import JsonObject
-from pharos.mesh.connectors import Tool
 from pharos.runtime.context.assembly import assemble
 from pharos.runtime.context.operations import ContextOperations, LookAt
 from pharos.runtime.context.parts import Compaction
@@ -37,6 +36,7 @@ from pharos.runtime.session.commands import (
 from pharos.runtime.session.decide import decide
 from pharos.runtime.session.events import Address, ContextAssembled
 from pharos.runtime.session.state import State
+from pharos.runtime.tools.offering import Offer
 from pharos.store.ports import Append, Store
 from pharos.store.sqlite.engine import open_store
 
@@ -46,7 +46,7 @@ ADDRESS = Address("default", "s1")
 
 
 def profile(tokens: int) -> Profile:
-    spec = AgentSpec.model_validate({"model": "m", "key": "k", "context": {"tokens": tokens}})
+    spec = AgentSpec.model_validate({"model": "m", "key": "k", "tools": [SEARCH.name], "context": {"tokens": tokens}})
     return profile_of("default/a", "default/k", "m", "You help.", (), "", spec, {})
 
 
@@ -105,8 +105,8 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await opened.close()
 
 
-async def _tools(profile: Profile, principal: Principal) -> Sequence[Tool]:
-    return [SEARCH]
+async def _offer(profile: Profile, principal: Principal) -> Offer:
+    return Offer(profile, [SEARCH], State(Address("default", "nowhere")), agents=False)
 
 
 async def test_every_step_is_shown_byte_for_byte_as_it_was_sent(store: Store) -> None:
@@ -116,7 +116,7 @@ async def test_every_step_is_shown_byte_for_byte_as_it_was_sent(store: Store) ->
         await session.answer(said(f"answer {number} " + "word " * 60))
         await session.send(f"request {number}")
     assert session.state.compacted > 0
-    operations = ContextOperations(store.log, _tools)
+    operations = ContextOperations(store.log, _offer)
     for step in (1, 2, 12, 29, 30):
         seen = await operations.context(Invocation(OURS), LookAt(session="s1", step=step))
         assert (seen.step, seen.same, seen.tools_changed) == (step, True, False)
@@ -133,7 +133,7 @@ async def test_another_budget_shows_more_or_less(store: Store) -> None:
     for number in range(30):
         await session.answer(said(f"answer {number} " + "word " * 60))
         await session.send(f"request {number}")
-    operations = ContextOperations(store.log, _tools)
+    operations = ContextOperations(store.log, _offer)
     more = await operations.context(Invocation(OURS), LookAt(session="s1", budget=50_000))
     assert not more.shortened and more.tokens > 2_000 and more.same is None
     less = await operations.context(Invocation(OURS), LookAt(session="s1", budget=1_000))
@@ -143,7 +143,7 @@ async def test_another_budget_shows_more_or_less(store: Store) -> None:
 async def test_a_step_or_session_that_was_never_is_not_found(store: Store) -> None:
     session = Session(store, profile(2_000))
     await session.start("begin")
-    operations = ContextOperations(store.log, _tools)
+    operations = ContextOperations(store.log, _offer)
     with pytest.raises(Fault, match="steps up to 1, and no step 2"):
         await operations.context(Invocation(OURS), LookAt(session="s1", step=2))
     stranger = Principal(PrincipalKind.USER, "eve", namespace="elsewhere", permissions=frozenset({"sessions.read"}))

@@ -26,7 +26,7 @@ from pharos.runtime.session.effects import Effect, Fact, Wake
 from pharos.runtime.session.events import Address, Bounds
 from pharos.runtime.session.evolve import evolve
 from pharos.runtime.session.state import State
-from pharos.runtime.worker.toolbox import digest_of
+from pharos.runtime.tools.offering import digest_of
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 AGENTS = ("default/a", "default/b", "default/c")

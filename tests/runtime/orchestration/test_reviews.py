@@ -20,7 +20,7 @@ from pharos.runtime.profiles.kinds import AgentSpec, check_agent
 from pharos.runtime.profiles.profile import Profile, profile_of
 from pharos.runtime.session.commands import Advance, Approve, Deny, Proposed
 from pharos.runtime.session.effects import AskPerson, GiveTask
-from pharos.runtime.worker.toolbox import Toolbox, digest_of
+from pharos.runtime.tools.offering import Offer, digest_of
 
 CITY = """
 kind: Provider
@@ -75,7 +75,7 @@ async def office(tmp_path: Path, verdict: str) -> AsyncIterator[Example]:
     (folder / "city.yaml").write_text(CITY)
     # The ids and the digest follow from the call, so that a script can know them.
     digest = digest_of("keys_revoke", {"key": "nobody"})
-    answer = f'{{session: s1, approval: {"e7"}, digest: "{digest}", reason: looked at it}}'
+    answer = f'{{session: s1, approval: {"e8"}, digest: "{digest}", reason: looked at it}}'
     script = SCRIPT.replace("KEY", "nobody").replace("VERDICT", verdict).replace("ANSWER", answer)
     (folder / "script.yaml").write_text(script)
     async with open_example(tmp_path / "home", folder) as example:
@@ -91,7 +91,7 @@ async def test_a_reviewer_agent_answers_a_call_that_a_rule_asks_about(tmp_path: 
         happened = await events(example, "s1")
         log = await example.city.store.log.read("sessions/default/s1", limit=100)
         asked = next(one for one in log if one.event.type == "approval.requested")
-        assert asked.event.data["id"] == "e7", "the script of this test names it"
+        assert asked.event.data["id"] == "e8", "the script of this test names it"
         answered = next(one for one in log if one.event.type in ("approval.granted", "approval.denied"))
         assert answered.event.data["by"] == "agent/default/reviewer"
         assert answered.event.data["reason"] == "looked at it"
@@ -101,8 +101,8 @@ async def test_a_reviewer_agent_answers_a_call_that_a_rule_asks_about(tmp_path: 
         else:
             assert "effect.requested" not in happened and "did not agree" in end["text"]
         # It acts on its own account and not for the one it reviews.
-        review = await example.call("delegations.explain", session="s1.e7-review")
-        assert review["tree"] == "default/s1.e7-review"
+        review = await example.call("delegations.explain", session="s1.e8-review")
+        assert review["tree"] == "default/s1.e8-review"
         assert all("worker" not in one for one in review["onBehalfOf"])
 
 
@@ -130,11 +130,11 @@ def _asks(profile: Profile, name: str, arguments: JsonObject) -> bool:
     """Whether a call is asked about, as the worker finds out."""
     member = Member().start()
     tool = Tool(name, name, {}, EffectClass.UNSAFE)
-    box = Toolbox(profile, [] if name == DELEGATE else [tool], member.state, agents=True)
+    offer = Offer(profile, [] if name == DELEGATE else [tool], member.state, agents=True)
     import orjson
 
     function: JsonObject = {"name": name, "arguments": orjson.dumps(arguments).decode()}
-    (proposed,) = box.propose({"tool_calls": [{"id": "c", "type": "function", "function": function}]})
+    (proposed,) = offer.propose({"tool_calls": [{"id": "c", "type": "function", "function": function}]}, member.state)
     assert proposed.tool is not None
     return proposed.tool.approval
 

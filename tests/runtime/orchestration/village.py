@@ -28,6 +28,7 @@ from pharos.runtime.profiles.resolving import agent_named, resolve
 from pharos.runtime.session.commands import Start
 from pharos.runtime.session.events import PREFIX, Address
 from pharos.runtime.session.state import State
+from pharos.runtime.tools.functions import FunctionTools
 from pharos.runtime.worker.plain import PlainDispatch
 from pharos.runtime.worker.ports import Reach
 from pharos.runtime.worker.worker import GROUP, Worker
@@ -108,7 +109,7 @@ async def open_village(home: Path, play: Play, agents: Mapping[str, JsonObject])
     try:
         directory = Directory()
         index = Index(directory.kinds)
-        directory.add(profiles_plane(index, lambda *_: None))
+        directory.add(profiles_plane(index, lambda *_: None, FunctionTools(), lambda _: None))
         directory.kinds.add(KEY)
         directory.kinds.add(MODEL)
         if not (await store.catalog.list())[0]:

@@ -37,6 +37,27 @@ async def test_an_unknown_field_is_named_with_the_nearest_one(town: Town) -> Non
     assert (problem.pointer, problem.suggestion) == ("/spec/instruction", "instructions")
 
 
+async def test_a_tool_that_nobody_has_is_a_warning_with_the_nearest_one(town: Town) -> None:
+    """It is no refusal: tools come with code, plugins and rights, and may be there later."""
+    listed = "tools: [catalog_gte, 'catalog_*', wait, 'nothing_*', recall]"
+    applied = await town.apply(agent("a", listed))
+    assert applied["warnings"] == [
+        "Agent/default/a: /spec/tools/0 names a tool 'catalog_gte' that there is not. Did you mean catalog_get?",
+        "Agent/default/a: /spec/tools/3 names a tool 'nothing_*' that there is not.",
+        "Agent/default/a: /spec/tools/4 names a tool 'recall' that there is not.",
+    ]
+    assert (await town.apply(agent("b", "tools: [recall]", "memory: {name: notes}")))["warnings"] == []
+    # What there is, and what this agent is offered of it with the rights of its key, are two things.
+    resolved = await town.call("agents.resolve", agent="a")
+    assert resolved["offered"] == ["result_read", "wait"]
+    assert {"name": "catalog_gte"} in resolved["missing"] and {"name": "catalog_*"} in resolved["missing"]
+    await town.apply(agent("a", listed).replace("key: account", "key: rich"))
+    resolved = await town.call("agents.resolve", agent="a")
+    assert "catalog_get" in resolved["offered"]
+    assert {"name": "catalog_gte", "nearest": "catalog_get"} in resolved["missing"]
+    assert {"name": "catalog_*"} not in resolved["missing"]
+
+
 async def test_an_unknown_kind_is_named_with_the_nearest_one(town: Town) -> None:
     with pytest.raises(Fault) as refused:
         await town.apply("kind: Agnet\nmetadata: {name: a}\nspec: {}")
@@ -50,6 +71,8 @@ async def test_an_unknown_kind_is_named_with_the_nearest_one(town: Town) -> None
         ("options: {model: other}", "/spec/options/model"),
         ("options: {max_tokens: 5}", "/spec/options"),
         ("output: {type: string}", "/spec/output"),
+        ("output: {type: object, properties: {a: {type: txt}}}", "/spec/output/properties/a/type"),
+        ("output: {type: object, properties: {a: {pattern: '(?=a)'}}}", "/spec/output/properties/a/pattern"),
         ("tools: [a, a]", "/spec/tools/1"),
         ("tools: ['a b']", "/spec/tools/0"),
         ("delegates: [b]\n  limits: {depth: 0}", "/spec/limits/depth"),

@@ -19,7 +19,7 @@ from pharos.runtime.session.events import Address
 from pharos.runtime.session.evolve import evolve, folded
 from pharos.runtime.session.snapshot import hash_of
 from pharos.runtime.session.state import State
-from pharos.runtime.worker.toolbox import digest_of
+from pharos.runtime.tools.offering import digest_of
 
 TOOL = ToolFacts("tool", "idempotent")
 

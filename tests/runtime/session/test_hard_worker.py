@@ -16,6 +16,7 @@ from tests.runtime.session.town import (
     Town,
     echo,
     open_town,
+    profile,
     said,
     script,
     start,
@@ -27,6 +28,7 @@ from pharos.core.wire import JsonObject
 from pharos.mesh.connectors import EffectClass, Errand, ModelRequest, Tool, ToolResult
 from pharos.runtime.session import commands as c
 from pharos.runtime.session.chain import broken_at
+from pharos.runtime.session.rerun import rerun
 from pharos.runtime.session.snapshot import hash_of
 from pharos.runtime.session.state import State
 from pharos.runtime.worker.checkpoints import Checkpoints
@@ -173,6 +175,42 @@ async def test_runtime_23_an_answer_that_is_not_what_the_tool_promises_is_told_t
         [item] = state.steps[1].items
         assert item.failed and item.text.startswith("TOOL_RESULT_INVALID")
 
+    async def cheap(errand: Errand, arguments: JsonObject) -> ToolResult:
+        return ToolResult("cheap", {"price": "cheap"})
+
+    async with open_town(tmp_path / "typed", calling("odd")) as town:
+        promised: JsonObject = {"type": "object", "properties": {"price": {"type": "number"}}, "required": ["price"]}
+        town.tools.add("odd", cheap, output_schema=promised)
+        async with town.working():
+            state = await town.until(await town.begin(), "completed")
+        [item] = state.steps[1].items
+        assert item.failed and "/price: 'cheap' is not of type 'number'" in item.text
+
+
+PORT: JsonObject = {
+    "type": "object",
+    "properties": {"port": {"type": "string"}, "berths": {"type": "integer", "minimum": 1}},
+    "required": ["port", "berths"],
+}
+
+
+async def test_an_answer_that_is_not_what_the_agent_promises_is_given_back_and_not_handed_on(tmp_path: Path) -> None:
+    answers = (said("At Antwerp."), said('{"port": "Antwerp", "berths": 0}'), said('{"port": "Antwerp", "berths": 3}'))
+    agent = profile(output=PORT)
+    begin = start(now=now(), profile=agent.to_json(), version=agent.version)
+    async with open_town(tmp_path / "mended", ScriptedModel(script(*answers))) as town, town.working():
+        address = await town.begin(begin)
+        state = await town.until(address, "completed")
+        assert state.end is not None and state.end.data == {"port": "Antwerp", "berths": 3}
+        notes = [item.text for step in state.steps for item in step.items if item.kind == "note"]
+        assert len(notes) == 2 and "it is no JSON" in notes[0]
+        assert notes[1].endswith("/berths: 0 is less than the minimum of 1")
+        assert rerun(address, await town.events(address))[1] is None
+    async with open_town(tmp_path / "stubborn", ScriptedModel(script(said("At Antwerp.")))) as town, town.working():
+        state = await town.until(await town.begin(begin), "failed")
+        assert state.end is not None and state.end.code == "OUTPUT_INVALID" and "no JSON" in state.end.text
+        assert state.turn == 3
+
 
 async def test_runtime_32_a_session_never_has_rights_that_whoever_it_acts_for_has_lost(tmp_path: Path) -> None:
     seen: list[frozenset[str]] = []
@@ -295,6 +333,37 @@ async def test_runtime_40_a_tool_that_vanishes_or_changes_is_not_called(tmp_path
                 state = await town.until(address, "completed")
             assert town.tools.calls == []
             assert state.steps[1].items[0].text.startswith(code)
+
+
+async def test_what_a_model_is_offered_is_pinned_and_it_is_told_when_that_changes(tmp_path: Path) -> None:
+    """Silence would be worse than either: it would go on with what it was told at the beginning."""
+    answers = script(said("", ("c1", "look", {})), said("", ("c2", "ask_person", {"question": "?"})), said("done"))
+    async with open_town(tmp_path, ScriptedModel(answers)) as town:
+        town.tools.add("look", echo, version="sha256:1")
+        town.tools.add("pay", echo, version="sha256:2")
+        agent = profile(tools=["look", "pay", "dig", "ask_person", "serach"])
+        begin = start(now=now(), profile=agent.to_json(), version=agent.version)
+        async with town.working():
+            address = await town.begin(begin)
+            state = await town.until(address, lambda state: bool(state.questions))
+        assert state.tools == {"ask_person": "", "delegate": "", "look": "1", "pay": "2"}
+        assert state.missing == (("dig", ""), ("serach", ""))
+        assert (await town.types(address)).count("tools.offered") == 1
+        town.tools.found["look"] = Tool("look", "means something else", {"type": "object"}, version="sha256:3")
+        del town.tools.found["pay"]
+        town.tools.add("search", echo, version="sha256:4")
+        town.tools.add("dig", echo, version="sha256:5")
+        [question] = state.questions
+        await town.tell(address, c.Send(now(), "well", {}, "user/default/ann", question))
+        async with town.working():
+            state = await town.until(address, "completed")
+        assert state.tools == {"ask_person": "", "delegate": "", "look": "3", "dig": "5"}
+        assert state.missing == (("pay", ""), ("serach", "search"))
+        told = "Your tools have changed. Not there any more: pay. Defined anew: look. New: dig."
+        assert [item.text for item in state.steps[2].items] == ["well", told]
+        # It was told before it was asked, and asked once.
+        assert len(town.models.calls) == 3
+        assert {"role": "user", "content": told} in town.models.calls[2][1].messages
 
 
 async def test_runtime_41_a_timer_that_came_due_during_downtime_fires_once(tmp_path: Path) -> None:

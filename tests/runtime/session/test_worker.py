@@ -24,10 +24,10 @@ async def test_thinks_acts_observes_and_answers(tmp_path: Path) -> None:
         assert state.end.text == "all done"
         assert state.turn == 3
         assert state.spent == 3_000_000
-        assert [key for key, _, _ in town.tools.calls] == [f"default/s1/e{n}" for n in (6, 7, 13)]
+        assert [key for key, _, _ in town.tools.calls] == [f"default/s1/e{n}" for n in (7, 8, 14)]
         assert await town.types(address) == [
             "session.created", "timer.set", "turn.started", "model.requested",
-            "model.completed", "effect.requested", "effect.requested",
+            "tools.offered", "model.completed", "effect.requested", "effect.requested",
             "effect.completed", "effect.completed", "turn.started", "model.requested",
             "model.completed", "effect.requested", "effect.completed", "turn.started", "model.requested",
             "model.completed", "session.completed",

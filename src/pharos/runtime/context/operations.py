@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple, cast
 
@@ -11,10 +11,8 @@ from pydantic import Field
 from pharos.core.event import START, Recorded
 from pharos.core.fault import NOT_FOUND
 from pharos.core.operation import Invocation, read
-from pharos.core.principal import Principal
 from pharos.core.resource import Name
 from pharos.core.wire import JsonObject, Wire
-from pharos.mesh.connectors import Tool
 from pharos.mesh.topics.access import namespace_for
 from pharos.runtime.context.assembly import Context, assemble
 from pharos.runtime.context.blocks import digest
@@ -28,12 +26,10 @@ from pharos.runtime.session.events import Address, ContextAssembled
 from pharos.runtime.session.evolve import fold
 from pharos.runtime.session.faults import no_session
 from pharos.runtime.session.state import State
+from pharos.runtime.tools.offering import OfferOf
 from pharos.store.ports import Log
 
 PAGE = 1_000
-
-ToolsOf = Callable[[Profile, Principal], Awaitable[Sequence[Tool]]]
-"""The tools an agent is offered now."""
 
 
 class LookAt(Wire):
@@ -108,9 +104,9 @@ class _Then(NamedTuple):
 class ContextOperations:
     """The operation on contexts."""
 
-    def __init__(self, log: Log, tools: ToolsOf) -> None:
+    def __init__(self, log: Log, offer: OfferOf) -> None:
         self._log = log
-        self._tools = tools
+        self._offer = offer
 
     @read("sessions.context", permission="sessions.read", typical_ms=20, faults=(NOT_FOUND, CONTEXT_TOO_LARGE))
     async def context(self, invocation: Invocation, input: LookAt) -> Seen:
@@ -123,7 +119,7 @@ class ContextOperations:
         address = Address(namespace_for(invocation.principal, input.namespace), input.session)
         then = await self._then(address, input.step)
         profile = Profile.from_json(then.state.profile)
-        tools = await self._tools(profile, invocation.principal)
+        tools = (await self._offer(profile, invocation.principal)).offered
         parts, own = parts_of(then.state, profile, tools), budget_of(profile)
         if input.budget is None:
             context = assemble(parts, own)

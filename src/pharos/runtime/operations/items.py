@@ -263,6 +263,9 @@ def explained(state: State) -> Iterator[str]:
         for id in state.end.unknown:
             yield f"Nobody knows whether {id} happened."
         return
+    for name, close in state.missing:
+        hint = f"; {close!r} may be meant" if close else ""
+        yield f"Its agent names a tool {name!r} that it is not offered{hint}."
     if state.cancel is not None:
         yield f"It is being ended for {state.cancel.by}: {state.cancel.reason or 'no reason was given'}."
     if state.pause is not None:

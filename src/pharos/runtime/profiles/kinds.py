@@ -7,7 +7,7 @@ A tool is named as the model sees it. Where a list of tools is asked for, ``*`` 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from functools import lru_cache
@@ -31,6 +31,7 @@ from pharos.runtime.profiles.templates import (
     check_template,
     unfit,
 )
+from pharos.runtime.schemas import problems_of_schema
 
 PRIVATE: Final = ("federation", "private")
 """Label of an ``Agent`` that nobody outside its namespace may give work to, here or over A2A."""
@@ -156,7 +157,8 @@ class AgentSpec(Spec):
     options: JsonObject = Field(default_factory=dict)
     """Further members of each request to the model, such as ``temperature``, in the words of chat completions."""
     output: JsonObject | None = None
-    """JSON Schema of an object: what its last answer must be; left out: text."""
+    """JSON Schema (2020-12) of an object: what its last answer must be; left out: text. An answer that does not fit is
+    given back with what is wrong, twice; then the session fails."""
 
 
 def is_private(agent: Resource[AgentSpec]) -> bool:
@@ -199,8 +201,10 @@ def check_agent(spec: AgentSpec) -> Sequence[tuple[str, str]]:
     for index, rule in enumerate(spec.approvals):
         if rule.when is not None:
             problems += [(f"/approvals/{index}/when", problem) for problem in problems_of(rule.when)]
-    if spec.output is not None and spec.output.get("type") != "object":
-        problems.append(("/output", 'must be the JSON Schema of an object: {"type": "object", …}'))
+    if spec.output is not None:
+        problems += [(f"/output{at}", problem) for at, problem in problems_of_schema(spec.output)]
+        if spec.output.get("type") != "object":
+            problems.append(("/output", 'must be the JSON Schema of an object: {"type": "object", …}'))
     for field, names in (
         ("tools", spec.tools),
         ("delegates", spec.delegates),
@@ -267,7 +271,11 @@ MayGrant = Callable[[Principal, AnyResource | None, Sequence[tuple[str, str]]], 
 """``trust.granting.may_grant`` over the city's index: whether someone may let others act as a key."""
 
 
-def agent_kind(may_grant: MayGrant) -> Kind[AgentSpec]:
+Advise = Callable[[Resource[AgentSpec]], Awaitable[Sequence[tuple[str, str]]]]
+"""See :attr:`Kind.advise`."""
+
+
+def agent_kind(may_grant: MayGrant, advise: Advise) -> Kind[AgentSpec]:
     """The kind with its guard: who says what an agent does gives away the key on whose account it is done, and has
     those it delegates to work on theirs."""
 
@@ -279,7 +287,7 @@ def agent_kind(may_grant: MayGrant) -> Kind[AgentSpec]:
         known = () if before is None else before.spec.delegates
         return _may_delegate(principal, after, known) or may_grant(principal, after, [("/spec/key", after.spec.key)])
 
-    return replace(AGENT, guard=guard)
+    return replace(AGENT, guard=guard, advise=advise)
 
 
 def _may_delegate(principal: Principal, agent: Resource[AgentSpec], known: Sequence[str]) -> Fault | None:

@@ -15,6 +15,8 @@ from pharos.runtime.profiles.faults import AGENT_INCOMPLETE, DELEGATES_CYCLIC, T
 from pharos.runtime.profiles.kinds import PROMPT_TEMPLATE
 from pharos.runtime.profiles.resolving import agent_named, resolve
 from pharos.runtime.profiles.templates import render
+from pharos.runtime.tools.faults import TOOL_NAME_TAKEN, TOOL_UNUSABLE
+from pharos.runtime.tools.offering import OfferOf
 
 Reference = Field(min_length=1, max_length=260, pattern=REFERENCE)
 
@@ -46,6 +48,21 @@ class Resolved(Wire):
     """The resources it was made from, and their revisions."""
 
 
+class MissingTool(Wire):
+    """A tool that the agent names and would not be offered: there is none, or its key may not use it."""
+
+    name: str
+    nearest: str | None = None
+    """One that may be meant."""
+
+
+class ResolvedNow(Resolved):
+    """What a session of the agent would begin with now, and which tools its model would be offered."""
+
+    offered: list[str]
+    missing: list[MissingTool]
+
+
 class RenderInput(Wire):
     """Input of ``prompts.render``."""
 
@@ -66,16 +83,18 @@ class Rendered(Wire):
 class ProfileOperations:
     """The operations over ``index``."""
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: Index, offer: OfferOf) -> None:
         self._index = index
+        self._offer = offer
 
     @read(
         "agents.resolve",
         permission="catalog.read",
-        faults=(NOT_FOUND, AGENT_INCOMPLETE, DELEGATES_CYCLIC, TEMPLATE_VALUES),
+        faults=(NOT_FOUND, AGENT_INCOMPLETE, DELEGATES_CYCLIC, TEMPLATE_VALUES, TOOL_NAME_TAKEN, TOOL_UNUSABLE),
     )
-    async def resolve(self, invocation: Invocation, input: ResolveInput) -> Resolved:
-        """Show what a session of an agent would begin with: its instructions rendered, its version, every default.
+    async def resolve(self, invocation: Invocation, input: ResolveInput) -> ResolvedNow:
+        """Show what a session of an agent would begin with: its instructions rendered, its version, every default, and
+        which of the tools that it names it would be offered.
 
         A session keeps what it began with. Where the version here is another one, the agent was changed since; a
         session only goes over to it when it is told to.
@@ -83,7 +102,14 @@ class ProfileOperations:
         profile = resolve(
             self._index, agent_named(self._index, input.agent, invocation.principal.namespace), input.values
         )
-        return Resolved.model_validate(profile.to_json())
+        offer = await self._offer(profile, invocation.principal)
+        return ResolvedNow.model_validate(
+            {
+                **profile.to_json(),
+                "offered": sorted(offer.versions),
+                "missing": [MissingTool(name=one.name, nearest=one.nearest) for one in offer.missing],
+            }
+        )
 
     @read("prompts.render", permission="catalog.read", faults=(NOT_FOUND, TEMPLATE_VALUES))
     async def render(self, invocation: Invocation, input: RenderInput) -> Rendered:

@@ -332,6 +332,16 @@ class Compact(NamedTuple):
     call: str = ""
 
 
+class Offered(NamedTuple):
+    """What the model is offered is not what the session knows of. ``missing``: names that the agent uses and nothing
+    has, each with the nearest there is. ``asking``: the model waits for this, so that it is told first."""
+
+    now: datetime
+    tools: Mapping[str, str]
+    missing: tuple[tuple[str, str], ...]
+    asking: bool
+
+
 class QuarantineIt(NamedTuple):
     """Nobody can work on it."""
 
@@ -345,5 +355,5 @@ class QuarantineIt(NamedTuple):
 Command = (
     Start | Send | Approve | Deny | Cancel | Pause | Resume | Close | Migrate | Resolve | Extend | ReleaseQuarantine
     | Fork | Advance | Recover | ModelAnswered | ModelFailed | ModelCharged | ToolReturned | ToolFailed | ToolTimedOut
-    | ToolLookedUp | Stopped | ChildTaken | ChildRefused | ChildDone | Compact | QuarantineIt
+    | ToolLookedUp | Stopped | ChildTaken | ChildRefused | ChildDone | Compact | Offered | QuarantineIt
 )  # fmt: skip

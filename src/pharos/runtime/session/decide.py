@@ -30,7 +30,6 @@ _OUTSIDE: dict[type, Callable[[Draft, Any], None]] = {
     commands.Resolve: outside.resolve,
     commands.Extend: outside.extend,
     commands.Fork: outside.fork,
-    commands.Compact: outside.compact,
 }
 _REGARDLESS: dict[type, Callable[[Draft, Any], None]] = {
     commands.QuarantineIt: outside.quarantine,
@@ -39,6 +38,8 @@ _REGARDLESS: dict[type, Callable[[Draft, Any], None]] = {
 _OF_WORKER: dict[type, Callable[[Draft, Any], None]] = {
     commands.Advance: lambda draft, command: None,
     commands.Recover: lambda draft, command: recovery.recover(draft),
+    commands.Compact: turns.compact,
+    commands.Offered: turns.offered,
     commands.ModelAnswered: turns.answered,
     commands.ModelFailed: turns.failed,
     commands.ModelCharged: turns.charged,

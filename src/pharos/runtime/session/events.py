@@ -331,6 +331,25 @@ class ContextCompacted(TypedDict):
     """The ``model.called`` of the summary, where a model made it."""
 
 
+class ToolMissing(TypedDict):
+    """A tool that the agent names and is not offered. ``nearest``: one that may be meant."""
+
+    name: str
+    nearest: NotRequired[str]
+
+
+class ToolsOffered(TypedDict):
+    """``tools.offered``: what the model may call from here on: in the first step, and wherever that has changed.
+
+    ``tools`` has the beginning of the digest of each one's definition (empty: the runtime's own). ``note`` is what the
+    model is told of a change.
+    """
+
+    tools: dict[str, str]
+    missing: list[ToolMissing]
+    note: NotRequired[str]
+
+
 class ModelCompleted(TypedDict):
     """``model.completed``: the whole message, in the form of chat completions."""
 
@@ -341,6 +360,12 @@ class ModelCompleted(TypedDict):
     cost: str | None
     call: str
     model: str
+
+
+class AnswerRefused(TypedDict):
+    """``answer.refused``: the last answer is not what the agent promises. The model is told what is wrong with it."""
+
+    problems: list[str]
 
 
 class ModelFailed(TypedDict):
@@ -672,7 +697,9 @@ TURN_STARTED: Final = "turn.started"
 MODEL_REQUESTED: Final = "model.requested"
 CONTEXT_ASSEMBLED: Final = "context.assembled"
 CONTEXT_COMPACTED: Final = "context.compacted"
+TOOLS_OFFERED: Final = "tools.offered"
 MODEL_COMPLETED: Final = "model.completed"
+ANSWER_REFUSED: Final = "answer.refused"
 MODEL_FAILED: Final = "model.failed"
 MODEL_CHARGED: Final = "model.charged"
 EFFECT_REQUESTED: Final = "effect.requested"

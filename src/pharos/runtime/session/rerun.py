@@ -25,6 +25,7 @@ DECIDED = frozenset(
     {
         events.TURN_STARTED, events.MODEL_REQUESTED, events.EFFECT_STARTED, events.SESSION_WAITING,
         events.SESSION_COMPLETED, events.SESSION_CANCELLED, events.SESSION_EXPIRED, events.BUDGET_EXCEEDED,
+        events.ANSWER_REFUSED,
     }
 )  # fmt: skip
 """Types that only ever follow from the state."""

@@ -267,6 +267,10 @@ class State:
     version: str = ""
     profile: JsonObject = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    tools: Mapping[str, str] = field(default_factory=dict)
+    """What its model was offered last: by name, the beginning of the digest of the definition."""
+    missing: tuple[tuple[str, str], ...] = ()
+    """What its agent names and is not offered, each with the nearest that is (or nothing)."""
     rights: Rights | None = None
     account: str = ""
     owner: str = ""
@@ -310,6 +314,8 @@ class State:
     spawned: int = 0
     spent: int = 0
     reserved: int = 0
+    refused: int = 0
+    """Last answers that were not what the agent promises, since there was input."""
     streak: tuple[str, int] = ("", 0)
     """Digest of the last tool call, and how often in a row it came."""
     seen: dict[str, None] = field(default_factory=dict)

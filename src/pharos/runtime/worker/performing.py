@@ -20,6 +20,7 @@ from pharos.mesh.connectors import Errand, ModelReply, ModelText, Share, Task, T
 from pharos.mesh.money import decimal_text, nanos_of
 from pharos.runtime.context.excerpts import by_reference
 from pharos.runtime.profiles.profile import Profile
+from pharos.runtime.schemas import misfits
 from pharos.runtime.session.commands import (
     ChildDone,
     ChildRefused,
@@ -28,6 +29,7 @@ from pharos.runtime.session.commands import (
     Compact,
     ModelAnswered,
     ModelFailed,
+    Offered,
     ToolFailed,
     ToolLookedUp,
     ToolReturned,
@@ -35,10 +37,10 @@ from pharos.runtime.session.commands import (
 from pharos.runtime.session.deciding.guards import end_of
 from pharos.runtime.session.events import BlobRef, effect_key
 from pharos.runtime.session.state import Effect, State
+from pharos.runtime.tools.offering import Offer
 from pharos.runtime.worker.charges import charges
 from pharos.runtime.worker.ports import Reach, Shortened
 from pharos.runtime.worker.streams import Stream
-from pharos.runtime.worker.toolbox import Toolbox
 from pharos.store.ports import Store
 
 _log = logging.getLogger(__name__)
@@ -46,7 +48,7 @@ _log = logging.getLogger(__name__)
 LONGEST_RESULT: Final = 64 * 1024
 """Bytes of a tool's answer that an event holds; of a longer one it holds the beginning, and where the whole is."""
 
-ModelSaid = ModelAnswered | ModelFailed | Compact
+ModelSaid = ModelAnswered | ModelFailed | Compact | Offered
 """What asking a model may come to."""
 
 _MAY_HELP = frozenset({Retry.SAME_REQUEST, Retry.AFTER_TIME})
@@ -58,6 +60,12 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def offered(offer: Offer, *, asking: bool) -> Offered:
+    """What is offered now, for the session to know; ``asking``: before the model is asked."""
+    missing = tuple((one.name, one.nearest or "") for one in offer.missing)
+    return Offered(now(), offer.versions, missing, asking)
+
+
 class Performer:
     """Performs the effects of one session at a time, on behalf of whom it acts for."""
 
@@ -67,7 +75,7 @@ class Performer:
         self._reach = reach
         self._profiles = profiles
         self._found: dict[str, Tool] | None = None
-        self._offered: tuple[str, Sequence[Tool], Toolbox] | None = None
+        self._offered: tuple[str, Sequence[Tool], Offer] | None = None
 
     def errand(self, state: State, id: str, *, ending: bool = False) -> Errand:
         """On whose account, and under which key. Raises ``PermissionError`` where nobody is there to act for, unless it
@@ -103,16 +111,16 @@ class Performer:
             self._profiles[state.version] = profile
         return profile
 
-    def _box(self, state: State, profile: Profile, found: Sequence[Tool]) -> Toolbox:
-        """What is offered. From step to step the tools are mostly the very same objects: then it is the same box."""
+    def _offer(self, state: State, profile: Profile, found: Sequence[Tool]) -> Offer:
+        """What is offered. From step to step the tools are mostly the very same objects: then it is the same offer."""
         known = self._offered
         same = known is not None and known[0] == state.version and len(known[1]) == len(found)
         if known is not None and same and all(map(is_, known[1], found)):
             return known[2]
-        box = Toolbox(profile, found, state, agents=self._reach.agents is not None)
-        self._offered = (state.version, found, box)
+        offer = Offer(profile, found, state, agents=self._reach.agents is not None)
+        self._offered = (state.version, found, offer)
         self._found = {tool.name: tool for tool in found}
-        return box
+        return offer
 
     async def think(
         self, state: State, id: str, stream: Stream, *, fresh: bool
@@ -120,9 +128,12 @@ class Performer:
         """Ask the model. ``fresh``: nobody has before, for this answer. The second value is what its stream still has
         to write."""
         said, rest = await self._ask(state, id, stream)
-        if isinstance(said, ModelAnswered | Compact) and said.call and fresh:
-            return [said], rest
-        return [*await self.charges(state, id, said), said], rest
+        commands: list[Command] = [said]
+        if isinstance(said, ModelAnswered) and self._offered is not None and self._offered[2].versions != state.tools:
+            commands.insert(0, offered(self._offered[2], asking=False))
+        if not fresh or not isinstance(said, ModelAnswered | Compact) or not said.call:
+            commands = [*await self.charges(state, id, said), *commands]
+        return commands, rest
 
     async def charges(self, state: State, id: str, said: Command) -> Sequence[Command]:
         """What calls for an answer have cost beside the one that ``said`` tells of."""
@@ -137,8 +148,11 @@ class Performer:
             errand = self.errand(state, id)
             profile = self.profile(state)
             found = await self._reach.tools.tools(errand.principal)
-            box = self._box(state, profile, found)
-            prepared = await self._reach.contexts.prepare(state, profile, box.offered, errand, id)
+            offer = self._offer(state, profile, found)
+            if state.tools and offer.versions != state.tools:
+                # The model is told before it is asked: what it knows of its tools is not so any more.
+                return offered(offer, asking=True), ()
+            prepared = await self._reach.contexts.prepare(state, profile, offer.offered, errand, id)
             if isinstance(prepared, Shortened):
                 return Compact(now(), *prepared), ()
             reply: ModelReply | None = None
@@ -160,7 +174,7 @@ class Performer:
         cost = None if reply.cost is None else nanos_of(reply.cost)
         answer = ModelAnswered(
             now(), id, reply.message, reply.finish, cast("JsonObject", reply.usage), cost, reply.call, reply.model,
-            box.propose(reply.message), prepared.context,
+            offer.propose(reply.message, state), prepared.context,
         )  # fmt: skip
         return answer, await stream.rest()
 
@@ -230,11 +244,8 @@ class Performer:
             return None
         if result.structured is None:
             return "TOOL_RESULT_INVALID: the tool promises an object and answered without one."
-        required = schema.get("required")
-        missing = [name for name in required if name not in result.structured] if isinstance(required, list) else []
-        if missing:
-            return f"TOOL_RESULT_INVALID: the tool's answer lacks {', '.join(map(repr, missing))}."
-        return None
+        wrong = misfits(schema, result.structured)
+        return f"TOOL_RESULT_INVALID: the tool's answer is not what it promises: {'; '.join(wrong)}" if wrong else None
 
     async def _kept(self, result: ToolResult) -> tuple[str, BlobRef | None]:
         """The content for the event, and where the whole is if it is long. Stored before it is spoken of."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import orjson
 
 from pharos.core.wire import Json, JsonObject
 from pharos.mesh.money import decimal_text
+from pharos.runtime.schemas import misfits
 from pharos.runtime.session import events
 from pharos.runtime.session.deciding.draft import Draft
 from pharos.runtime.session.effects import CancelTask, Notify, Stop, Unwake, Withdraw
@@ -22,13 +24,33 @@ CHILD_EVENTS = {
 ENDED = "The session ends."
 
 
+MOST_REFUSED = 2
+"""Last answers that are given back because they are not what the agent promises."""
+
+
+def fits(draft: Draft) -> bool:
+    """Whether the last answer is what the agent promises. One that is not is given back, and in the end the session
+    fails: nobody is handed less than was promised."""
+    state = draft.state
+    schema = _promised(state)
+    if schema is None:
+        return True
+    problems = _judged(schema, _last_text(state))[1]
+    if not problems:
+        return True
+    if state.refused < MOST_REFUSED:
+        draft.tell(events.ANSWER_REFUSED, {"problems": [*problems]})
+    else:
+        fail(draft, "OUTPUT_INVALID", f"Its answer is not what its agent promises: {'; '.join(problems)}")
+    return False
+
+
 def complete(draft: Draft) -> None:
     """It has given its last answer."""
     state = draft.state
-    reply = state.steps[-1].reply if state.steps else None
-    text = text_of(reply) if reply is not None else ""
-    data: JsonObject = {"text": text, "data": _object_in(text) if _promises_object(state) else {}}
-    _end(draft, "completed", {**data, "spent": decimal_text(state.spent)})
+    text, schema = _last_text(state), _promised(state)
+    value, problems = ({}, ()) if schema is None else _judged(schema, text)
+    _end(draft, "completed", {"text": text, "data": {} if problems else value, "spent": decimal_text(state.spent)})
 
 
 def fail(draft: Draft, code: str, detail: str) -> None:
@@ -114,15 +136,24 @@ def text_of(message: JsonObject) -> str:
     return ""
 
 
-def _promises_object(state: State) -> bool:
+def _last_text(state: State) -> str:
+    reply = state.steps[-1].reply if state.steps else None
+    return "" if reply is None else text_of(reply)
+
+
+def _promised(state: State) -> JsonObject | None:
+    """The schema of the object that the agent promises."""
     spec = state.profile.get("spec")
-    return isinstance(spec, dict) and spec.get("output") is not None
+    schema = spec.get("output") if isinstance(spec, dict) else None
+    return schema if isinstance(schema, dict) else None
 
 
-def _object_in(text: str) -> JsonObject:
-    """The object that an answer is, where the agent promises one."""
+def _judged(schema: JsonObject, text: str) -> tuple[JsonObject, Sequence[str]]:
+    """The object that an answer is, and what is wrong with it."""
     try:
         value = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return {}
-    return value if isinstance(value, dict) else {}
+    except orjson.JSONDecodeError as error:
+        return {}, (f"/: it is no JSON: {error}",)
+    if not isinstance(value, dict):
+        return {}, ("/: it is no object",)
+    return value, misfits(schema, value)

@@ -9,7 +9,6 @@ from pharos.runtime.session import events
 from pharos.runtime.session.commands import (
     Cancel,
     Close,
-    Compact,
     Extend,
     Fork,
     Migrate,
@@ -23,7 +22,6 @@ from pharos.runtime.session.commands import (
 from pharos.runtime.session.deciding.draft import Draft
 from pharos.runtime.session.deciding.ending import complete
 from pharos.runtime.session.deciding.people import about, alive
-from pharos.runtime.session.effects import CallModel
 from pharos.runtime.session.faults import NOT_WAITING, SESSION_STARTED
 
 
@@ -160,17 +158,3 @@ def release(draft: Draft, command: ReleaseQuarantine) -> None:
     if state.quarantine is None:
         raise NOT_WAITING("It is not in quarantine.", **about(state))
     draft.tell(events.SESSION_RELEASED, {"by": command.by})
-
-
-def compact(draft: Draft, command: Compact) -> None:
-    """Tell the first steps in short, and ask the model that waited for it."""
-    state = draft.state
-    if state.compacted < command.steps <= len(state.steps):
-        data: dict[str, object] = {"steps": command.steps, "compaction": command.compaction}
-        if command.cost is not None:
-            data["cost"] = decimal_text(command.cost)
-        if command.call:
-            data["call"] = command.call
-        draft.tell(events.CONTEXT_COMPACTED, data)
-    if state.model is not None and state.model.retry_at is None and state.cancel is None:
-        draft.do(CallModel(state.model.id))

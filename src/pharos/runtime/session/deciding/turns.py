@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pharos.mesh.money import decimal_text
 from pharos.runtime.session import events
-from pharos.runtime.session.commands import ModelAnswered, ModelCharged, ModelFailed
+from pharos.runtime.session.commands import Compact, ModelAnswered, ModelCharged, ModelFailed, Offered
 from pharos.runtime.session.deciding import ending, guards, joins, timers, tools
 from pharos.runtime.session.deciding.draft import Draft
 from pharos.runtime.session.effects import CallModel
@@ -43,7 +45,10 @@ def _think(draft: Draft) -> None:
         # The turn was given up in the middle (a fork puts its news back): ask again.
         _ask(draft, draft.id, state.turn, 1)
     elif not state.interactive and not state.children and state.steps and state.steps[-1].sequence > state.forked_at:
-        ending.complete(draft)
+        if ending.fits(draft):
+            ending.complete(draft)
+        elif state.inbox:
+            _think(draft)
 
 
 def _ask(draft: Draft, id: str, turn: int, attempt: int) -> None:
@@ -142,3 +147,50 @@ def stopped(draft: Draft, id: str) -> None:
     if model is not None and model.id == id:
         data = {"id": id, "code": "CANCELLED", "detail": ending.ENDED, "attempt": model.attempt}
         draft.tell(events.MODEL_FAILED, data)
+
+
+def compact(draft: Draft, command: Compact) -> None:
+    """Tell the first steps in short, and ask the model that waited for it."""
+    state = draft.state
+    if state.compacted < command.steps <= len(state.steps):
+        data: dict[str, object] = {"steps": command.steps, "compaction": command.compaction}
+        if command.cost is not None:
+            data["cost"] = decimal_text(command.cost)
+        if command.call:
+            data["call"] = command.call
+        draft.tell(events.CONTEXT_COMPACTED, data)
+    _ask_now(draft)
+
+
+def offered(draft: Draft, command: Offered) -> None:
+    """Note what the model may call, and tell it what has changed since it was told last."""
+    state = draft.state
+    if dict(command.tools) == state.tools:
+        return
+    missing = [{"name": name, **({"nearest": close} if close else {})} for name, close in command.missing]
+    data: dict[str, object] = {"tools": dict(command.tools), "missing": missing}
+    if command.asking:
+        data["note"] = changes(state.tools, command.tools)
+    draft.tell(events.TOOLS_OFFERED, data)
+    if command.asking:
+        _ask_now(draft)
+
+
+def changes(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """What is another one about the tools, in words."""
+    told = []
+    for words, names in (
+        ("Not there any more", before.keys() - now.keys()),
+        ("Defined anew", {name for name in before.keys() & now.keys() if before[name] != now[name]}),
+        ("New", now.keys() - before.keys()),
+    ):
+        if names:
+            told.append(f"{words}: {', '.join(sorted(names))}.")
+    return " ".join(["Your tools have changed.", *told])
+
+
+def _ask_now(draft: Draft) -> None:
+    """The model that waited for this can be asked."""
+    model = draft.state.model
+    if model is not None and model.retry_at is None and draft.state.cancel is None:
+        draft.do(CallModel(model.id))

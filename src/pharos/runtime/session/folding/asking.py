@@ -70,6 +70,7 @@ def heard(state: State, data: Data, sequence: int, at: datetime) -> None:
     if question is not None:
         settle(state, question.call, sequence, text(data, "text"), data=structured)
     else:
+        state.refused = 0
         state.inbox.append(Item("input", sequence, text(data, "text"), structured))
 
 

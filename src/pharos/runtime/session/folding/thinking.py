@@ -7,7 +7,7 @@ from typing import cast
 
 from pharos.core.wire import Json, JsonObject
 from pharos.runtime.session.folding.life import awake
-from pharos.runtime.session.folding.values import Data, later, mapping, money, number, text
+from pharos.runtime.session.folding.values import Data, later, mapping, money, number, text, texts
 from pharos.runtime.session.state import Call, Item, ModelCall, State, Step
 
 
@@ -33,6 +33,15 @@ def assembled(state: State, data: Data, sequence: int, at: datetime) -> None:
         step = state.steps[-1]
         item = Item("recalled", sequence, "", {"items": recalled})
         state.steps[-1] = step._replace(items=(*step.items, item))
+
+
+def offered(state: State, data: Data, sequence: int, at: datetime) -> None:
+    state.tools = {name: str(version) for name, version in mapping(data, "tools").items()}
+    missing = cast("list[dict[str, str]]", data["missing"])
+    state.missing = tuple((one["name"], one.get("nearest", "")) for one in missing)
+    if "note" in data and state.steps and state.steps[-1].reply is None:
+        step = state.steps[-1]
+        state.steps[-1] = step._replace(items=(*step.items, Item("note", sequence, text(data, "note"), name="tools")))
 
 
 def compacted(state: State, data: Data, sequence: int, at: datetime) -> None:
@@ -61,6 +70,12 @@ def answered(state: State, data: Data, sequence: int, at: datetime) -> None:
             id = text(call, "id")
             calls[id] = Call(id, text(cast("dict[str, Json]", call["function"]), "name"))
         state.calls = calls
+
+
+def refused(state: State, data: Data, sequence: int, at: datetime) -> None:
+    state.refused += 1
+    words = "\n".join(["Your answer is not the object that was asked for:", *texts(data, "problems")])
+    state.inbox.append(Item("note", sequence, words, name="answer"))
 
 
 def failed(state: State, data: Data, sequence: int, at: datetime) -> None:
