@@ -61,7 +61,7 @@ class JsonType(click.ParamType[Any]):
         except OSError as error:
             self.fail(f"{value[1:]}: {error.strerror}", param, ctx)
         except ValueError as error:
-            self.fail(f"not JSON: {error}", param, ctx)
+            self.fail(f"""not JSON, such as '{{"data": 3}}' or @FILE: {error}""", param, ctx)
 
 
 class PairType(click.ParamType[tuple[str, str]]):

@@ -98,6 +98,7 @@ _NEXT: dict[str, Callable[[_Output], Iterator[str]]] = {
     "approvals.request": _asked,
     "sessions.fork": _began,
     "sessions.list": _sessions,
+    "sessions.send": _began,
     "sessions.start": _began,
     "views.rebuild": _rebuilt,
 }
