@@ -1,5 +1,5 @@
 """Which requirements of A2A's test kit (its branch 1.0-dev) are shown here: those that a test is named after, and why
-the others are not. The kit itself is on no package registry, so it cannot run in CI; nothing of it is copied."""
+the others are not. The kit itself is on no package registry; ``scripts/a2a_kit.py`` runs a clone of it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,6 @@ REQUIREMENTS = {
 """How many there are of each, numbered from 001."""
 
 NOT_SHOWN = {
-    "AUTH-TLS-001": "TLS is the front door's (tests/server), and for gRPC the proxy's in front",
-    "AUTH-TLS-002": "as AUTH-TLS-001",
-    "AUTH-SERVER-001": "the client library checks certificates; plain http goes to allowed networks alone",
     "CARD-EXT-002": "every agent has an extended card",
     "CORE-CAP-001": "every agent has notifications",
     "CORE-CAP-002": "every agent streams",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -301,7 +302,10 @@ async def town(
 
 @asynccontextmanager
 async def serve(
-    app: Any, connections: set[Any], protocol: type[HttpToolsProtocol] = BoundedProtocol
+    app: Any,
+    connections: set[Any],
+    protocol: type[HttpToolsProtocol] = BoundedProtocol,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[int]:
     """Serve an ASGI application with the city's HTTP protocol, or another of uvicorn's; yields the port."""
     config = uvicorn.Config(app, log_level="error", lifespan="off", http="httptools", access_log=False)
@@ -309,7 +313,7 @@ async def serve(
     state = ServerState()
     state.connections = connections
     server = await asyncio.get_running_loop().create_server(
-        lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0, backlog=2048
+        lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0, backlog=2048, ssl=tls
     )
     try:
         yield server.sockets[0].getsockname()[1]
