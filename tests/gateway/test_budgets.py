@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.gateway.town import Town, chat, document, town
+from tests.gateway.town import Town, chat, document, messages, town
 from tests.gateway.upstream import Exchange, answer, openai_answer, upstream
 
 from pharos.core.principal import SYSTEM, Principal, PrincipalKind
@@ -187,11 +187,83 @@ async def test_every_price_that_is_unknown_is_named_once_and_in_one_fix(city: To
 async def test_what_cannot_be_bounded_is_refused_under_a_budget(city: Town) -> None:
     async with upstream(answer) as provider:
         await prepare(city, provider.url, "1.00")
-        reply = await city.chat("bot", web_search_options={})
-        assert reply.status == 200, "an empty option asks for nothing"
-        reply = await city.chat("bot", web_search_options={"search_context_size": "low"})
-        assert reply.status == 422
-        assert reply.fault["code"] == "MODEL_UNPRICED"
+        # An empty object asks for a search too: it is how OpenAI's own examples ask for one.
+        for options in ({}, {"search_context_size": "low"}):
+            reply = await city.chat("bot", web_search_options=options)
+            assert reply.status == 422
+            assert reply.fault["code"] == "MODEL_UNPRICED"
+        assert (await city.chat("bot", web_search_options=None)).status == 200
+        assert len(provider.requests) == 1
+
+
+PATHS = {
+    "openai-chat": "/v1/chat/completions",
+    "openai-responses": "/v1/responses",
+    "anthropic": "/v1/messages",
+    "gemini": "/v1beta/models/fast:generateContent",
+}
+SERVED = [
+    ("openai-chat", {"tools": [{"type": "web_search", "web_search": {"enable": True}}]}),
+    ("openai-chat", {"tools": [{"type": "builtin_function", "function": {"name": "$web_search"}}]}),
+    ("openai-chat", {"plugins": [{"id": "web"}]}),
+    ("openai-chat", {"search_parameters": {"mode": "auto"}}),
+    ("openai-chat", {"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "wav"}}),
+    ("openai-chat", {"modalities": ["image", "text"]}),
+    ("openai-responses", {"tools": [{"type": "web_search"}]}),
+    ("openai-responses", {"tools": [{"type": "code_interpreter", "container": {"type": "auto"}}]}),
+    ("openai-responses", {"tools": [{"type": "shell", "environment": {"type": "container_auto"}}]}),
+    ("openai-responses", {"tools": [{"type": "image_generation"}]}),
+    ("openai-responses", {"tools": [{"type": "mcp", "server_label": "x", "server_url": "https://x.example"}]}),
+    ("openai-responses", {"prompt": {"id": "pmpt_1"}}),
+    ("anthropic", {"tools": [{"type": "web_search_20260209", "name": "web_search"}]}),
+    ("anthropic", {"tools": [{"type": "code_execution_20260120", "name": "code_execution"}]}),
+    ("anthropic", {"tools": [{"type": "advisor_20260301", "name": "advisor"}]}),
+    ("anthropic", {"mcp_servers": [{"type": "url", "url": "https://x.example", "name": "x"}]}),
+    ("gemini", {"tools": [{"googleSearch": {}}]}),
+    ("gemini", {"tools": [{"code_execution": {}}]}),
+    ("gemini", {"generationConfig": {"responseModalities": ["AUDIO"]}}),
+    ("gemini", {"generationConfig": {"response_modalities": ["TEXT", "IMAGE"]}}),
+]
+"""What providers bill beside tokens, or by tokens that nothing in the request bounds."""
+
+
+@pytest.mark.parametrize("held", ["budget", "maxCost"])
+@pytest.mark.parametrize("dialect", PATHS)
+async def test_what_the_provider_does_itself_is_never_free(city: Town, dialect: str, held: str) -> None:
+    """Refused where money is limited, for no limit could be kept; made and recorded where that is allowed."""
+    async with upstream(answer) as provider:
+        base = {"baseUrl": provider.url} if not dialect.startswith("openai") else {}
+        await city.provider("acme", provider.url, dialect=dialect, **base)
+        await city.price("small-1")
+        most = {"maxCost": "0.50"} if held == "maxCost" else {}
+        await city.model("fast", "acme", **most)
+        await city.budget("b", "1.00")
+        await city.key("bot", budgets=["b"] if held == "budget" else [])
+        said = {
+            "openai-chat": chat(),
+            "openai-responses": {"model": "fast", "input": "x"},
+            "anthropic": messages(),
+            "gemini": {"contents": [{"parts": [{"text": "x"}]}]},
+        }[dialect]
+        for extra in [extra for of, extra in SERVED if of == dialect]:
+            reply = await city.ask("bot", {**said, **extra}, PATHS[dialect])
+            assert reply.status in (400, 422), (extra, reply.body)
+            assert b"MODEL_UNPRICED" in reply.body, extra
+        assert not provider.requests
+        if dialect in ("openai-chat", "anthropic"):
+            await city.model("fast", "acme", unpriced="allow", **most)
+            assert (await city.ask("bot", {**said, **extra}, PATHS[dialect])).status == 200
+
+
+@pytest.mark.parametrize(
+    "tool", [{"type": "bash_20250124", "name": "bash"}, {"type": "text_editor_20250728", "name": "edit"}, {"name": "f"}]
+)
+async def test_tools_that_the_caller_runs_cost_their_tokens(city: Town, tool: dict[str, Any]) -> None:
+    async with upstream(answer) as provider:
+        await prepare(city, provider.url, "1.00")
+        await city.provider("acme", provider.url, dialect="anthropic", baseUrl=provider.url)
+        reply = await city.ask("bot", messages(tools=[{**tool, "input_schema": {"type": "object"}}]), "/v1/messages")
+        assert reply.status == 200, reply.body
 
 
 async def test_an_output_limit_is_set_where_the_bound_needs_one(city: Town) -> None:

@@ -166,7 +166,7 @@ def unpriced(model: ModelPlan, what: str, among: Sequence[Target] | None = None)
     has none."""
     if what:
         return faults.MODEL_UNPRICED(
-            f"A budget applies, and what {what} costs is not known before it is used.",
+            f"What it may cost is limited, and what {what} costs is not known before it is used.",
             subject=str(model.id),
             rule="model.unpriced",
             facts={"unpriced": what},

@@ -27,6 +27,7 @@ from pharos.gateway.models.refusals import THEIRS, budget_exceeded, unavailable,
 from pharos.gateway.models.resilience.hedging import hedged
 from pharos.gateway.models.resilience.refusal import too_dear
 from pharos.gateway.models.resilience.spec import Hedge
+from pharos.gateway.models.spending.bounds import unpriceable
 from pharos.gateway.models.spending.money import Purse
 from pharos.gateway.models.upstream.line import REUSED
 from pharos.store.faults import COUNTER_EXHAUSTED
@@ -188,8 +189,9 @@ class AttemptLayer:
         ceiling = _ceiling(call, target, now)
         spent = sum([attempt.cost if not attempt.open else attempt.most for attempt in call.attempts])
         if most is not None:
-            if ceiling is None and call.model.spec.unpriced == "refuse":
-                return unpriced(call.model, "")
+            foreign = call.ask.unpriced or unpriceable(call.body)
+            if (ceiling is None or foreign) and call.model.spec.unpriced == "refuse":
+                return unpriced(call.model, foreign)
             if spent + (ceiling or 0) > most:
                 return too_dear(call.model, target, spent, ceiling or 0, most)
         if purse is None:

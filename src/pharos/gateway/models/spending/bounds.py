@@ -41,14 +41,16 @@ _NO_TIER = frozenset({"", "auto", "default", "standard", "standard_only", "unspe
 _TIERS = frozenset({"speed", "service_tier", "serviceTier"})
 """Members that name a service tier."""
 
-_COSTLY = frozenset({"tools", "thread", "web_search_options", "mcp_servers", "prompt", "inference_geo", "modalities"})
+_SERVICES = ("web_search_options", "mcp_servers", "prompt", "plugins", "search_parameters")
+"""Members that have the provider do something of its own; an empty object asks for it too."""
+
+_COSTLY = frozenset({"tools", "thread", "inference_geo", "modalities", *_SERVICES})
 """Members that may ask for what no token count shows."""
 
-_SERVER_TOOLS = (
-    "web_search", "web_fetch", "code_execution", "mcp", "tool_search", "file_search", "code_interpreter",
-    "image_generation", "computer", "programmatic_tool_calling",
-)  # fmt: skip
-"""Prefixes of tool types that the provider runs itself, at prices and with input of its own."""
+_CALLERS_TOOLS = frozenset({"function", "custom", "local_shell", "apply_patch"})
+_CALLERS_VERSIONED = ("bash_", "text_editor_", "memory_")
+"""Types of tools that the caller runs, whole and by how they begin. Any other, also one that nobody here has heard of,
+is run by the provider, at prices and with input of its own."""
 
 
 class Bounds(NamedTuple):
@@ -113,9 +115,9 @@ def _attached(parts: list[Json]) -> int:
 def unpriceable(body: JsonObject) -> str:
     """What in the request costs money that no token count shows, or an empty string.
 
-    Tools that the provider runs are billed by use and bring input nobody can foresee; audio has prices of its own, and
-    so has the choice of a region; a conversation that the provider kept is billed again as input, and only its newest
-    part is in the request.
+    Tools that the provider runs are billed by use and bring input nobody can foresee; what is no text has prices of its
+    own, and so has the choice of a region; a conversation that the provider kept is billed again as input, and only its
+    newest part is in the request.
     """
     if _COSTLY.isdisjoint(body):
         return ""
@@ -123,19 +125,20 @@ def unpriceable(body: JsonObject) -> str:
     if isinstance(tools, list):
         for tool in tools:
             kind = tool.get("type") if isinstance(tool, dict) else None
-            if isinstance(kind, str) and kind.startswith(_SERVER_TOOLS):
+            if isinstance(kind, str) and kind not in _CALLERS_TOOLS and not kind.startswith(_CALLERS_VERSIONED):
                 return f"the tool {kind[:64]}"
     thread = body.get("thread")
     if isinstance(thread, dict) and thread.get("type") != "create":
         return "thread"
-    for name in ("web_search_options", "mcp_servers", "prompt"):
-        if body.get(name):
+    for name in _SERVICES:
+        if body.get(name) not in (None, [], ""):
             return name
     if body.get("inference_geo") not in (None, "", "global"):
         return "inference_geo"
     modalities = body.get("modalities")
-    if isinstance(modalities, list) and "audio" in modalities:
-        return "audio output"
+    for modality in modalities if isinstance(modalities, list) else ():
+        if modality != "text":
+            return f"an answer of {str(modality)[:32]}"
     return ""
 
 
