@@ -15,6 +15,7 @@ import pytest
 from a2a.client import Client, ClientConfig, ClientFactory
 from a2a.client.card_resolver import A2ACardResolver
 from a2a.types import a2a_pb2 as pb
+from a2a.utils.errors import InvalidParamsError
 from ag_ui.core import Event
 from pydantic import TypeAdapter
 from tests.federation.town import _Credential, grpc_listens, send
@@ -113,6 +114,9 @@ async def test_an_agent_of_a_real_city_is_called(tmp_path: Path, binding: str) -
         # Sent again it is the same task; the list knows it.
         again = [response async for response in client.send_message(send("hello", message_id="m-1"))]
         assert again[0].task.id == task.id
+        # Another message under its id is a mistake, told in words that the caller knows.
+        with pytest.raises(InvalidParamsError, match="belongs to another message"):
+            _ = [response async for response in client.send_message(send("goodbye", message_id="m-1"))]
         page = await client.list_tasks(pb.ListTasksRequest())
         assert [each.id for each in page.tasks] == [task.id]
         assert page.tasks[0].status == task.status

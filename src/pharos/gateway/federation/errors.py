@@ -18,6 +18,7 @@ from a2a.utils.errors import (
     UnsupportedOperationError,
 )
 
+from pharos.control.faults import IDEMPOTENCY_MISMATCH
 from pharos.core.fault import INVALID, NOT_FOUND, TOO_LARGE, Category, Fault
 from pharos.runtime.session.faults import ANSWER_GIVEN, ANSWER_LATE, NOT_WAITING, SESSION_ENDED
 from pharos.store.faults import GONE
@@ -40,6 +41,9 @@ TRANSPORT = frozenset({401, 403, 429, 503, 504})
 def error_of(fault: Fault) -> A2AError:
     """The error that a fault is sent as."""
     document = fault.document
+    if fault.code == IDEMPOTENCY_MISMATCH.code:
+        # The key is ours, made of the message's id: the caller knows of the id alone.
+        return violation("message.message_id", "belongs to another message that was sent; each has an id of its own")
     kind = _ERRORS.get(fault.code)
     if kind is None:
         invalid = document.category is Category.VALIDATION
