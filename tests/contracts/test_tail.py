@@ -6,7 +6,6 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import cast
 
 import pytest
 from tests.contracts.samples import append, event, numbers, refused
@@ -17,7 +16,7 @@ from pharos.store.ports import Append, Store
 
 
 def tail(store: Store, topic: str | None = None, after: Position = START) -> AsyncGenerator[Recorded, None]:
-    return cast("AsyncGenerator[Recorded, None]", store.log.tail(topic, after))
+    return store.log.tail(topic, after)
 
 
 async def take(store: Store, count: int, topic: str | None = None, after: Position = START) -> list[Recorded]:

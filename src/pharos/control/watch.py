@@ -92,7 +92,7 @@ class CatalogWatch:
         else:
             after = input.after
             await self._check(after, input)
-        async with aclosing(cast("Any", self._log.tail(CATALOG_TOPIC, after))) as events:
+        async with aclosing(self._log.tail(CATALOG_TOPIC, after)) as events:
             async for recorded in events:
                 item = _item(recorded, scope)
                 if item is not None and not _told(recorded, told):

@@ -9,7 +9,7 @@ performer dies in between. What a provider can do with the key is said by the ef
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -115,7 +115,7 @@ class ModelReply:
 class ModelConnector(Protocol):
     """Calls models: governed, priced and recorded like any other call of the city."""
 
-    def call(self, errand: Errand, request: ModelRequest) -> AsyncIterator[ModelText | ModelReply]:
+    def call(self, errand: Errand, request: ModelRequest) -> AsyncGenerator[ModelText | ModelReply, None]:
         """Pieces of the answer, then the answer. Raises the gateway's faults; closing the iterator ends the call."""
 
 

@@ -6,7 +6,7 @@ reading goes through the ports that hang on the store. An engine implements this
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
@@ -195,7 +195,7 @@ class Log(Protocol):
     async def at(self, topic: str, position: Position) -> Recorded | None:
         """The event of a topic that stands at a position, or ``None`` if none does (any more)."""
 
-    def tail(self, topic: str | None = None, after: Position = START) -> AsyncIterator[Recorded]:
+    def tail(self, topic: str | None = None, after: Position = START) -> AsyncGenerator[Recorded, None]:
         """Events after a position, then each new one as it is recorded, until the iterator is closed. Raises ``GONE``,
         also when the topic is retired meanwhile.
 

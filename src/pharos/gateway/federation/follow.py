@@ -108,8 +108,7 @@ class _Growth:
 
     async def watch(self, log: Log, topic: str, after: Position) -> None:
         """Follow a topic."""
-        tail = log.tail(topic, after)
-        async with aclosing(tail):  # type: ignore[type-var]
+        async with aclosing(log.tail(topic, after)) as tail:
             async for recorded in tail:
                 self.position = max(self.position, recorded.position)
                 self.told.set()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from pydantic import Field
 
@@ -24,7 +25,7 @@ from pharos.mesh.topics.messages import REQUESTED, Envelope, Message, NewMessage
 from pharos.mesh.topics.names import REPLIES, Place, TopicName, is_reply
 from pharos.mesh.topics.producer import MOST, Publisher
 from pharos.store.faults import POSITION_CONFLICT
-from pharos.store.ports import Append, Store
+from pharos.store.ports import Append, Command, Store
 
 MOST_PATIENCE: Final = 120.0
 """Seconds a request waits for its answer; the answer itself is kept longer."""
@@ -131,7 +132,8 @@ class Publishing:
         ]
 
         async def perform() -> Published:
-            recorded = await self._publisher.append(place.topic, keyed, expected=input.expected_sequence)
+            also = _also(invocation)
+            recorded = await self._publisher.append(place.topic, keyed, also, expected=input.expected_sequence)
             receipts = [_receipt(sent, kept) for sent, kept in zip(events, recorded, strict=True)]
             return Published(operation=invocation.operation_id, items=receipts)
 
@@ -170,7 +172,7 @@ class Publishing:
         mark = Append(_mark(answers, event, deadline), idempotency_key=REQUESTED)
 
         async def perform() -> Answered:
-            (recorded,) = await self._publisher.append(place.topic, [(event, key)], [mark])
+            (recorded,) = await self._publisher.append(place.topic, [(event, key)], [mark, *_also(invocation)])
             answered = Answered(
                 operation=invocation.operation_id, request=_receipt(event, recorded), reply_to=answers.name
             )
@@ -188,7 +190,7 @@ class Publishing:
 
     async def _reply(self, to: Place, seconds: float) -> Message | None:
         try:
-            async with asyncio.timeout(seconds), aclosing(cast("Any", self._store.log.tail(to.topic))) as events:
+            async with asyncio.timeout(seconds), aclosing(self._store.log.tail(to.topic)) as events:
                 async for recorded in events:
                     if recorded.event.type != REQUESTED:
                         return message_of(recorded)
@@ -232,7 +234,7 @@ class Publishing:
         )
 
         async def perform() -> Replied:
-            (recorded,) = await self._publisher.append(place.topic, [(event, "reply")])
+            (recorded,) = await self._publisher.append(place.topic, [(event, "reply")], _also(invocation))
             was_late = bool(cast("Envelope", recorded.event.data).get("late", False))
             return Replied(operation=invocation.operation_id, receipt=_receipt(event, recorded), late=was_late)
 
@@ -270,6 +272,11 @@ def _attributed(place: Place, envelope: Envelope, now: datetime, subject: str | 
         correlation=invocation.correlation,
         traceparent=invocation.traceparent,
     )
+
+
+def _also(invocation: Invocation) -> Sequence[Command]:
+    """What is committed with the messages."""
+    return cast("Sequence[Command]", invocation.also)
 
 
 def _key(message: NewMessage, event: Event | None, invocation: Invocation, number: int) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import Final
 
 from pydantic import Field, model_validator
 
@@ -190,7 +190,7 @@ class TopicReads:
                 after = START if known is None else known.last
             else:
                 await _known(log, topic, after)
-            async with aclosing(cast("Any", log.tail(topic, after))) as events:
+            async with aclosing(log.tail(topic, after)) as events:
                 async for recorded in events:
                     yield message_of(recorded)
         except Fault as fault:
@@ -313,17 +313,12 @@ class TopicReads:
         if await self._store.log.topic(place.topic) is None:
             raise _missing(place, None)
 
-        def conclude(results: Sequence[object]) -> Retired:
-            if results[0] is not True:
-                raise _busy(place, input)
-            return Retired(operation=invocation.operation_id, name=place.name, namespace=place.namespace)
-
         if not input.unread and await self._needed(place):
             raise _busy(place, input)
         return Decision(
             Retired(operation=invocation.operation_id, name=place.name, namespace=place.namespace),
-            commands=(Retire(place.topic, input.reason, unread=input.unread),),
-            conclude=conclude,
+            # Where someone has come to need it since, nothing is committed, and it is decided anew.
+            commands=(Retire(place.topic, input.reason, unread=input.unread, insist=True),),
         )
 
 

@@ -220,7 +220,7 @@ async def _merged(log: Log, topics: Sequence[str], after: Position, follow: bool
     grew, begun = asyncio.Event(), await log.head()
 
     async def watch(topic: str) -> None:
-        async with aclosing(log.tail(topic, begun)) as news:  # type: ignore[type-var]
+        async with aclosing(log.tail(topic, begun)) as news:
             async for _ in news:
                 grew.set()
 

@@ -156,7 +156,7 @@ class Performer:
             if isinstance(prepared, Shortened):
                 return Compact(now(), *prepared), ()
             reply: ModelReply | None = None
-            async with aclosing(self._reach.models.call(errand, prepared.request)) as pieces:  # type: ignore[type-var]
+            async with aclosing(self._reach.models.call(errand, prepared.request)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, ModelText):
                         await stream.add(piece.text)

@@ -287,7 +287,7 @@ class Run:
 
     async def _listen(self) -> None:
         topic = self._live.state.address.topic
-        async with aclosing(self._store.log.tail(topic, self._live.position)) as news:  # type: ignore[type-var]
+        async with aclosing(self._store.log.tail(topic, self._live.position)) as news:
             async for recorded in news:
                 if recorded.sequence > self._live.state.sequence:
                     self._news.append(recorded)
