@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import AwareDatetime, JsonValue
 from pydantic.fields import FieldInfo
 
+from pharos.core.forms import in_words
 from pharos.core.resource import NAME_PATTERN, Ref
 from pharos.core.wire import Wire
 from scripts.annotations import fields_of, meaning
@@ -161,7 +162,7 @@ def anchor(title: str) -> str:
 
 
 def _limits(marks: Iterable[object]) -> str:
-    words = []
+    words, meant = [], ""
     for mark in marks:
         for attribute, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<")):
             if (bound := getattr(mark, attribute, None)) is not None:
@@ -171,8 +172,8 @@ def _limits(marks: Iterable[object]) -> str:
         if (most := getattr(mark, "max_length", None)) is not None:
             words.append(f"at most {most} long")
         if (pattern := getattr(mark, "pattern", None)) is not None:
-            words.append(f"matching `{pattern}`")
-    return " " + ", ".join(words) if words else ""
+            meant = f" ({in_words(pattern) or f'matching `{pattern}`'})"
+    return (" " + ", ".join(words) if words else "") + meant
 
 
 def _flat(marks: Iterable[object]) -> Iterator[object]:
