@@ -16,14 +16,16 @@ if TYPE_CHECKING:
     from pharos.control.plan import Plan
     from pharos.core.wire import Json, Page
     from pharos.runtime.orchestration.stopping import Resumed, StopItem, Stopped
-    from pharos.runtime.profiles.operations import Resolved
+    from pharos.runtime.profiles.operations import ResolvedNow
 
 
 class AsyncAgents(AsyncNamespace):
     """Operations on ``agents``."""
 
-    async def resolve(self, *, agent: str, values: Mapping[str, Json] | None = None) -> Resolved:
-        """Show what a session of an agent would begin with: its instructions rendered, its version, every default.
+    async def resolve(self, *, agent: str, values: Mapping[str, Json] | None = None) -> ResolvedNow:
+        """Show what a session of an agent would begin with: its instructions rendered, its version, every default, and
+
+        which of the tools that it names it would be offered.
 
         A session keeps what it began with. Where the version here is another one, the agent was changed since; a
         session only goes over to it when it is told to.
@@ -33,11 +35,11 @@ class AsyncAgents(AsyncNamespace):
             values: Values for variables of its template that are given at the start of a session.
 
         Needs the permission ``catalog.read``. Raises a fault with code NOT_FOUND, AGENT_INCOMPLETE,
-        DELEGATES_CYCLIC, TEMPLATE_VALUES.
+        DELEGATES_CYCLIC, TEMPLATE_VALUES, TOOL_NAME_TAKEN, TOOL_UNUSABLE.
         """
-        from pharos.runtime.profiles.operations import Resolved
+        from pharos.runtime.profiles.operations import ResolvedNow
 
-        return await self._caller.typed("agents.resolve", {"agent": agent, "values": values}, Resolved)
+        return await self._caller.typed("agents.resolve", {"agent": agent, "values": values}, ResolvedNow)
 
     @overload
     async def resume(
@@ -113,6 +115,7 @@ class AsyncAgents(AsyncNamespace):
             agent: All sessions of this agent, and none begins until it is let go.
             session: This session with everything that works for the same task, above it and below.
             namespace: Namespace.
+            reason: Why. It is recorded.
 
         Needs the permission ``agents.stop``. Reversibility: compensating. With ``dry_run`` nothing changes. Raises
         a fault with code NOT_FOUND.

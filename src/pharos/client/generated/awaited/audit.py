@@ -46,6 +46,11 @@ class AsyncAudit(AsyncNamespace):
 
         Args:
             namespace: Namespace.
+            user: An end user, as calls named them.
+            policy: Name of an AuditPolicy.
+            outcome: How the call ended: `ok`, `error`, `refused`, `cancelled`, `incomplete` or `unknown`.
+            since: From this moment on.
+            until: Before this moment.
 
         Needs the permission ``audit.export``. Raises a fault with code AUDIT_BROKEN, TIMEOUT.
         """
@@ -103,6 +108,11 @@ class AsyncAudit(AsyncNamespace):
 
         Args:
             namespace: Namespace.
+            user: An end user, as calls named them.
+            policy: Name of an AuditPolicy.
+            outcome: How the call ended: `ok`, `error`, `refused`, `cancelled`, `incomplete` or `unknown`.
+            since: From this moment on.
+            until: Before this moment.
             limit: Most items of the page.
             cursor: Where to continue: `next` of the page before.
 
@@ -156,6 +166,11 @@ class AsyncAudit(AsyncNamespace):
 
         Args:
             namespace: Namespace.
+            user: An end user, as calls named them.
+            policy: Name of an AuditPolicy.
+            outcome: How the call ended: `ok`, `error`, `refused`, `cancelled`, `incomplete` or `unknown`.
+            since: From this moment on.
+            until: Before this moment.
             text: What was asked or answered, in any case of letters.
             limit: Most items of the page.
             cursor: Where to continue: `next` of the page before.

@@ -62,6 +62,7 @@ class AsyncLedger(AsyncNamespace):
             user: The end user.
             model: The model the client asked for.
             target: The model the provider was asked for.
+            outcome: How the call ended: `ok`, `error`, `refused`, `cancelled`, `incomplete` or `unknown`.
             labels: Labels of the key, each with the value it must have.
             since: Attempts that began then or later.
             until: Attempts that began before.
@@ -185,6 +186,7 @@ class AsyncLedger(AsyncNamespace):
             user: The end user.
             model: The model the client asked for.
             target: The model the provider was asked for.
+            outcome: How the call ended: `ok`, `error`, `refused`, `cancelled`, `incomplete` or `unknown`.
             labels: Labels of the key, each with the value it must have.
             since: Attempts that began then or later.
             until: Attempts that began before.
@@ -247,6 +249,7 @@ class AsyncLedger(AsyncNamespace):
             user: The end user.
             model: The model the client asked for.
             target: The model the provider was asked for.
+            outcome: How the call ended: `ok`, `error`, `refused`, `cancelled`, `incomplete` or `unknown`.
             labels: Labels of the key, each with the value it must have.
             since: Attempts that began then or later.
             until: Attempts that began before.
@@ -308,6 +311,7 @@ class AsyncLedger(AsyncNamespace):
             user: The end user.
             model: The model the client asked for.
             target: The model the provider was asked for.
+            outcome: How the call ended: `ok`, `error`, `refused`, `cancelled`, `incomplete` or `unknown`.
             labels: Labels of the key, each with the value it must have.
             since: Attempts that began then or later.
             until: Attempts that began before.
@@ -423,6 +427,7 @@ class AsyncLedger(AsyncNamespace):
             user: The end user.
             model: The model the client asked for.
             target: The model the provider was asked for.
+            outcome: How the call ended: `ok`, `error`, `refused`, `cancelled`, `incomplete` or `unknown`.
             labels: Labels of the key, each with the value it must have.
             since: Attempts that began then or later.
             until: Attempts that began before.
@@ -487,6 +492,7 @@ class AsyncLedger(AsyncNamespace):
             user: The end user.
             model: The model the client asked for.
             target: The model the provider was asked for.
+            outcome: How the call ended: `ok`, `error`, `refused`, `cancelled`, `incomplete` or `unknown`.
             labels: Labels of the key, each with the value it must have.
             since: Attempts that began then or later.
             until: Attempts that began before.

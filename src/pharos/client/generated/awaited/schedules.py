@@ -100,6 +100,7 @@ class AsyncSchedules(AsyncNamespace):
 
         Args:
             namespace: Namespace.
+            message: A message, such as {"type": "placed", "data": 3}.
             delay_seconds: Instead of ``at``: from now.
             id: To cancel it by; left out: one is made. The same id cannot mean two messages.
 

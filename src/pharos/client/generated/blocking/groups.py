@@ -57,6 +57,7 @@ class Groups(Namespace):
         With `keep` the work goes on under the same lease. Acknowledging the same again changes nothing.
 
         Args:
+            lease: The lease, as `groups.claim` gave it.
             position: Of the last message that is done: all up to it are.
             keep: Go on with the lease; else it is given back.
 
@@ -211,6 +212,8 @@ class Groups(Namespace):
         it becomes a dead letter with the reason. Acknowledge first what was done before it.
 
         Args:
+            lease: The lease, as `groups.claim` gave it.
+            reason: Why. It is recorded.
             retry: Whether another attempt may help; else the message becomes a dead letter at once.
             delay_seconds: Before the next attempt; left out: as the topic's rules say.
 
@@ -267,6 +270,7 @@ class Groups(Namespace):
         """Give a lease back with the work not done, through no fault of the message: no attempt is counted.
 
         Args:
+            lease: The lease, as `groups.claim` gave it.
             delay_seconds: The topic is ready again after so long.
 
         Needs the permission ``groups.consume``. Reversibility: none. With ``dry_run`` nothing changes. Raises a
@@ -339,6 +343,7 @@ class Groups(Namespace):
         """Keep a lease for longer. Do it well before it ends: a third of its time is usual.
 
         Args:
+            lease: The lease, as `groups.claim` gave it.
             lease_seconds: From now.
 
         Needs the permission ``groups.consume``. Reversibility: none. With ``dry_run`` nothing changes. Raises a

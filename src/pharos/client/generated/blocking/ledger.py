@@ -62,6 +62,7 @@ class Ledger(Namespace):
             user: The end user.
             model: The model the client asked for.
             target: The model the provider was asked for.
+            outcome: How the call ended: `ok`, `error`, `refused`, `cancelled`, `incomplete` or `unknown`.
             labels: Labels of the key, each with the value it must have.
             since: Attempts that began then or later.
             until: Attempts that began before.
@@ -183,6 +184,7 @@ class Ledger(Namespace):
             user: The end user.
             model: The model the client asked for.
             target: The model the provider was asked for.
+            outcome: How the call ended: `ok`, `error`, `refused`, `cancelled`, `incomplete` or `unknown`.
             labels: Labels of the key, each with the value it must have.
             since: Attempts that began then or later.
             until: Attempts that began before.
@@ -245,6 +247,7 @@ class Ledger(Namespace):
             user: The end user.
             model: The model the client asked for.
             target: The model the provider was asked for.
+            outcome: How the call ended: `ok`, `error`, `refused`, `cancelled`, `incomplete` or `unknown`.
             labels: Labels of the key, each with the value it must have.
             since: Attempts that began then or later.
             until: Attempts that began before.
@@ -306,6 +309,7 @@ class Ledger(Namespace):
             user: The end user.
             model: The model the client asked for.
             target: The model the provider was asked for.
+            outcome: How the call ended: `ok`, `error`, `refused`, `cancelled`, `incomplete` or `unknown`.
             labels: Labels of the key, each with the value it must have.
             since: Attempts that began then or later.
             until: Attempts that began before.
@@ -421,6 +425,7 @@ class Ledger(Namespace):
             user: The end user.
             model: The model the client asked for.
             target: The model the provider was asked for.
+            outcome: How the call ended: `ok`, `error`, `refused`, `cancelled`, `incomplete` or `unknown`.
             labels: Labels of the key, each with the value it must have.
             since: Attempts that began then or later.
             until: Attempts that began before.
@@ -485,6 +490,7 @@ class Ledger(Namespace):
             user: The end user.
             model: The model the client asked for.
             target: The model the provider was asked for.
+            outcome: How the call ended: `ok`, `error`, `refused`, `cancelled`, `incomplete` or `unknown`.
             labels: Labels of the key, each with the value it must have.
             since: Attempts that began then or later.
             until: Attempts that began before.

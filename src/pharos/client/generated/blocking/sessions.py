@@ -68,6 +68,7 @@ class Sessions(Namespace):
             session: Its id.
             namespace: Left out: the caller's own.
             digest: Of the call that one has seen, from ``sessions.get``: the answer is to that call and to no other.
+            reason: Why. It is recorded.
 
         Needs the permission ``sessions.approve``. Reversibility: none. With ``dry_run`` nothing changes. Raises a
         fault with code NOT_FOUND, OWN_REQUEST, ANSWER_GIVEN, ANSWER_LATE, ANSWER_MISMATCH, NOT_WAITING,
@@ -123,6 +124,7 @@ class Sessions(Namespace):
         Args:
             session: Its id.
             namespace: Left out: the caller's own.
+            reason: Why. It is recorded.
 
         Needs the permission ``sessions.control``. Reversibility: none. With ``dry_run`` nothing changes. Raises a
         fault with code NOT_FOUND, SESSION_QUARANTINED.
@@ -239,6 +241,7 @@ class Sessions(Namespace):
             session: Its id.
             namespace: Left out: the caller's own.
             digest: Of the call that one has seen, from ``sessions.get``: the answer is to that call and to no other.
+            reason: Why. It is recorded.
 
         Needs the permission ``sessions.approve``. Reversibility: none. With ``dry_run`` nothing changes. Raises a
         fault with code NOT_FOUND, OWN_REQUEST, ANSWER_GIVEN, ANSWER_LATE, ANSWER_MISMATCH, NOT_WAITING,
@@ -485,6 +488,7 @@ class Sessions(Namespace):
             session: Its id.
             namespace: Left out: the caller's own.
             agent: Another agent; left out: its own, as it is declared now.
+            reason: Why. It is recorded.
 
         Needs the permission ``sessions.control``. Reversibility: none. With ``dry_run`` nothing changes. Raises a
         fault with code NOT_FOUND, INVALID, SESSION_ENDED, SESSION_QUARANTINED, AGENT_INCOMPLETE, DELEGATES_CYCLIC,
@@ -537,6 +541,7 @@ class Sessions(Namespace):
         Args:
             session: Its id.
             namespace: Left out: the caller's own.
+            reason: Why. It is recorded.
 
         Needs the permission ``sessions.control``. Reversibility: compensating. With ``dry_run`` nothing changes.
         Raises a fault with code NOT_FOUND, SESSION_ENDED, SESSION_QUARANTINED.
@@ -809,7 +814,9 @@ class Sessions(Namespace):
         """Begin a session of an agent.
 
         It keeps the agent as it is declared now, whatever is applied later, and goes on in the background whatever
-        happens to the process. Give `Idempotency-Key`, or an id of your own, to ask safely more than once.
+        happens to the process. Give `Idempotency-Key`, or an id of your own, to ask safely more than once. An agent of
+        another namespace needs the permission `namespaces.cross`, and one that is `federation: private` works in its
+        own namespace alone.
 
         Args:
             agent: Name of the ``Agent``, or ``namespace/name``.

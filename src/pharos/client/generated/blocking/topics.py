@@ -183,6 +183,7 @@ class Topics(Namespace):
         Args:
             to: The request's ``replyTo``.
             namespace: Namespace.
+            message: A message, such as {"type": "placed", "data": 3}.
 
         Needs the permission ``topics.publish``. Reversibility: none. With ``dry_run`` nothing changes. Raises a
         fault with code NOT_FOUND, INVALID, TOO_LARGE, FORBIDDEN.
@@ -235,6 +236,7 @@ class Topics(Namespace):
 
         Args:
             namespace: Namespace.
+            message: A message, such as {"type": "placed", "data": 3}.
             timeout_seconds: How long to wait. An answer that comes later is kept all the same.
 
         Needs the permission ``topics.publish``. Reversibility: none. With ``dry_run`` nothing changes. Raises a
@@ -292,6 +294,7 @@ class Topics(Namespace):
         Args:
             namespace: Namespace.
             unread: Also if a group has not seen everything, or someone works on it.
+            reason: Why. It is recorded.
 
         Needs the permission ``topics.manage``. Reversibility: none. With ``dry_run`` nothing changes. Raises a
         fault with code NOT_FOUND, TOPIC_BUSY.
