@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -83,6 +84,42 @@ class Idempotency:
         Raises ``IDEMPOTENCY_MISMATCH`` if the key belongs to another call, ``IDEMPOTENCY_RACE`` if the first call takes
         longer than a repetition waits, and ``NOT_REPLAYABLE`` if its answer held a secret.
         """
+        async with self._turn(key):
+            if (found := await self._found(key)) is not None:
+                return _replay(found)
+            try:
+                return await run()
+            except Fault as fault:
+                # Another process, or a call whose caller left while it was being committed, was first.
+                if fault.code != IDEMPOTENCY_RACE.code or (found := await self._found(key)) is None:
+                    raise
+                return _replay(found)
+
+    async def each(self, key: Key, run: Callable[[bool], Awaitable[JsonObject]]) -> JsonObject:
+        """The answer of ``run``, whose answers are not kept: it runs for a repetition too, and brings nothing about
+        twice. It is told whether the call is the first, which it may note with :meth:`Key.remember`.
+
+        Raises ``IDEMPOTENCY_MISMATCH`` if the key belongs to another call, and ``IDEMPOTENCY_RACE`` like :meth:`once`.
+        """
+        async with self._turn(key):
+            first = await self._found(key) is None
+            try:
+                return await run(first)
+            except Fault as fault:
+                if not first or fault.code != IDEMPOTENCY_RACE.code or await self._found(key) is None:
+                    raise
+                return await run(False)
+
+    async def _found(self, key: Key) -> Remembered | None:
+        """What is known of the key. Raises ``IDEMPOTENCY_MISMATCH``."""
+        found = await self._store.remembered(key.scope, key.key)
+        if found is not None:
+            _same(key, found.fingerprint)
+        return found
+
+    @asynccontextmanager
+    async def _turn(self, key: Key) -> AsyncIterator[None]:
+        """One after the other."""
         name = key.scope, key.key
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._patience
@@ -97,15 +134,7 @@ class Idempotency:
                 ) from None
         self._flights[name] = flight = _Flight(key.fingerprint)
         try:
-            if (found := await self._store.remembered(*name)) is not None:
-                return _replay(key, found)
-            try:
-                return await run()
-            except Fault as fault:
-                # Another process, or a call whose caller left while it was being committed, was first.
-                if fault.code != IDEMPOTENCY_RACE.code or (found := await self._store.remembered(*name)) is None:
-                    raise
-                return _replay(key, found)
+            yield
         finally:
             del self._flights[name]
             flight.ended.set()
@@ -116,8 +145,7 @@ def _same(key: Key, fingerprint: str) -> None:
         raise IDEMPOTENCY_MISMATCH(pointer="/idempotencyKey")
 
 
-def _replay(key: Key, found: Remembered) -> JsonObject:
-    _same(key, found.fingerprint)
+def _replay(found: Remembered) -> JsonObject:
     if found.answer is not None:
         return found.answer
     raise NOT_REPLAYABLE(

@@ -232,6 +232,14 @@ class Invoker:
         if idempotency_key is None:
             return await self._carry_out(operation, input, invocation, None)
         key = key_of(invocation.principal.id, idempotency_key, fingerprint)
+        if not operation.recorded:
+            note = key.remember(invocation.operation_id, None, datetime.now(UTC))
+
+            def perform(first: bool) -> Awaitable[JsonObject]:
+                noting = replace(invocation, also=(note,)) if first else invocation
+                return self._carry_out(operation, input, noting, None)
+
+            return await self._idempotency.each(key, perform)
 
         def remember(decision: Decision[Any]) -> Remember:
             answer: JsonObject | None = decision.output.to_json() if decision.replayable else None

@@ -69,6 +69,8 @@ class Invocation:
     traceparent: str = ""
     idempotency_key: str | None = None
     """The caller's key, for a write that performs itself (:attr:`Decision.perform`); others need not look at it."""
+    also: tuple[object, ...] = ()
+    """Commands of the store that such a write commits with what it brings about: they note which call has the key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,8 @@ class Decision(Generic[O]):
 
     ``perform`` is for what is called too often to be recorded each time, such as publishing, and for what waits: it is
     run instead of the commit, brings everything about by itself, and returns the output. Nothing is recorded, so it
-    cannot be undone; what it commits names the principal and the operation's id, and honours the idempotency key.
+    cannot be undone; what it commits names the principal and the operation's id, and honours the idempotency key: it
+    brings nothing about twice, and commits :attr:`Invocation.also` where another call under the same key would.
     """
 
     output: O

@@ -216,15 +216,16 @@ class Retire(NamedTuple):
     """Remove a topic with all events and deliveries, and leave a tombstone that says why. Result: whether it was done.
 
     It is not where a lease lives, or some group has not acknowledged everything (a dead letter is not), unless
-    ``unread``; nor where the topic
-    was written to after ``idle_since``. A topic of the same name that is appended to later is a new generation, whose
-    sequence begins at 1; positions of the old one are ``GONE``.
+    ``unread``; nor where the topic was written to after ``idle_since``. A topic of the same name that is appended to
+    later is a new generation, whose sequence begins at 1; positions of the old one are ``GONE``. ``insist``: raises
+    ``CONFLICT`` where it is not done, so that what is committed with it does not come about either.
     """
 
     topic: str
     reason: str
     idle_since: datetime | None = None
     unread: bool = False
+    insist: bool = False
 
 
 class Prune(NamedTuple):

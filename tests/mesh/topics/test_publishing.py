@@ -81,6 +81,29 @@ async def test_mesh_6_a_call_repeated_under_its_key_publishes_once_also_after_a_
         assert await town.texts("orders") == [1, 2]
 
 
+@pytest.mark.parametrize("other", [[{"data": 9}, {"data": 2}], [{"data": 1}], [{"data": n} for n in (1, 2, 3)]])
+async def test_a_key_of_a_call_is_for_that_call_alone(tmp_path: Path, other: list[dict[str, int]]) -> None:
+    """Another body under it is refused and publishes nothing, also where the first is only known from the disk."""
+    batch = [{"data": 1}, {"data": 2}]
+    async with opened(tmp_path / "home") as town:
+        await town.call("topics.publish", _key="call-1", name="orders", messages=batch)
+    async with opened(tmp_path / "home") as town:
+        with pytest.raises(Fault) as refused:
+            await town.call("topics.publish", _key="call-1", name="orders", messages=other)
+        assert refused.value.code == "IDEMPOTENCY_MISMATCH"
+        again = await town.call("topics.publish", _key="call-1", name="orders", messages=batch)
+        assert [item["duplicate"] for item in again["items"]] == [True, True]
+        assert await town.texts("orders") == [1, 2]
+
+
+async def test_a_call_that_published_nothing_leaves_its_key_free(town: Town) -> None:
+    wrong = {"name": "t", "messages": [{"data": 1}], "expectedSequence": 7}
+    with pytest.raises(Fault):
+        await town.call("topics.publish", _key="k", **wrong)
+    await town.call("topics.publish", _key="k", name="t", messages=[{"data": 2}])
+    assert await town.texts("t") == [2]
+
+
 async def test_mesh_7_a_key_counts_as_long_as_its_message_is_kept(tmp_path: Path) -> None:
     """There is no window after which a repetition doubles: a month later it is still the same message."""
     wall = Wall()

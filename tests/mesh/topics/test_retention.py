@@ -13,7 +13,8 @@ from tests.mesh.topics.town import ADMIN, Town, Wall, events, opened
 
 from pharos.core.event import Event
 from pharos.core.fault import Fault
-from pharos.mesh.topics.names import STREAMS
+from pharos.mesh.topics.names import STREAMS, Place
+from pharos.mesh.topics.reading import TopicReads
 from pharos.runtime.session.events import STREAMS as SESSION_STREAMS
 from pharos.store.ports import Append
 
@@ -116,6 +117,26 @@ async def test_a_busy_topic_is_retired_only_if_that_is_said(town: Town) -> None:
     assert busy.code == "TOPIC_BUSY"
     assert (await town.run(busy, 1))["name"] == "t"
     assert (await town.refused("topics.retire", name="t")).code == "NOT_FOUND"
+
+
+async def test_a_topic_that_became_busy_after_the_look_is_not_said_to_be_retired(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look and the commit somebody claims: nothing is recorded, and the fault is the same."""
+    await town.call("groups.subscribe", group="g", topics="*")
+    await town.publish("t", 1)
+    look = TopicReads._needed
+    looks: list[str] = []
+
+    async def too_early(self: TopicReads, place: Place) -> bool:
+        looks.append(place.name)
+        return len(looks) > 1 and await look(self, place)
+
+    monkeypatch.setattr(TopicReads, "_needed", too_early)
+    before = await town.store.log.head()
+    assert (await town.refused("topics.retire", name="t")).code == "TOPIC_BUSY"
+    assert await town.store.log.head() == before and len(looks) == 2
+    assert await town.texts("t") == [1]
 
 
 async def test_the_service_waits_for_the_next_topic_that_will_be_idle(tmp_path: Path) -> None:

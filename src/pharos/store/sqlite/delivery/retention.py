@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import apsw
 
+from pharos.core.fault import CONFLICT
 from pharos.store.delivery import Prune, Retire, Trim
 from pharos.store.sqlite.appends import LogStage
 from pharos.store.sqlite.clock import to_microseconds
@@ -16,6 +17,7 @@ from pharos.store.sqlite.delivery.news import Feed, News
 from pharos.store.sqlite.delivery.row import LEASED, Row
 from pharos.store.sqlite.delivery.stage import MARK, DeliveryStage
 from pharos.store.sqlite.journal import Journal
+from pharos.store.sqlite.refusal import Refusal
 from pharos.store.sqlite.rows import integer, select
 from pharos.store.sqlite.stage import Origin
 from pharos.store.sqlite.statements import Statement
@@ -120,6 +122,12 @@ class RetentionStage:
 
     def retire(self, command: Retire, idle_since: int | None, origin: Origin) -> bool:
         """A topic ends where nobody needs it."""
+        done = self._retire(command, idle_since, origin)
+        if command.insist and not done:
+            raise Refusal(CONFLICT, f"The topic {command.topic!r} is needed, or is no more.", subject=command.topic)
+        return done
+
+    def _retire(self, command: Retire, idle_since: int | None, origin: Origin) -> bool:
         name = command.topic
         topic, sequence, last = self._log.end(name)
         if not sequence:
