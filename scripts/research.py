@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from decimal import Decimal
 from pathlib import Path
 
 import pharos
@@ -28,7 +29,8 @@ def begin(city: pharos.Client, library: Path) -> None:
 def show(city: pharos.Client) -> None:
     """How far every session has come."""
     for item in city.sessions.list().items:
-        print(f"  {item.agent:15} {item.status:10} {item.steps} model calls, {item.spent} USD with all below it")
+        agent, spent = item.agent.removeprefix("default/"), Decimal(item.spent)
+        print(f"  {agent:15} {item.status:10} {item.steps} model calls, {spent:.6f} USD with all below it")
 
 
 def finish(city: pharos.Client, library: Path) -> None:
