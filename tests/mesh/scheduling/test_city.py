@@ -257,3 +257,20 @@ async def test_mistakes_in_a_pool_are_told_where_they_are(tmp_path: Path) -> Non
                 await apply(city, **spec)
             problems = caught.value.document.problems
             assert any(pointer in problem.pointer and words in problem.message for problem in problems), problems
+
+
+async def test_who_asks_of_what_is_not_there_is_shown_where_to_look(tmp_path: Path) -> None:
+    async with open_city(tmp_path) as city:
+
+        async def fixes(**arguments: str) -> list[tuple[str, Any]]:
+            with pytest.raises(Fault) as refused:
+                await city.invoker.invoke("pools.explain", dict(arguments), SYSTEM)
+            assert refused.value.code == "NOT_FOUND"
+            return [(fix.call.operation, fix.call.arguments) for fix in refused.value.fixes if fix.call is not None]
+
+        asked = ("pools.explain", {"topic": "sessions/system/letter"})
+        listed = ("sessions.list", {"namespace": "system"})
+        assert await fixes(topic="letter") == [asked, listed]
+        assert await fixes(topic="sessions/system/letter") == [listed]
+        of_group = ("groups.deliveries", {"group": "billing", "namespace": "default"})
+        assert await fixes(topic="topics/default/orders", group="topics/default/billing") == [of_group]

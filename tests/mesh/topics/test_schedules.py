@@ -55,6 +55,27 @@ async def test_a_message_comes_later_and_once(town: Town) -> None:
     assert (await town.call("schedules.list", SHOP))["items"] == []
 
 
+async def test_the_list_has_what_is_declared_and_what_is_not(tmp_path: Path) -> None:
+    async with opened(tmp_path / "home", services=False) as town:
+        for name in ("nightly", "weekly"):
+            await town.declare("Schedule", name, topic="t", cron="0 2 * * *")
+        await town.mesh.firing.reconcile()
+        for id in ("a", "z"):
+            await town.call("schedules.create", topic="t", message={"data": 1}, delaySeconds=60, id=id)
+        everything = [("nightly", True), ("weekly", True), ("a", False), ("z", False)]
+        for limit in range(1, 6):
+            found: list[tuple[str, bool]] = []
+            page: Any = {"next": None}
+            while not found or page["next"]:
+                page = await town.call("schedules.list", limit=limit, cursor=page["next"])
+                assert len(page["items"]) <= limit
+                found += [(item["id"], item["declared"]) for item in page["items"]]
+            assert found == everything
+        for declared in (True, False):
+            some = (await town.call("schedules.list", declared=declared))["items"]
+            assert [item["id"] for item in some] == [id for id, of in everything if of is declared]
+
+
 async def test_what_is_cancelled_never_comes(tmp_path: Path) -> None:
     wall = Wall()
     async with opened(tmp_path / "home", wall, services=False) as town:

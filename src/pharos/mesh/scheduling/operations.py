@@ -8,10 +8,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pharos.core.fault import FORBIDDEN, NOT_FOUND
+from pharos.core.call import Call
+from pharos.core.fault import FORBIDDEN, NOT_FOUND, Applicability, Fault, Fix
 from pharos.core.operation import Invocation, read
 from pharos.core.resource import Name, Resource
-from pharos.core.wire import Page, Wire
+from pharos.core.wire import JsonObject, Page, Wire
 from pharos.mesh.scheduling.explaining import (
     ClassReport,
     Level,
@@ -28,9 +29,13 @@ from pharos.mesh.scheduling.kinds import PoolSpec
 from pharos.mesh.scheduling.lanes import flow_of
 from pharos.mesh.scheduling.pools import Pools
 from pharos.mesh.topics.access import CROSS
+from pharos.mesh.topics.names import place_of
 from pharos.store.delivery import Deliveries, Delivery, State
 
 MOST = 500
+
+SESSIONS = "sessions"
+"""The group that works on sessions, and what their topics begin with."""
 
 
 class ListPools(Wire):
@@ -65,7 +70,7 @@ class ExplainWait(Wire):
 
     topic: Annotated[str, Field(min_length=1, max_length=512)]
     """Name of the topic in the log: of a session ``sessions/NAMESPACE/ID``."""
-    group: Annotated[str, Field(min_length=1, max_length=256)] = "sessions"
+    group: Annotated[str, Field(min_length=1, max_length=256)] = SESSIONS
 
 
 class WaitExplained(Wire):
@@ -130,7 +135,7 @@ class PoolOperations:
         items = [self._state(name, group, name in names) for name, group in page]
         return Page(items=items, next="\t".join(page[-1]) if len(found) > input.limit else None)
 
-    @read("pools.explain", permission="pools.read")
+    @read("pools.explain", permission="pools.read", faults=(NOT_FOUND, FORBIDDEN))
     async def explain(self, invocation: Invocation, input: ExplainWait) -> WaitExplained:
         """Say why a session, or another topic of a group, waits: for a slot, behind a class, for its share, a rate, a
         provider that asked for patience, or for a worker.
@@ -139,7 +144,7 @@ class PoolOperations:
         """
         delivery = await self._deliveries.get(input.group, input.topic)
         if delivery is None:
-            raise NOT_FOUND(f"The group {input.group!r} has no delivery of {input.topic!r}.", subject=input.topic)
+            raise _no_delivery(input, invocation.principal.namespace)
         flow = flow_of(delivery.lane)
         principal = invocation.principal
         if flow.attributes.get("tenant", "") != principal.namespace and not principal.may(CROSS):
@@ -184,3 +189,19 @@ class PoolOperations:
             rates=rates_of(scheduler, now),
             paused=pauses_of(scheduler, now),
         )
+
+
+def _no_delivery(input: ExplainWait, namespace: str) -> Fault:
+    fixes = []
+    if input.group == SESSIONS:
+        if "/" not in input.topic:
+            call = Call(operation="pools.explain", arguments={"topic": f"{SESSIONS}/{namespace}/{input.topic}"})
+            fixes.append(Fix(id="session", title="Ask of the session", applicability=Applicability.LIKELY, call=call))
+        call = Call(operation="sessions.list", arguments={"namespace": namespace})
+        fixes.append(Fix(id="list", title="See the sessions", applicability=Applicability.LIKELY, call=call))
+    elif (group := place_of(input.group)) is not None:
+        arguments: JsonObject = {"group": group.name, "namespace": group.namespace}
+        call = Call(operation="groups.deliveries", arguments=arguments)
+        fixes.append(Fix(id="list", title="See what the group has", applicability=Applicability.LIKELY, call=call))
+    detail = f"The group {input.group!r} has no delivery of {input.topic!r}."
+    return NOT_FOUND(detail, subject=input.topic, pointer="/topic", fixes=fixes)

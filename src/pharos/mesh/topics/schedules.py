@@ -28,6 +28,9 @@ from pharos.store.ports import Store
 
 LONGEST_DELAY: Final = 10 * 366 * 24 * 3600.0
 
+_ROOTS: Final = ((CRON, True), (TOPICS, False))
+"""Where the store keeps schedules, in the order of their names there, and whether they are declared."""
+
 
 class CreateSchedule(Wire):
     """Input of ``schedules.create``."""
@@ -76,10 +79,10 @@ class ListSchedules(Wire):
     """Input of ``schedules.list``."""
 
     namespace: Name | None = None
-    declared: bool = False
-    """Those of ``Schedule`` resources; else those made by ``schedules.create``."""
+    declared: bool | None = None
+    """Only those of ``Schedule`` resources, or only those made by ``schedules.create``; left out: both."""
     limit: int = Field(default=100, ge=1, le=1000)
-    cursor: str | None = Field(default=None, max_length=LONGEST)
+    cursor: str | None = Field(default=None, max_length=2 * LONGEST)
 
 
 class ScheduleItem(Wire):
@@ -87,6 +90,8 @@ class ScheduleItem(Wire):
 
     id: str
     """Of a declared one: the resource's name."""
+    declared: bool
+    """By a ``Schedule`` resource."""
     namespace: str
     topic: str
     due: datetime | None = None
@@ -190,13 +195,20 @@ class ScheduleOperations:
 
     @read("schedules.list", permission=READ)
     async def list_schedules(self, invocation: Invocation, input: ListSchedules) -> Page[ScheduleItem]:
-        """List the messages of a namespace that are still to come, by id."""
-        root = f"{CRON if input.declared else TOPICS}{namespace_for(invocation.principal, input.namespace)}/"
-        after = None if input.cursor is None else f"{root}{input.cursor}"
-        found = await self._store.deliveries.scheduled(root, after, input.limit + 1)
+        """List the messages of a namespace that are still to come: those that are declared, then the others, by id."""
+        namespace = namespace_for(invocation.principal, input.namespace)
+        roots = [f"{root}{namespace}/" for root, declared in _ROOTS if input.declared in (None, declared)]
+        found: list[ScheduleItem] = []
+        cursor = input.cursor or ""
+        for root in roots:
+            left = input.limit + 1 - len(found)
+            if left and cursor < f"{root}\U0010ffff":
+                after = cursor if cursor.startswith(root) else None
+                found += [_item(one, root) for one in await self._store.deliveries.scheduled(root, after, left)]
         page = found[: input.limit]
-        items = [_item(scheduled, root) for scheduled in page]
-        return Page[ScheduleItem](items=items, next=items[-1].id if len(found) > len(page) else None)
+        last = page[-1] if len(found) > len(page) else None
+        following = None if last is None else f"{CRON if last.declared else TOPICS}{namespace}/{last.id}"
+        return Page[ScheduleItem](items=page, next=following)
 
     @read("schedules.preview", permission=READ, faults=(INVALID,))
     async def preview(self, invocation: Invocation, input: PreviewSchedule) -> Preview:
@@ -220,6 +232,7 @@ def _item(scheduled: Scheduled, root: str) -> ScheduleItem:
     again = scheduled.again or {}
     return ScheduleItem(
         id=scheduled.id.removeprefix(root),
+        declared=root.startswith(CRON),
         namespace=root.split("/")[1],
         topic=scheduled.event.topic if place is None else place.name,
         due=None if scheduled.due >= DONE else scheduled.due,
