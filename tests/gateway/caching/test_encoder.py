@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.gateway.caching.test_semantic import SEMANTIC, TOPICS, WAYS, ask, state
-from tests.gateway.town import Town, town
+from tests.gateway.town import Town, chat, document, town
 from tests.gateway.upstream import Exchange, Upstream, openai_answer, upstream
 
 
@@ -48,6 +48,64 @@ async def test_vectors_come_from_the_model_that_is_named_and_are_paid_by_the_cal
         assert settled == sum(round(float(each["cost"]) * 1e9) for each in called)
         assert (await state(city))["looks"] == 2
         assert (await state(city))["near"] == 1, await state(city)
+
+
+async def test_a_key_with_one_place_has_a_semantic_look_within_its_own_call(tmp_path: Path) -> None:
+    """The vector is made while the caller waits, in the place of its call; afterwards that place is free again."""
+    async with town(tmp_path) as city, upstream(vendor) as provider:
+        await prepare(city, provider)
+        await city.key(
+            "one", models=["fast"], limits={"concurrency": 1, "requestsPerMinute": 5, "tokensPerMinute": 9_999}
+        )
+        for text in WAYS[2:4]:
+            await ask(city, text, "one")
+        seen = await state(city)
+        assert (seen["looks"], seen["failures"], seen["near"]) == (2, 0, 1)
+        # What it uses counts all the same: two questions and their vectors are four requests of five.
+        assert (await city.ask("one", chat())).status == 200
+        assert (await city.ask("one", chat())).status == 429
+
+
+async def test_only_what_guards_let_pass_is_made_into_vectors(tmp_path: Path) -> None:
+    """Questions go out as they left the guards; answers are compared as the caller is told them, or not at all."""
+    said = iter(["Write to bob@example.com.", 'Write to ann@example.com, say "hi".', "No: KRAKEN.", "Ask us."])
+
+    async def script(exchange: Exchange) -> None:
+        if exchange.request.path.endswith("/embeddings"):
+            await vendor(exchange)
+        else:
+            await exchange.json(openai_answer(next(said)))
+
+    async with town(tmp_path) as city, upstream(script) as provider:
+        await prepare(city, provider)
+        rules = [
+            {"detectors": ["email"], "action": "mask", "directions": ["answer"]},
+            {"words": [{"name": "secret", "words": ["kraken"]}], "action": "block", "directions": ["answer"]},
+        ]
+        applies = {"models": ["fast"]}
+        await city.apply(document("Guard", "g", {"rules": rules, "onError": "closed", "appliesTo": applies}))
+        await ask(city, WAYS[2])
+        await ask(city, WAYS[3])
+        assert (await state(city))["samples"] == 1
+        assert (await city.ask("bot", chat(messages=[{"role": "user", "content": WAYS[4]}]))).status == 400
+        await ask(city, WAYS[5])
+        # An answer that nobody was told is compared with none; the next question is nearest to one that was told.
+        vectors = [request.body for request in provider.requests if request.path.endswith("/embeddings")]
+        assert any(b"Write to" in body for body in vectors)
+        assert not [body for body in vectors if b"example.com" in body or b"KRAKEN" in body]
+
+
+async def test_a_guard_of_the_embeddings_model_sees_what_it_is_sent(tmp_path: Path) -> None:
+    async with town(tmp_path) as city, upstream(vendor) as provider:
+        await prepare(city, provider)
+        rule = {"detectors": ["email"], "action": "mask"}
+        applies = {"models": ["vectors"]}
+        await city.apply(document("Guard", "g", {"rules": [rule], "onError": "closed", "appliesTo": applies}))
+        await ask(city, "password of bob@example.com lost")
+        sent = {request.path.rsplit("/", 1)[1]: request.body for request in provider.requests}
+        assert b"bob@example.com" in sent["completions"]
+        assert b"password of" in sent["embeddings"] and b"bob@example.com" not in sent["embeddings"]
+        assert (await state(city))["failures"] == 0
 
 
 async def test_a_caller_without_money_for_vectors_is_answered_without_the_cache(tmp_path: Path) -> None:

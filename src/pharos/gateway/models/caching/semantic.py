@@ -4,7 +4,8 @@ A question is looked for only among those that were asked by the same tenant, wi
 model under the same policy (see ``prompted.py``). Of those that are near enough, the guards strike out every one that
 differs in a number, a negation or a name. What is left would be the answer. Whether it is given is another matter:
 first it is only compared with what the provider answers, and only when enough comparisons went well does the cache
-answer by itself. Some hits are compared for ever after, so that the measuring never ends.
+answer by itself. Some hits are compared for ever after, so that the measuring never ends. What is compared is what the
+guards would let the caller have: nothing else may go to the model that turns texts into vectors.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from pharos.core.fault import Fault
@@ -27,6 +29,7 @@ from pharos.gateway.models.caching.spec import Semantic as SemanticSpec
 from pharos.gateway.models.caching.vectors import Vector, nearest
 from pharos.gateway.models.caching.verdict import text_of
 from pharos.gateway.models.dialects.dialect import Dialect
+from pharos.gateway.models.guarding.answered import answered
 
 if TYPE_CHECKING:
     from pharos.gateway.models.call import Call
@@ -86,7 +89,9 @@ class Measured:
 class Look:
     """One question that was looked for."""
 
-    __slots__ = ("_cache", "_caller", "_dialect", "_digest", "_features", "_vector", "_within", "answer", "similarity")
+    __slots__ = (
+        "_cache", "_caller", "_dialect", "_digest", "_features", "_told", "_vector", "_within", "answer", "similarity",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -97,8 +102,11 @@ class Look:
         within: bytes,
         vector: Vector,
         words: Features,
+        told: Callable[[str], str | None],
     ) -> None:
+        """``told`` is what the caller is told of a text of an answer; ``None``: nothing."""
         self._cache = cache
+        self._told = told
         self._caller = caller
         self._dialect = dialect
         self._digest = digest
@@ -112,9 +120,17 @@ class Look:
     def learn(self, recording: Recording) -> None:
         """The provider has answered: compare, and remember the answer."""
         if self.answer is not None:
-            self._cache.compare(self.answer, recording, self.similarity, self._dialect, self._caller)
+            self._cache.compare(self, self.answer.recording, recording)
         if text_of(self._dialect, recording.body, streamed=recording.streamed) is not None:
             self._cache.remember(self._within, Known(self._digest, self._vector, self._features, recording))
+
+    async def agree(self, given: Recording, real: Recording) -> bool | None:
+        """Whether two answers tell the caller the same; ``None`` where the guards let neither or one of them pass."""
+        texts = [text_of(self._dialect, each.body, streamed=each.streamed) for each in (given, real)]
+        if None in texts:
+            return False
+        one, other = (self._told(text) for text in texts if text is not None)
+        return None if one is None or other is None else await self._cache.agree(one, other, self._caller)
 
 
 class SemanticCache:
@@ -161,7 +177,8 @@ class SemanticCache:
             _log.info("no vector for a question to %s: %s", call.model.id, type(error).__name__)
             return None
         words = features(question.text)
-        look = Look(self, call.identity, call.dialect, request.digest, question.within, vector, words)
+        told = _everything if call.guard is None else partial(answered, call.guard.policy)
+        look = Look(self, call.identity, call.dialect, request.digest, question.within, vector, words, told)
         known = self._partitions.get(question.within)
         if known is None:
             return look
@@ -209,31 +226,26 @@ class SemanticCache:
                 del self._partitions[within]
         return gone
 
-    def compare(self, known: Known, real: Recording, similarity: float, dialect: Dialect, caller: Identity) -> None:
+    def compare(self, look: Look, given: Recording, real: Recording) -> None:
         """Compare, aside, what would have been answered with what was."""
         if len(self._comparisons) >= MOST_COMPARISONS:
             return
-        task = asyncio.create_task(self._compare(known.recording, real, similarity, dialect, caller))
+        task = asyncio.create_task(self._compare(look, given, real))
         self._comparisons.add(task)
         task.add_done_callback(self._comparisons.discard)
 
-    async def _compare(
-        self, known: Recording, real: Recording, similarity: float, dialect: Dialect, caller: Identity
-    ) -> None:
-        one = text_of(dialect, known.body, streamed=known.streamed)
-        other = text_of(dialect, real.body, streamed=real.streamed)
+    async def _compare(self, look: Look, given: Recording, real: Recording) -> None:
         try:
             async with asyncio.timeout(COMPARE_SECONDS):
-                agreed = await self._agree(one, other, caller)
+                agreed = await look.agree(given, real)
         except (Fault, TimeoutError, ValueError) as error:
             _log.info("two answers could not be compared: %s", type(error).__name__)
             return
-        self.calibration.add(similarity, agreed)
+        if agreed is not None:
+            self.calibration.add(look.similarity, agreed)
 
-    async def _agree(self, one: str | None, other: str | None, caller: Identity) -> bool:
-        """Whether two answers say the same: nearly the same direction, the same numbers, as many negations."""
-        if one is None or other is None:
-            return False
+    async def agree(self, one: str, other: str, caller: Identity) -> bool:
+        """Whether two texts say the same: nearly the same direction, the same numbers, as many negations."""
         if max(len(one), len(other)) > MOST_COMPARED:
             return one == other
         first, second = features(one), features(other)
@@ -260,6 +272,10 @@ class SemanticCache:
         known = partition.pop(digest, None)
         if known is not None:
             self._held -= _size(known)
+
+
+def _everything(text: str) -> str:
+    return text
 
 
 def _size(known: Known) -> int:

@@ -20,7 +20,7 @@ from pharos.gateway.models.plans import KeyPlan, ModelPlan, Plans, Target
 from pharos.gateway.models.refusals import budget_exceeded, model_not_found, unpriced
 from pharos.gateway.models.spending.bounds import bounds_of, tier_of, unpriceable
 from pharos.gateway.models.spending.holders import USER_HEADER, end_user, holder
-from pharos.gateway.models.spending.limits import Meters, Refused
+from pharos.gateway.models.spending.limits import Meters, MetersWithin, Refused
 from pharos.gateway.models.spending.money import BudgetPlan, Purse
 from pharos.gateway.models.spending.refusals import level_missing, rate_limited
 from pharos.store.faults import COUNTER_EXHAUSTED
@@ -38,7 +38,9 @@ class Admit:
     ``MODEL_UNPRICED``.
     """
 
-    def __init__(self, renew: Callable[[Call], None], plans: Plans, meters: Meters, store: Store) -> None:
+    def __init__(
+        self, renew: Callable[[Call], None], plans: Plans, meters: Meters | MetersWithin, store: Store
+    ) -> None:
         self._renew = renew
         self._plans = plans
         self._meters = meters

@@ -239,6 +239,36 @@ class Taken:
         self.settle(0, now)
 
 
+class TakenWithin(Taken):
+    """Room of a call that is made within another one: it is at its place there and has none of its own."""
+
+    __slots__ = ()
+
+    def __init__(self, taken: Taken) -> None:
+        super().__init__(taken._places, taken._second, taken._amount)
+        for usage, _ in self._places:
+            usage.active -= 1
+
+    def settle(self, tokens: int, now: float) -> None:
+        """See :meth:`Taken.settle`."""
+        for usage, _ in self._places:
+            usage.active += 1
+        super().settle(tokens, now)
+
+
+class MetersWithin:
+    """The same usage, for calls that are made within others: limits of concurrency hold for those alone."""
+
+    def __init__(self, meters: Meters) -> None:
+        self._meters = meters
+
+    def take(self, levels: Sequence[Level], tokens: int, now: float) -> Taken | Refused:
+        """See :meth:`Meters.take`."""
+        free = [level._replace(limits=level.limits._replace(concurrency=0)) for level in levels]
+        taken = self._meters.take(free, tokens, now)
+        return taken if isinstance(taken, Refused) else TakenWithin(taken)
+
+
 class Meters:
     """The usage of everybody who was active in the last minute, at every level.
 

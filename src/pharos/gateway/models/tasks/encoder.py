@@ -1,8 +1,9 @@
 """Vectors for the city's own use: an embedding call that a caller's other call is the reason for.
 
-It goes the way of every call but for the door: it is held to the caller's limits, paid from the caller's budgets,
-routed, tried again and recorded. That the caller's key does not name the embeddings model does not matter: the owner
-of the model that was called has named it.
+It goes the way of every call but for the door: it is held to the caller's limits, paid from the caller's budgets, seen
+by the guards, routed, tried again and recorded. It takes no place of its own where calls at once are limited: it is
+made in the place of the caller's call. That the caller's key does not name the embeddings model does not matter: the
+owner of the model that was called has named it.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from pharos.core.wire import Json
 from pharos.gateway.models.call import Call, Layer
 from pharos.gateway.models.layers.admit import Admit
 from pharos.gateway.models.layers.attempt import AttemptLayer
+from pharos.gateway.models.layers.guard import Guard
 from pharos.gateway.models.layers.record import Record
 from pharos.gateway.models.layers.route import Route
 from pharos.gateway.models.layers.transmit import Transmit
 from pharos.gateway.models.layers.understand import Understand
 from pharos.gateway.models.plans import Plans
-from pharos.gateway.models.spending.limits import Meters
+from pharos.gateway.models.spending.limits import Meters, MetersWithin
 from pharos.gateway.models.spending.settlement import Settlements
 from pharos.gateway.models.stack import compose
 from pharos.gateway.models.tasks.embed import EmbedTask
@@ -39,10 +41,12 @@ class Encoder:
     def __init__(
         self, plans: Plans, meters: Meters, settlements: Settlements, store: Store, random: Callable[[], float]
     ) -> None:
+        admit = Admit(_as_it_is, plans, MetersWithin(meters), store)
         layers: Sequence[Layer] = (
             Record(settlements),
             Understand(),
-            Admit(_as_it_is, plans, meters, store),
+            admit,
+            Guard(admit.enlarge),
             Route(plans, random),
             AttemptLayer(store, random),
         )
