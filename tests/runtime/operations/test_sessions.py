@@ -117,9 +117,11 @@ async def test_runtime_18_who_has_lost_the_right_to_agree_is_refused_when_they_a
 
 async def test_a_session_is_paused_resumed_cancelled_and_each_is_recorded(harbour: Harbour) -> None:
     session = await harbour.begin("pay the pilot")
-    await harbour.until(session, "waiting")
-    assert (await harbour("pause", session=session, reason="storm"))["session"]["status"] == "paused"
-    assert (await harbour("resume", session=session))["session"]["status"] != "paused"
+    before: Any = await harbour.until(session, "waiting")
+    paused = (await harbour("pause", session=session, reason="storm"))["session"]
+    assert (paused["status"], paused["waiting"]) == ("paused", ["resume", *before["waiting"]])
+    resumed = (await harbour("resume", session=session))["session"]
+    assert resumed["status"] != "paused" and "resume" not in resumed["waiting"]
     cancelled = await harbour("cancel", session=session, reason="too late")
     assert cancelled["session"]["status"] == "cancelling"
     ended: Any = await harbour.until(session, "cancelled")
@@ -187,6 +189,8 @@ async def test_runtime_39_the_agent_is_another_only_when_that_is_asked_for(harbo
     assert after["version"] == before["version"]
     migrated = await harbour("migrate", session=session)
     assert migrated["session"]["version"] != before["version"]
+    [shown] = [item for item in await followed(harbour, session, follow=False) if item["type"] == "agent.migrated"]
+    assert shown["data"]["agent"] == "default/mate" and "profile" not in shown["data"]
 
 
 async def test_a_session_in_quarantine_is_explained_and_released(harbour: Harbour) -> None:
@@ -215,14 +219,32 @@ async def test_sessions_of_another_namespace_are_not_seen(harbour: Harbour) -> N
     assert (await harbour.fault("get", stranger, session=session, namespace="default")).code == "FORBIDDEN"
     assert (await harbour("list", stranger))["items"] == []
     assert (await harbour.fault("start", boss("sessions.read"), agent="mate", text="x")).code == "FORBIDDEN"
+    for labels in ({"x": "y" * 513}, {"x" * 129: ""}, {str(n): "" for n in range(65)}):
+        assert (await harbour.fault("start", agent="mate", text="x", labels=labels)).code == "INVALID"
 
 
 async def test_a_start_that_is_undone_is_cancelled(harbour: Harbour) -> None:
     begun = await harbour("start", agent="mate", text="pay the pilot")
     session = begun["session"]["session"]
     await harbour.until(session, "waiting")
-    await harbour.city.invoker.invoke("operations.undo", {"id": begun["operation"]}, boss())
+    refused = await harbour.fault("start", agent="mate", text="pay", session=begun["session"]["session"])
+    assert refused.code == "SESSION_STARTED"
+    [look] = refused.fixes
+    assert look.call is not None and look.call.operation == "sessions.get"
+    invoke = harbour.city.invoker.invoke
+    await invoke("operations.undo", {"id": begun["operation"]}, boss())
     await harbour.until(session, "cancelled")
+    # What has ended does not go on; a fork of it from before does.
+    await invoke("operations.redo", {"id": begun["operation"]}, boss())
+    [other] = [item for item in (await harbour("list"))["items"] if item["session"] != session]
+    assert other["forkedFrom"] == f"default/{session}"
+    again: Any = await harbour.until(other["session"], "completed")
+    assert "begun before the fork" in again["answer"] and harbour.paid == []
+    assert (await harbour.fault("fork", session=session, to=session)).fixes
+    # An agent that is gone works in no fork either, and that is said.
+    await invoke("catalog.delete", {"resources": ["Agent/default/mate"]}, boss())
+    gone = await harbour.fault("fork", session=session)
+    assert gone.code == "AGENT_INCOMPLETE" and "not declared any more" in gone.detail
 
 
 async def test_a_session_goes_on_in_the_next_city(tmp_path: Path) -> None:

@@ -89,6 +89,9 @@ async def test_agents_stop_ends_a_tree_and_lets_none_begin_until_it_is_let_go(tm
         await example.call(fix.call.operation, **fix.call.arguments)
         await example.call("sessions.start", **arguments)
         assert (await ended(example, "next"))["type"] == "session.completed"
+        # One that does nothing at the moment is stopped all the same, and that is said.
+        idle = await example.call("agents.stop", agent="planner")
+        assert (idle["stopped"], idle["sessions"]) == ("default/planner", [])
 
 
 @pytest.mark.timeout(120)
@@ -103,7 +106,8 @@ async def test_a_tree_is_stopped_from_any_of_its_sessions(tmp_path: Path) -> Non
         # The agent itself was not stopped.
         await example.call("sessions.start", agent="planner", session="next", text="hello")
         assert (await ended(example, "next"))["type"] == "session.completed"
-        assert (await refused(example, "agents.stop", session="nobody")).code == "NOT_FOUND"
+        nobody = await refused(example, "agents.stop", session="nobody")
+        assert nobody.code == "NOT_FOUND" and nobody.fixes
         assert (await refused(example, "agents.stop")).code == "INVALID"
         # Nobody reaches into another namespace by the name of an agent.
         eve = Principal(

@@ -11,6 +11,7 @@ from tests.runtime.session.town import start
 from pharos.core.fault import Fault
 from pharos.runtime.session import commands as c
 from pharos.runtime.session.decide import decide
+from pharos.runtime.session.deciding import people
 from pharos.runtime.session.effects import AskPerson, CallModel, CallTool, Stop, Wake
 from pharos.runtime.session.events import Address
 from pharos.runtime.session.evolve import fold, folded
@@ -258,3 +259,19 @@ def test_asking_a_person_names_the_question() -> None:
     assert play.state.steps[-1].items[0].text == "red"
     play.check()
     assert folded(play.state.address, play.recorded()[:3]).turn == 1
+
+
+def test_what_waits_to_be_read_is_bounded() -> None:
+    play = Play().begin()
+    for number in range(people.MOST_UNREAD - len(play.state.inbox)):
+        play.do(c.Send(play.now, f"{number}", {}, "user/default/ann"))
+    with pytest.raises(Fault) as full:
+        play.do(c.Send(play.now, "one more", {}, "user/default/ann"))
+    assert full.value.code == "INBOX_FULL" and full.value.document.facts["inputs"] == people.MOST_UNREAD
+    # What was read makes room.
+    play = Play().begin()
+    play.do(c.Send(play.now, "x" * people.LARGEST_UNREAD, {}, "user/default/ann"))
+    with pytest.raises(Fault):
+        play.do(c.Send(play.now, "one more", {}, "user/default/ann"))
+    play.answers("I see.")
+    play.do(c.Send(play.now, "one more", {}, "user/default/ann"))

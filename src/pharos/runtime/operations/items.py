@@ -240,7 +240,7 @@ def _short(state: State) -> dict[str, object]:
         "version": state.version,
         "owner": state.owner,
         "status": "quarantined" if state.poison is not None else state.status,
-        "waiting": list(state.waiting),
+        "waiting": _waiting(state),
         "started": state.created_at,
         "updated": state.updated_at,
         "steps": state.turn,
@@ -249,6 +249,13 @@ def _short(state: State) -> dict[str, object]:
         "forked_from": state.forked_from or None,
         "answer": None if state.end is None else state.end.text,
     }
+
+
+def _waiting(state: State) -> list[str]:
+    """What it waits for, with what was asked of it a moment ago and its worker has not taken up yet."""
+    if state.pause is None:
+        return list(state.waiting)
+    return ["resume", *(on for on in state.waiting if on not in ("resume", "input"))]
 
 
 def explained(state: State) -> Iterator[str]:

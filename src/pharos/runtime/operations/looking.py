@@ -23,7 +23,7 @@ from pharos.runtime.operations.desk import READ, Desk
 from pharos.runtime.operations.items import Listed, SessionDetail, SessionItem, Which, detail_of
 from pharos.runtime.operations.listing import SELECT, SESSIONS, item_of_row
 from pharos.runtime.session.chain import broken_at
-from pharos.runtime.session.events import SESSION_CREATED, STREAMS, TERMINAL, Address
+from pharos.runtime.session.events import AGENT_MIGRATED, SESSION_CREATED, STREAMS, TERMINAL, Address
 from pharos.runtime.session.evolve import fold
 from pharos.runtime.session.rerun import Divergence, rerun
 from pharos.runtime.session.snapshot import hash_of
@@ -193,7 +193,8 @@ def _divergence(found: Divergence) -> DivergenceItem:
 def _shown(recorded: Recorded, mine: bool) -> SessionEvent:
     event = recorded.event
     data = dict(event.data)
-    if event.type == SESSION_CREATED:
+    if event.type in (SESSION_CREATED, AGENT_MIGRATED):
+        # What the agent is told and may do is shown to whoever may read the catalog.
         data.pop("profile", None)
     return SessionEvent(
         position=recorded.position,

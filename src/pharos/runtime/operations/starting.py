@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from pharos.core.call import Call
 from pharos.core.event import START as BEGINNING
@@ -39,7 +39,7 @@ from pharos.runtime.session import commands
 from pharos.runtime.session.decide import decide
 from pharos.runtime.session.events import Address
 from pharos.runtime.session.evolve import fold
-from pharos.runtime.session.faults import SESSION_ENDED, SESSION_QUARANTINED, SESSION_STARTED
+from pharos.runtime.session.faults import SESSION_ENDED, SESSION_QUARANTINED, SESSION_STARTED, session_started
 from pharos.runtime.session.state import State
 from pharos.runtime.worker.worker import GROUP
 from pharos.store.delivery import Lane
@@ -51,6 +51,8 @@ AgentName = Annotated[
     str,
     Field(min_length=1, max_length=260, pattern=REFERENCE),
 ]
+LabelName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+LabelValue = Annotated[str, StringConstraints(max_length=512)]
 Money = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=9, allow_inf_nan=False)]
 
 
@@ -81,7 +83,7 @@ class StartSession(Wire):
     """The most it may spend, where that is less than its agent allows: a decimal string."""
     seconds: Annotated[float, Field(gt=0, le=31_536_000)] | None = None
     """The most time it has, where that is less than its agent allows."""
-    labels: dict[str, str] = Field(default_factory=dict, max_length=64)
+    labels: dict[LabelName, LabelValue] = Field(default_factory=dict, max_length=64)
 
 
 class ForkSession(Which):
@@ -181,7 +183,16 @@ class Starting:
         reversibility=Reversibility.COMPENSATING,
         inverse="sessions.cancel",
         typical_ms=50,
-        faults=(NOT_FOUND, INVALID, TOO_LARGE, SESSION_STARTED, TREE_BOUND, AGENT_STOPPED, AGENT_BARRED),
+        faults=(
+            NOT_FOUND,
+            INVALID,
+            TOO_LARGE,
+            SESSION_STARTED,
+            AGENT_INCOMPLETE,
+            TREE_BOUND,
+            AGENT_STOPPED,
+            AGENT_BARRED,
+        ),
         lacking=lacking_namespace,
     )
     async def fork(self, invocation: Invocation, input: ForkSession) -> Decision[Began]:
@@ -190,7 +201,7 @@ class Starting:
         What was open there stays with the source: the fork sends no effect again, and has none of its approvals,
         timers, questions and children. It acts for whoever forks it, and what was spent before is not counted again.
         What a lack of trust takes from the agent now is taken from the fork, and who may not read the session cannot
-        have its history either.
+        have its history either. Refused where the agent is not declared any more.
         """
         principal = invocation.principal
         require_outside(principal, "fork sessions")
@@ -200,7 +211,7 @@ class Starting:
         recorded = await self._copied(source, input.at)
         address = Address(source.namespace, input.to or uuid7())
         if await self._desk.store.log.topic(address.topic) is not None:
-            raise SESSION_STARTED(f"There is a session {address}.", subject=str(address), pointer="/to")
+            raise session_started(address, "/to")
         state = fold(State(address), recorded)
         if state.poison is not None:
             raise INVALID(

@@ -12,7 +12,7 @@ from pharos.core.fault import INVALID, NOT_FOUND
 from pharos.core.forms import form
 from pharos.core.operation import Decision, Invocation, Reversibility, write
 from pharos.core.principal import Principal, PrincipalKind
-from pharos.core.wire import JsonObject
+from pharos.core.wire import Json, JsonObject
 from pharos.mesh.money import to_nanos
 from pharos.mesh.topics.access import lacking_namespace
 from pharos.runtime.operations.desk import APPROVE, CONTROL, SEND, Desk
@@ -25,6 +25,7 @@ from pharos.runtime.session.faults import (
     ANSWER_GIVEN,
     ANSWER_LATE,
     ANSWER_MISMATCH,
+    INBOX_FULL,
     NOT_WAITING,
     OWN_REQUEST,
     SESSION_ENDED,
@@ -100,7 +101,7 @@ class Steering:
         permission=SEND,
         reversibility=Reversibility.NONE,
         inverse=None,
-        faults=(NOT_FOUND, SESSION_ENDED, SESSION_QUARANTINED, NOT_WAITING),
+        faults=(NOT_FOUND, SESSION_ENDED, SESSION_QUARANTINED, NOT_WAITING, INBOX_FULL),
         lacking=lacking_namespace,
     )
     async def send(self, invocation: Invocation, input: SendInput) -> Decision[Changed]:
@@ -166,8 +167,8 @@ class Steering:
     @write(
         "sessions.cancel",
         permission=CONTROL,
-        reversibility=Reversibility.NONE,
-        inverse=None,
+        reversibility=Reversibility.COMPENSATING,
+        inverse="sessions.fork",
         destroys=True,
         faults=(NOT_FOUND, SESSION_QUARANTINED),
         lacking=lacking_namespace,
@@ -176,10 +177,13 @@ class Steering:
         """End a session, and everything below it.
 
         What is under way is stopped, its children end first, and what was kept of its budget for them is free again.
-        What may have happened outside and cannot be known is named at its end. Asked twice it changes nothing.
+        What may have happened outside and cannot be known is named at its end. Asked twice it changes nothing. To undo
+        it is to fork the session from where it was: the fork goes on, without what was under way.
         """
         command = commands.Cancel(invocation.time, invocation.principal.id, input.reason)
-        return await self._say(invocation, input, command)
+        made = await self._say(invocation, input, command)
+        before = max(made.expects.values(), default=None)
+        return made if before is None else _with_inverse(made, "sessions.fork", at=before)
 
     @write(
         "sessions.pause",
@@ -278,7 +282,7 @@ def _agents_above(state: State) -> set[str]:
     return {name for kind, name in links if kind == PrincipalKind.AGENT.value} - accounts
 
 
-def _with_inverse(made: Decision[Changed], operation: str) -> Decision[Changed]:
+def _with_inverse(made: Decision[Changed], operation: str, **more: Json) -> Decision[Changed]:
     session = made.output.session
-    call = Call(operation=operation, arguments={"session": session.session, "namespace": session.namespace})
+    call = Call(operation=operation, arguments={"session": session.session, "namespace": session.namespace, **more})
     return Decision(made.output, events=made.events, expects=made.expects, inverse=call)

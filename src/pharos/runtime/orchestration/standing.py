@@ -19,8 +19,9 @@ from pharos.runtime.orchestration.faults import AGENT_BARRED
 from pharos.runtime.orchestration.restraint import RESTRAINTS, Restraint, lessened, reviewed
 from pharos.runtime.orchestration.scores import Evidence, Score, score
 from pharos.runtime.orchestration.stopping import halted
+from pharos.runtime.profiles.faults import AGENT_INCOMPLETE
+from pharos.runtime.profiles.kinds import AGENT
 from pharos.runtime.profiles.profile import Profile
-from pharos.runtime.profiles.resolving import agent_named
 from pharos.store.ports import Views
 
 _log = logging.getLogger(__name__)
@@ -87,7 +88,15 @@ class Gate:
 
     async def _restraint(self, profile: Profile, stake: int) -> Restraint:
         namespace, _, name = profile.agent.rpartition("/")
-        if (refused := halted(agent_named(self._index, name, namespace))) is not None:
+        agent = self._index.get(AGENT, name, namespace)
+        if agent is None:
+            # What was decided about it (that it is stopped) went with it.
+            raise AGENT_INCOMPLETE(
+                f"The agent {profile.agent} is not declared any more, so nobody can say whether it may work. Apply it "
+                "again.",
+                subject=profile.agent,
+            )
+        if (refused := halted(agent)) is not None:
             raise refused
         standing = await self._standings.of(profile.agent, stake)
         restraint = RESTRAINTS[standing.level]

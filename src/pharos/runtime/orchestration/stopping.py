@@ -66,7 +66,10 @@ class Stop(Wire):
 class Stopped(Written):
     """What was told to stop. It begins nothing from now on; `agents.stops` says when the last of it had ended."""
 
+    stopped: str
+    """The agent, or the outermost session of the task."""
     sessions: list[str]
+    """Those that were told to end; none where nothing was under way."""
     more: bool
     """Whether there are others: call it again."""
 
@@ -147,7 +150,7 @@ class Stopping:
         events = tuple(
             Event(Address.parse(session).topic, CANCEL_REQUESTED, data, principal=who) for session in sessions
         )
-        output = Stopped(operation=invocation.operation_id, sessions=sessions, more=len(rows) > MOST)
+        output = Stopped(operation=invocation.operation_id, stopped=name, sessions=sessions, more=len(rows) > MOST)
         return Decision(output, changes=changes, events=events, inverse=inverse)
 
     @write("agents.resume", permission=CONTROL, inverse="agents.stop", reversibility=Reversibility.COMPENSATING,

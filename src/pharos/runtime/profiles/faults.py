@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pharos.core.fault import Category, FaultCode, Retry
+from pharos.core.call import Call
+from pharos.core.fault import Applicability, Category, FaultCode, Fix, Retry
+from pharos.core.resource import ResourceId
 
 TEMPLATE_VALUES = FaultCode(
     "TEMPLATE_VALUES", "The template's values do not fit", 400, Category.VALIDATION,
@@ -22,4 +24,16 @@ DELEGATES_CYCLIC = FaultCode(
     "away.",
     Retry.AFTER_FIX,
 )  # fmt: skip
+
+
+def look_at(id: ResourceId) -> Fix:
+    """The way to how something is declared."""
+    return Fix(
+        id=f"look-at-{id.name}",
+        title=f"See how {id} is declared, and apply it anew",
+        applicability=Applicability.LIKELY,
+        call=Call(operation="catalog.get", arguments={"kind": id.kind, "name": id.name, "namespace": id.namespace}),
+    )
+
+
 ALL: tuple[FaultCode, ...] = (TEMPLATE_VALUES, AGENT_INCOMPLETE, DELEGATES_CYCLIC)

@@ -118,5 +118,5 @@ class ProfileOperations:
         template = self._index.get(PROMPT_TEMPLATE, id.name, id.namespace)
         if template is None:
             raise missing(id, self._index)
-        text = render(template.spec, input.values, str(id))
+        text = render(template.spec, input.values, id)
         return Rendered(text=text, revision=template.metadata.revision)

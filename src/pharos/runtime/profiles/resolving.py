@@ -8,11 +8,10 @@ from itertools import pairwise
 from pharos.control.documents import missing
 from pharos.control.index import Index
 from pharos.control.wording import nearest, quoted
-from pharos.core.call import Call
-from pharos.core.fault import FORBIDDEN, Applicability, Cause, Fault, Fix, Problem
+from pharos.core.fault import FORBIDDEN, Cause, Fault, Problem
 from pharos.core.resource import AnyResource, Ref, Resource, ResourceId, references
 from pharos.core.wire import Json
-from pharos.runtime.profiles.faults import AGENT_INCOMPLETE, DELEGATES_CYCLIC
+from pharos.runtime.profiles.faults import AGENT_INCOMPLETE, DELEGATES_CYCLIC, look_at
 from pharos.runtime.profiles.kinds import AGENT, PRIVATE, PROMPT_TEMPLATE, AgentSpec, cycle_of, is_private
 from pharos.runtime.profiles.profile import Profile, profile_of
 from pharos.runtime.profiles.templates import PromptTemplateSpec, absent, render, unfit, values_refused
@@ -43,7 +42,7 @@ def agent_for(index: Index, name: str, namespace: str) -> Resource[AgentSpec]:
             subject=str(agent.id),
             pointer="/agent",
             rule="profiles/private",
-            fixes=[_look(agent.id)],
+            fixes=[look_at(agent.id)],
         )
     return agent
 
@@ -71,7 +70,7 @@ def resolve(index: Index, agent: Resource[AgentSpec], values: Mapping[str, Json]
         sources[str(template.id)] = template.metadata.revision
     elif given:
         unknown = list(unfit(_NO_TEMPLATE, given, "/values", "session"))
-        raise values_refused(_NO_TEMPLATE, given, unknown, str(agent.id))
+        raise values_refused(_NO_TEMPLATE, given, unknown, agent.id)
     account = _KEY.resolve(spec.key, home)
     model = _MODEL.resolve(spec.model, home)
     return profile_of(
@@ -109,8 +108,8 @@ def _instructions(
     for name in given.keys() & fixed.keys():
         problems.append(Problem(pointer=f"/values/{name}", message=f"The agent gives {quoted(name)} itself."))
     if problems:
-        raise values_refused(text, {**fixed, **given}, problems, str(agent.id))
-    return render(text, {**fixed, **given}, str(agent.id))
+        raise values_refused(text, {**fixed, **given}, problems, agent.id)
+    return render(text, {**fixed, **given}, agent.id)
 
 
 def _absent(index: Index, agent: AnyResource) -> Iterator[Problem]:
@@ -129,7 +128,7 @@ def _incomplete(agent: AnyResource, problems: list[Problem]) -> Fault:
         subject=str(agent.id),
         pointer=problems[0].pointer,
         problems=problems,
-        fixes=[_look(agent.id)],
+        fixes=[look_at(agent.id)],
     )
 
 
@@ -144,16 +143,7 @@ def _cyclic(agent: AnyResource, circle: tuple[ResourceId, ...]) -> Fault:
             for one, other in pairwise(circle)
         ],
         facts={"cycle": names},
-        fixes=[_look(id) for id in dict.fromkeys(circle)],
-    )
-
-
-def _look(id: ResourceId) -> Fix:
-    return Fix(
-        id=f"look-at-{id.name}",
-        title=f"See how {id} is declared, and apply it anew",
-        applicability=Applicability.LIKELY,
-        call=Call(operation="catalog.get", arguments={"kind": id.kind, "name": id.name, "namespace": id.namespace}),
+        fixes=[look_at(id) for id in dict.fromkeys(circle)],
     )
 
 

@@ -19,9 +19,9 @@ from pharos.control.problems import escape
 from pharos.control.wording import nearest, quoted
 from pharos.core.fault import Fault, Problem
 from pharos.core.forms import form
-from pharos.core.resource import Spec
+from pharos.core.resource import ResourceId, Spec
 from pharos.core.wire import Json, JsonObject, Wire
-from pharos.runtime.profiles.faults import TEMPLATE_VALUES
+from pharos.runtime.profiles.faults import TEMPLATE_VALUES, look_at
 
 MOST_TEXT = 200_000
 """Characters of a template, and of instructions."""
@@ -120,7 +120,7 @@ def absent(template: PromptTemplateSpec, values: Mapping[str, Json], pointer: st
             yield Problem(pointer=f"{pointer}/{name}", message=message)
 
 
-def render(template: PromptTemplateSpec, values: Mapping[str, Json], subject: str = "") -> str:
+def render(template: PromptTemplateSpec, values: Mapping[str, Json], subject: ResourceId | None = None) -> str:
     """The text with its values. Raises ``TEMPLATE_VALUES``, which names every missing, unknown and unfit one."""
     problems = [*unfit(template, values, "/values", "agent"), *absent(template, values, "/values", "session")]
     if problems:
@@ -140,7 +140,10 @@ def render(template: PromptTemplateSpec, values: Mapping[str, Json], subject: st
 
 
 def values_refused(
-    template: PromptTemplateSpec, values: Mapping[str, Json], problems: Sequence[Problem], subject: str = ""
+    template: PromptTemplateSpec,
+    values: Mapping[str, Json],
+    problems: Sequence[Problem],
+    subject: ResourceId | None = None,
 ) -> Fault:
     """``TEMPLATE_VALUES`` with what is missing, what is unknown, and what there could be."""
     missing: list[Json] = [n for n, v in template.variables.items() if n not in values and v.default is None]
@@ -149,10 +152,11 @@ def values_refused(
     facts: JsonObject = {"missing": missing, "unknown": unknown, "variables": [*template.variables]}
     return TEMPLATE_VALUES(
         first if len(problems) == 1 else f"{len(problems)} problems; the first: {first}",
-        subject=subject or None,
+        subject=None if subject is None else str(subject),
         pointer=problems[0].pointer,
         problems=problems,
         facts=facts,
+        fixes=[] if subject is None else [look_at(subject)],
     )
 
 

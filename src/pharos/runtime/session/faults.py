@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pharos.core.call import Call
 from pharos.core.fault import NOT_FOUND, Applicability, Category, Fault, FaultCode, Fix, Retry
+from pharos.core.wire import JsonObject
 from pharos.runtime.session.events import Address
 
 SESSION_STARTED = FaultCode(
@@ -33,6 +34,11 @@ ANSWER_MISMATCH = FaultCode(
     "The answer is to something else than what waits: its digest is another. Look at the request again.",
     Retry.AFTER_FIX,
 )  # fmt: skip
+INBOX_FULL = FaultCode(
+    "INBOX_FULL", "Too much waits to be read", 429, Category.CAPACITY,
+    "The session has been told more than its model has read yet: `facts` say how much waits and how much may. It reads "
+    "all of it at its next step.", Retry.AFTER_TIME,
+)  # fmt: skip
 NOT_WAITING = FaultCode(
     "NOT_WAITING", "Nothing waits for this", 409, Category.PRECONDITION,
     "The session is not in a state in which this means anything. `facts.status` and `facts.waiting` say in which it "
@@ -44,9 +50,21 @@ OWN_REQUEST = FaultCode(
 )  # fmt: skip
 
 ALL = (
-    SESSION_STARTED, SESSION_ENDED, SESSION_QUARANTINED, ANSWER_GIVEN, ANSWER_LATE, ANSWER_MISMATCH, NOT_WAITING,
-    OWN_REQUEST,
+    SESSION_STARTED, SESSION_ENDED, SESSION_QUARANTINED, ANSWER_GIVEN, ANSWER_LATE, ANSWER_MISMATCH, INBOX_FULL,
+    NOT_WAITING, OWN_REQUEST,
 )  # fmt: skip
+
+
+def session_started(address: Address, pointer: str | None = None) -> Fault:
+    """``SESSION_STARTED``, with the way to that session."""
+    which: JsonObject = {"session": address.id, "namespace": address.namespace}
+    look = Call(operation="sessions.get", arguments=which)
+    return SESSION_STARTED(
+        f"There is a session {address}.",
+        subject=str(address),
+        pointer=pointer,
+        fixes=[Fix(id="look", title="See that session", applicability=Applicability.LIKELY, call=look)],
+    )
 
 
 def no_session(address: Address) -> Fault:

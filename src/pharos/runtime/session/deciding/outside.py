@@ -22,14 +22,14 @@ from pharos.runtime.session.commands import (
 from pharos.runtime.session.deciding.draft import Draft
 from pharos.runtime.session.deciding.ending import complete
 from pharos.runtime.session.deciding.people import about, alive
-from pharos.runtime.session.faults import NOT_WAITING, SESSION_STARTED
+from pharos.runtime.session.faults import NOT_WAITING, session_started
 
 
 def start(draft: Draft, command: Start) -> None:
     """Begin. Raises ``SESSION_STARTED``."""
     state = draft.state
     if state.sequence:
-        raise SESSION_STARTED(f"There is a session {state.address}.", subject=str(state.address))
+        raise session_started(state.address)
     data: dict[str, object] = {
         "v": events.VERSION,
         "agent": command.agent,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TypedDict
+from typing import Final, TypedDict
 
 from pharos.core.call import Call
 from pharos.core.fault import Applicability, Fix
@@ -13,9 +13,20 @@ from pharos.runtime.session.commands import Approve, Deny, Proposed, Send, ToolF
 from pharos.runtime.session.deciding.draft import Draft
 from pharos.runtime.session.deciding.refusing import refuse
 from pharos.runtime.session.effects import AskPerson, Withdraw
-from pharos.runtime.session.faults import ANSWER_GIVEN, ANSWER_LATE, ANSWER_MISMATCH, NOT_WAITING, SESSION_ENDED
+from pharos.runtime.session.faults import (
+    ANSWER_GIVEN,
+    ANSWER_LATE,
+    ANSWER_MISMATCH,
+    INBOX_FULL,
+    NOT_WAITING,
+    SESSION_ENDED,
+)
 from pharos.runtime.session.state import State
 
+MOST_UNREAD: Final = 1_000
+"""Inputs that may wait for the model's next step."""
+LARGEST_UNREAD: Final = 8_000_000
+"""Characters of them, at which no further one is taken."""
 NOBODY_ANSWERED = "Nobody agreed to this call in time. It was not made."
 
 
@@ -118,7 +129,8 @@ def answer(draft: Draft, command: Approve | Deny) -> None:
 
 
 def hear(draft: Draft, command: Send) -> None:
-    """Take input. Raises ``SESSION_ENDED``, and ``NOT_WAITING`` for the answer to a question that is not open."""
+    """Take input. Raises ``SESSION_ENDED``, ``INBOX_FULL``, and ``NOT_WAITING`` for the answer to a question that is
+    not open."""
     state = draft.state
     alive(state)
     data: dict[str, object] = {"text": command.text, "data": command.data, "by": command.by}
@@ -126,7 +138,20 @@ def hear(draft: Draft, command: Send) -> None:
         if command.answers not in state.questions:
             raise NOT_WAITING(f"No question {command.answers!r} waits for an answer.", **about(state))
         data["answers"] = command.answers
+    else:
+        _room_for(state)
     draft.tell(events.INPUT_RECEIVED, data)
+
+
+def _room_for(state: State) -> None:
+    """Raises ``INBOX_FULL`` where what waits to be read is more than a step can take."""
+    size = sum(len(item.text) + len(str(item.data or "")) for item in state.inbox)
+    if len(state.inbox) >= MOST_UNREAD or size >= LARGEST_UNREAD:
+        raise INBOX_FULL(
+            f"{len(state.inbox)} inputs of {size} characters wait to be read.",
+            subject=str(state.address),
+            facts={"inputs": len(state.inbox), "characters": size, "most": MOST_UNREAD, "largest": LARGEST_UNREAD},
+        )
 
 
 def alive(state: State) -> None:

@@ -113,6 +113,7 @@ def paused(state: State, data: Data, sequence: int, at: datetime) -> None:
 
 def resumed(state: State, data: Data, sequence: int, at: datetime) -> None:
     state.pause = None
+    awake(state, at)
 
 
 def extended(state: State, data: Data, sequence: int, at: datetime) -> None:
