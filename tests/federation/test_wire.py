@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -260,3 +261,22 @@ async def test_mesh_39_ids_of_strange_names(city: Town) -> None:
         assert (await city.rpc("SendMessage", sent))["error"]["code"] == -32602
     async with httpx.AsyncClient(trust_env=False) as http:
         assert (await http.get(f"{city.url}/a2a/keys.json")).status_code == 200
+
+
+async def test_a_client_that_leaves_in_the_middle_of_its_request_is_no_defect(
+    city: Town, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = (
+        f"POST /a2a/default/helper HTTP/1.1\r\nHost: 127.0.0.1:{city.port}\r\nAuthorization: Bearer "
+        f"{city.secrets['caller']}\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{{"
+    )
+    _, writer = await asyncio.open_connection("127.0.0.1", city.port)
+    writer.write(head.encode())
+    await writer.drain()
+    async with city.http() as http:  # by then the other request is being read
+        assert (await http.get(f"{city.agent_url()}/extendedAgentCard")).status_code == 200
+    writer.close()
+    await writer.wait_closed()
+    async with city.http() as http:
+        assert (await http.get(f"{city.agent_url()}/extendedAgentCard")).status_code == 200
+    assert "defect" not in caplog.text

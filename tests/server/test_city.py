@@ -14,6 +14,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from tests.server.cities import Open, opened
 
+from pharos.core.asgi import send_json
 from pharos.core.fault import Category, Fault, FaultCode
 from pharos.core.operation import Invocation, SetStatus, operations_of, read
 from pharos.core.plane import Plane, Receive, Route, Scope, Send
@@ -24,7 +25,6 @@ from pharos.server import city as composition
 from pharos.server.city import open_city
 from pharos.server.doctor import secret_sources
 from pharos.server.ground import Ground
-from pharos.server.replies import send_json
 
 LOST = FaultCode("GARDEN_LOST", "Garden lost", 410, Category.PRECONDITION, "The garden is gone.")
 

@@ -18,10 +18,10 @@ from tests.gateway.town import town
 from tests.gateway.upstream import Exchange, openai_delta, upstream
 from tests.server.serving import Raw, serving
 
+from pharos.core.asgi import send_bytes
 from pharos.core.plane import WRITE, ASGIApp, Receive, Scope, Send
 from pharos.server.app import App
 from pharos.server.encoding import Encoding, Extent, coding
-from pharos.server.replies import send_bytes
 
 LONG = json.dumps([{"name": f"thing {n}", "price": n} for n in range(200)]).encode()
 

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 import pytest
 from tests.server.serving import serving
 
+from pharos.core import streaming
 from pharos.core.fault import NOT_FOUND, Fault
 from pharos.core.plane import Message, Receive, Scope, Send
 from pharos.core.wire import JsonObject
-from pharos.server import streams
 from pharos.server.streams import send_stream
 
 
@@ -42,7 +42,7 @@ async def test_silence_is_filled_with_heartbeats() -> None:
 
 
 async def test_a_client_that_does_not_read_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "WRITE_DEADLINE", 0.2)
+    monkeypatch.setattr(streaming, "WRITE_DEADLINE", 0.2)
     closed = asyncio.Event()
 
     async def flood() -> AsyncIterator[JsonObject]:
@@ -122,3 +122,25 @@ async def test_positions_that_would_break_the_frame_are_no_ids() -> None:
         b"event: end\ndata: {}\n\n",
         b"",
     ]
+
+
+async def test_a_stream_that_never_pauses_ends_when_the_city_drains() -> None:
+    draining, closed = asyncio.Event(), asyncio.Event()
+
+    async def flood() -> AsyncIterator[JsonObject]:
+        try:
+            while True:
+                yield {}
+        finally:
+            closed.set()
+
+    async def send(message: Message) -> None:
+        draining.set()
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        return {}
+
+    async with asyncio.timeout(20):
+        await send_stream(flood(), receive, send, draining=draining, describe=lambda d: d)
+    assert closed.is_set()

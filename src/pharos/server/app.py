@@ -13,11 +13,12 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import orjson
 
+from pharos.core.asgi import Disconnected, send_bytes
 from pharos.core.fault import INTERNAL, NOT_FOUND, Fault, FaultDocument
 from pharos.core.plane import ASGIApp, Message, Receive, Route, Scope, Send, correlation_of
 from pharos.core.wire import JsonObject
 from pharos.server.faults import METHOD_NOT_ALLOWED, SHUTTING_DOWN
-from pharos.server.replies import Disconnected, fault_headers, send_bytes, send_problem, with_correlation
+from pharos.server.replies import fault_headers, send_problem, with_correlation
 from pharos.server.signed import admitted, is_signed
 from pharos.trust.signers.signatures import Signatures
 

@@ -20,6 +20,7 @@ from pharos.control.directory import Directory
 from pharos.control.index import Index
 from pharos.control.invoker import Invoker
 from pharos.control.plane import control_plane
+from pharos.core.asgi import read_body
 from pharos.core.fault import Fault
 from pharos.core.plane import Route, Service
 from pharos.core.principal import SYSTEM, Principal
@@ -51,7 +52,6 @@ from pharos.server.http import PREFIX, HttpFace
 from pharos.server.manifests import Document, documents_in, placed
 from pharos.server.mcp import PATH, McpFace
 from pharos.server.pages import pages
-from pharos.server.replies import read_body
 from pharos.server.system import system_plane
 from pharos.store import faults as store_faults
 from pharos.store.ports import Store

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pharos.core.asgi import header
 from pharos.core.fault import NO_CREDENTIAL, UNAUTHENTICATED
 from pharos.core.plane import Scope
 from pharos.core.principal import Principal
-from pharos.server.replies import header
 
 Authenticate = Callable[[str], Principal]
 """The principal behind a secret. Raises ``UNAUTHENTICATED``."""

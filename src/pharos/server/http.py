@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import orjson
 
 from pharos.control.invoker import Invoker
+from pharos.core.asgi import Header, header, read_body, send_json
 from pharos.core.fault import INVALID, NO_CREDENTIAL, UNAUTHENTICATED, FaultDocument, Problem
 from pharos.core.operation import AnyOperation, Effect, Registry
 from pharos.core.plane import Receive, Scope, Send, correlation_of
@@ -22,7 +23,7 @@ from pharos.server.app import wrong_method
 from pharos.server.credentials import Authenticate, caller
 from pharos.server.faults import UNSUPPORTED_ENCODING
 from pharos.server.query import arguments, parameters
-from pharos.server.replies import Header, header, read_body, send_json, with_correlation
+from pharos.server.replies import with_correlation
 from pharos.server.schema import Schema, input_schema
 from pharos.server.streams import send_stream
 

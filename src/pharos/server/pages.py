@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import orjson
 
+from pharos.core.asgi import send_bytes, send_json
 from pharos.core.deferred import Deferred
 from pharos.core.fault import NOT_FOUND, FaultCode
 from pharos.core.operation import Registry
@@ -17,7 +18,7 @@ from pharos.core.plane import Receive, Route, Scope, Send
 from pharos.core.wire import JsonObject
 from pharos.server.faults import SHUTTING_DOWN
 from pharos.server.openapi import fault_page, openapi
-from pharos.server.replies import send_bytes, send_json, send_problem
+from pharos.server.replies import send_problem
 
 FAULTS = "/faults/"
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 
+from pharos.core.asgi import header, read_body
 from pharos.core.fault import UNAUTHENTICATED
 from pharos.core.plane import WHOLE_BODY, Message, Receive, Scope
-from pharos.server.replies import header, read_body
 from pharos.trust.signers.signatures import SCHEME, Signatures
 
 BODY_LIMIT = 32 * 1024 * 1024

@@ -18,6 +18,9 @@ KEY_SET = "/a2a/keys.json"
 """Path of the public keys. No namespace has a dot in its place, so no agent is behind it."""
 
 
+BODY_LIMIT = 8 * 1024 * 1024
+"""Bytes of a request."""
+
 Pem = Callable[[], tuple[bytes, bytes]]
 """The private key and the certificate chain that the city shows now, both as PEM."""
 

@@ -13,6 +13,7 @@ import orjson
 from a2a.utils.errors import UnsupportedOperationError
 
 from pharos.control.index import Index
+from pharos.core.asgi import Header, send_bytes
 from pharos.core.fault import NOT_FOUND, UNAUTHENTICATED
 from pharos.core.plane import Receive, Scope, Send, correlation_of, fields_of
 from pharos.core.principal import Principal
@@ -24,7 +25,6 @@ from pharos.gateway.federation.handler import Handler
 from pharos.gateway.federation.jsonrpc import JsonRpc
 from pharos.gateway.federation.reach import Reaching
 from pharos.gateway.federation.rest import Rest
-from pharos.gateway.federation.sse import Header, send_bytes
 from pharos.gateway.federation.visit import Visit, extensions_in
 from pharos.runtime.profiles.kinds import AgentSpec
 
@@ -148,7 +148,7 @@ async def _send_cached(
             await send({"type": "http.response.start", "status": 304, "headers": head})
             await send({"type": "http.response.body", "body": b""})
             return
-    await send_bytes(send, b"" if scope["method"] == "HEAD" else body, 200, media, head)
+    await send_bytes(send, 200, media, b"" if scope["method"] == "HEAD" else body, head)
 
 
 def _place(path: str) -> _Place:

@@ -24,16 +24,18 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
 from google.protobuf.message import Message
 
+from pharos.core.asgi import Header, read_body, send_json
 from pharos.core.fault import Fault
 from pharos.core.plane import Receive, Scope, Send, fields_of
+from pharos.core.streaming import Piece, send_pieces
 from pharos.core.wire import Json, JsonObject
+from pharos.gateway.federation.addresses import BODY_LIMIT
 from pharos.gateway.federation.card import JSON
 from pharos.gateway.federation.errors import TRANSPORT, error_of
 from pharos.gateway.federation.extensions import activated
 from pharos.gateway.federation.handler import Event, Handler
 from pharos.gateway.federation.methods import METHODS, Streaming, Unary, response_of
 from pharos.gateway.federation.rendering import id_of, listed
-from pharos.gateway.federation.sse import Header, Piece, read_body, send_json, send_pieces
 from pharos.gateway.federation.visit import Visit
 
 _log = logging.getLogger(__name__)
@@ -54,7 +56,7 @@ class JsonRpc:
         headers = extension_headers(visit)
         try:
             media = fields_of(scope).get(b"content-type", b"").decode("latin-1").partition(";")[0].strip().lower()
-            body = await read_body(scope, receive)
+            body = await read_body(scope, receive, BODY_LIMIT)
             if media not in _MEDIA:
                 raise ContentTypeNotSupportedError(message=f"Send {JSON}, not {media[:64] or 'an unnamed type'}.")
             document = _document(body)

@@ -17,15 +17,17 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
+from pharos.core.asgi import read_body, send_json
 from pharos.core.fault import Fault
 from pharos.core.plane import Receive, Scope, Send, fields_of
+from pharos.core.streaming import Piece, send_pieces
 from pharos.core.wire import Json, JsonObject
+from pharos.gateway.federation.addresses import BODY_LIMIT
 from pharos.gateway.federation.errors import TRANSPORT, error_of, unsupported_media, violation
 from pharos.gateway.federation.handler import Event, Handler
 from pharos.gateway.federation.jsonrpc import as_error, extension_headers, parsed
 from pharos.gateway.federation.methods import METHODS, Streaming, response_of
 from pharos.gateway.federation.rendering import id_of, listed
-from pharos.gateway.federation.sse import Piece, read_body, send_json, send_pieces
 from pharos.gateway.federation.visit import Visit
 
 MEDIA: Final = b"application/a2a+json"
@@ -99,7 +101,7 @@ class Rest:
                 return
             answer = await method.call(self._handler, request, context)
             body: Json = {} if isinstance(answer, Empty) else listed(answer, request)
-            await send_json(send, body, media=MEDIA, headers=headers)
+            await send_json(send, body, headers=headers, content_type=MEDIA)
         except A2AError as error:
             await _refuse(send, error)
         except Fault as fault:
@@ -112,7 +114,7 @@ async def _values(found: Found, request: Message, scope: Scope, receive: Receive
     if not found.body:
         return _query(scope.get("query_string", b"").decode("latin-1"), request)
     media = fields_of(scope).get(b"content-type", b"").decode("latin-1").partition(";")[0].strip().lower()
-    body = await read_body(scope, receive)
+    body = await read_body(scope, receive, BODY_LIMIT)
     if media not in _TAKEN and body:
         raise unsupported_media(media[:64] or "A body without a type")
     try:

@@ -83,6 +83,8 @@ class TaskFold:
         self._held: dict[str, str] = {}
         """What waits for somebody of the city, by id."""
         self._artifacts: dict[str, pb.Artifact] = {}
+        self._promises = False
+        """Whether the agent's last answer is an object."""
 
     @property
     def state(self) -> int:
@@ -118,6 +120,7 @@ class TaskFold:
     def _created(self, recorded: Recorded, data: Mapping[str, Any]) -> list[Update]:
         self.owner = data["owner"]
         self.agent = data["agent"]
+        self._promises = bool(data["profile"].get("spec", {}).get("output"))
         self.task.context_id = data.get("labels", {}).get(CONTEXT) or self.address.id
         self._heard(recorded, data)
         self.task.status.state = pb.TaskState.TASK_STATE_SUBMITTED
@@ -208,13 +211,17 @@ class TaskFold:
             return []
         artifact = self._artifact(data["id"])
         _write(artifact, text)
-        return [self._part(artifact, text, append=False, last=True)]
+        # Of an answer that is to be an object, the object is yet to come.
+        last = not self._promises or bool(data["message"].get("tool_calls"))
+        return [self._part(artifact, text, append=False, last=last)]
 
     def _completed(self, recorded: Recorded, data: Mapping[str, Any]) -> list[Update]:
         updates: list[Update] = []
         last = self.task.artifacts[-1] if self.task.artifacts else None
         if data["data"]:
-            artifact = self._artifact("data")
+            # It takes the place of the text that it was written in: one answer is one artifact.
+            written = last is not None and last.parts[0].text == data["text"]
+            artifact = last if last is not None and written else self._artifact("data")
             del artifact.parts[:]
             ParseDict({"data": data["data"], "mediaType": "application/json"}, artifact.parts.add())
             updates.append(self._whole(artifact))

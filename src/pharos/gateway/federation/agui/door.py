@@ -19,16 +19,17 @@ from ag_ui.core import RunAgentInput, RunErrorEvent, UserMessage
 from pydantic import ValidationError
 
 from pharos.control.index import Index
+from pharos.core.asgi import read_body
 from pharos.core.event import START
 from pharos.core.fault import FORBIDDEN, INTERNAL, INVALID, NOT_FOUND, Fault, Problem
 from pharos.core.plane import Receive, Scope, Send, fields_of
 from pharos.core.principal import Principal
+from pharos.core.streaming import Piece, send_pieces
 from pharos.core.wire import JsonObject
-from pharos.gateway.federation.addresses import AGUI
+from pharos.gateway.federation.addresses import AGUI, BODY_LIMIT
 from pharos.gateway.federation.agui.runs import RUN, RunFold
 from pharos.gateway.federation.caller import Authenticate, caller, public_agent
 from pharos.gateway.federation.follow import between, following, topics_of
-from pharos.gateway.federation.sse import Piece, read_body, send_pieces
 from pharos.gateway.federation.tasks import Cursor
 from pharos.gateway.federation.work import READ, Asked, Beginning, Work
 from pharos.runtime.session.events import Address
@@ -77,7 +78,7 @@ class AguiDoor:
             raise NOT_FOUND(f"There is no agent {namespace[:128]}/{name[:128]} here.")
         if not principal.may(READ):
             raise FORBIDDEN(f"Following a run requires the permission {READ}.", required_permission=READ)
-        input = _input(await read_body(scope, receive))
+        input = _input(await read_body(scope, receive, BODY_LIMIT))
         after = fields.get(b"last-event-id", b"").decode("latin-1").strip()
         behind = Cursor.parse(after) if after else None
         address = Address(principal.namespace, session_id(principal, namespace, name, input.thread_id))

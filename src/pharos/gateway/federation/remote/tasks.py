@@ -6,6 +6,7 @@ import hashlib
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+import orjson
 from a2a.types import a2a_pb2 as pb
 from google.protobuf.json_format import MessageToDict, ParseDict
 
@@ -100,7 +101,8 @@ def end_of(task: pb.Task) -> TaskEnd | None:
 
 
 def _result(task: pb.Task) -> tuple[str, JsonObject]:
-    """The last artifact with text, and the data of all."""
+    """The last artifact with text, and the data of all; where there is no text, the data as text: who reads the end of
+    work that was given away reads its text."""
     text = ""
     data: JsonObject = {}
     for artifact in task.artifacts:
@@ -110,7 +112,7 @@ def _result(task: pb.Task) -> tuple[str, JsonObject]:
             if part.WhichOneof("content") == "data":
                 value: Json = MessageToDict(part.data)
                 data = {**data, **(value if isinstance(value, dict) else {"value": value})}
-    return text, data
+    return text or (orjson.dumps(data).decode() if data else ""), data
 
 
 def _spent(task: pb.Task) -> str:
