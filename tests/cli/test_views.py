@@ -10,8 +10,9 @@ import pytest
 from rich.console import Console
 
 from pharos.client.description import descriptions
+from pharos.control.problems import invalid
 from pharos.core.call import Call
-from pharos.core.fault import FORBIDDEN, Applicability, Fix
+from pharos.core.fault import FORBIDDEN, Applicability, Fix, Problem
 from pharos.server.cli.faults import show_fault
 from pharos.server.cli.output import people
 from pharos.server.cli.views import render, render_item
@@ -167,6 +168,12 @@ def test_what_is_to_be_copied_is_not_broken(
     fix = Fix(id="ask", title="Ask", applicability=Applicability.LIKELY, call=call)
     show_fault(FORBIDDEN("Not permitted.", fixes=[fix]), "table")
     assert "pharos approvals request --reason 'There is no more.' budgets.raise" in capsys.readouterr().err
+
+
+def test_each_of_several_problems_is_told_once_with_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+    problems = [Problem(pointer="/name", message="Must be text."), Problem(pointer="/x", message="There is no x.")]
+    show_fault(invalid(problems), "table")
+    assert capsys.readouterr().err == "INVALID: 2 problems\n  /name: Must be text.\n  /x: There is no x.\n"
 
 
 def test_the_ids_of_credentials_that_can_be_revoked_are_seen(shown: Any) -> None:

@@ -44,9 +44,11 @@ def _lines(document: FaultDocument, entered_with: str) -> list[Text]:
             only.message
         ):  # The problem says all that the headline does, and where.
             lines = [Text.assemble(code, document.detail.removesuffix(only.message), _problem(only))]
-        case problems:
-            lines = [Text.assemble(code, document.detail)]
+        case [first, *_] as problems:  # Each is told below, with its place.
+            lines = [Text.assemble(code, document.detail.removesuffix(f"; the first: {first.message}"))]
             lines += [Text.assemble("  ", _problem(problem)) for problem in problems]
+        case _:
+            lines = [Text.assemble(code, document.detail)]
     lines += [Text(f"  because {cause.message}") for cause in document.causes]
     if document.rule:
         lines.append(Text(f"  rule: {document.rule}"))
