@@ -242,7 +242,7 @@ async def test_a_start_that_is_undone_is_cancelled(harbour: Harbour) -> None:
     assert "begun before the fork" in again["answer"] and harbour.paid == []
     assert (await harbour.fault("fork", session=session, to=session)).fixes
     # An agent that is gone works in no fork either, and that is said.
-    await invoke("catalog.delete", {"resources": ["Agent/default/mate"]}, boss())
+    await invoke("catalog.delete", {"resources": [{"resource": "Agent/default/mate"}]}, boss())
     gone = await harbour.fault("fork", session=session)
     assert gone.code == "AGENT_INCOMPLETE" and "not declared any more" in gone.detail
 
