@@ -96,7 +96,11 @@ def digest_of(data: Mapping[str, Json]) -> str:
 
 
 def canonical(value: Json) -> bytes:
-    """JSON with sorted keys and no white space: equal values have equal bytes."""
+    """JSON with sorted keys and no white space: equal values have equal bytes.
+
+    The city's own form, over which it alone hashes, for each call; every digest of every chain there is depends on it.
+    What strangers check (signed cards) is in the form of RFC 8785, which differs in numbers and in the order of names.
+    """
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Final
 
 from pydantic import Field
@@ -82,6 +83,16 @@ class Discarded(Written):
     more: bool
 
 
+_about_dead = partial(
+    write,
+    permission=GROUPS,
+    reversibility=Reversibility.NONE,
+    inverse=None,
+    faults=(NOT_FOUND,),
+    lacking=lacking_namespace,
+)
+
+
 class DeadLetterOperations:
     """What is done about messages that could not be handled."""
 
@@ -109,14 +120,7 @@ class DeadLetterOperations:
             raise _no_letter(input.number, input.group, namespace)
         return DeadDetail(**dict(_item(letter)), message=message_of(recorded))
 
-    @write(
-        "deadletters.redrive",
-        permission=GROUPS,
-        reversibility=Reversibility.NONE,
-        inverse=None,
-        faults=(NOT_FOUND,),
-        lacking=lacking_namespace,
-    )
+    @_about_dead("deadletters.redrive")
     async def redrive(self, invocation: Invocation, input: ChooseDead) -> Decision[Redriven]:
         """Deliver messages again that could not be handled: those named, or all.
 
@@ -129,15 +133,7 @@ class DeadLetterOperations:
             commands=(Redrive(group, tuple(numbers)),) if numbers else (),
         )
 
-    @write(
-        "deadletters.discard",
-        permission=GROUPS,
-        destroys=True,
-        reversibility=Reversibility.NONE,
-        inverse=None,
-        faults=(NOT_FOUND,),
-        lacking=lacking_namespace,
-    )
+    @_about_dead("deadletters.discard", destroys=True)
     async def discard(self, invocation: Invocation, input: ChooseDead) -> Decision[Discarded]:
         """Give up messages that could not be handled. A topic that was held because of one goes on after it."""
         group, numbers, more = await self._chosen(invocation, input)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 from pydantic import AwareDatetime, Field
@@ -15,7 +16,7 @@ from pharos.core.resource import Name
 from pharos.core.wire import Page, Wire
 from pharos.mesh.topics.access import CONSUME, GROUPS, lacking_namespace, namespace_for
 from pharos.mesh.topics.names import LONGEST, TOPICS, Place, TopicName, TopicPattern, group_of, pattern_of, reach_of
-from pharos.mesh.topics.reading import Reader
+from pharos.mesh.topics.reading import Reader, reader_of
 from pharos.store.delivery import Deliveries, Group, State, Subscribe, Suspend, Unsubscribe
 from pharos.store.ports import Store
 
@@ -118,6 +119,10 @@ class Resumed(Written):
     topic: str
 
 
+_taken_back_by = partial(write, permission=GROUPS, reversibility=Reversibility.COMPENSATING, lacking=lacking_namespace)
+"""A write whose ``inverse`` undoes it."""
+
+
 class GroupOperations:
     """Groups as wholes. ``changed`` is called when there is another group."""
 
@@ -125,14 +130,7 @@ class GroupOperations:
         self._store = store
         self._changed = changed
 
-    @write(
-        "groups.subscribe",
-        permission=GROUPS,
-        reversibility=Reversibility.COMPENSATING,
-        inverse="groups.remove",
-        faults=(CONFLICT,),
-        lacking=lacking_namespace,
-    )
+    @_taken_back_by("groups.subscribe", inverse="groups.remove", faults=(CONFLICT,))
     async def subscribe(self, invocation: Invocation, input: SubscribeGroup) -> Decision[Subscribed]:
         """Have a group hear of topics: of one, of all below a name, or of all in the namespace.
 
@@ -216,29 +214,12 @@ class GroupOperations:
         after = None if input.cursor is None else f"{root}{input.cursor}"
         found, more = await self._store.deliveries.list(name, input.state, after, input.limit)
         items = [
-            DeliveryItem(
-                topic=delivery.topic.removeprefix(root),
-                group=input.group,
-                state=delivery.state,
-                cursor=delivery.cursor,
-                behind=delivery.behind,
-                attempts=delivery.attempts,
-                owner=delivery.owner or None,
-                lane=delivery.lane or None,
-                until=delivery.until,
-            )
+            DeliveryItem(topic=delivery.topic.removeprefix(root), **dict(reader_of(delivery, input.group)))
             for delivery in found
         ]
         return Page[DeliveryItem](items=items, next=None if more is None else more.removeprefix(root))
 
-    @write(
-        "groups.suspend",
-        permission=GROUPS,
-        reversibility=Reversibility.COMPENSATING,
-        inverse="groups.resume",
-        faults=(NOT_FOUND,),
-        lacking=lacking_namespace,
-    )
+    @_taken_back_by("groups.suspend", inverse="groups.resume", faults=(NOT_FOUND,))
     async def suspend(self, invocation: Invocation, input: SuspendDelivery) -> Decision[Suspended]:
         """Let one topic rest for a group, for a while or until it is resumed. All other topics go on.
 
@@ -261,14 +242,7 @@ class GroupOperations:
             inverse=Call(operation="groups.resume", arguments={**address}),
         )
 
-    @write(
-        "groups.resume",
-        permission=GROUPS,
-        reversibility=Reversibility.COMPENSATING,
-        inverse="groups.suspend",
-        faults=(NOT_FOUND,),
-        lacking=lacking_namespace,
-    )
+    @_taken_back_by("groups.resume", inverse="groups.suspend", faults=(NOT_FOUND,))
     async def resume(self, invocation: Invocation, input: ResumeDelivery) -> Decision[Resumed]:
         """Deliver a suspended topic again."""
         namespace = namespace_for(invocation.principal, input.namespace)

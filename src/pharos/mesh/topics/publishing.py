@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, cast
 
 from pydantic import Field
@@ -96,6 +97,16 @@ class Replied(Written):
     """It came after the deadline: whoever asked does not wait any more, but can read it."""
 
 
+_publishing = partial(
+    write,
+    permission=PUBLISH,
+    reversibility=Reversibility.NONE,
+    inverse=None,
+    lacking=lacking_namespace,
+    recorded=False,
+)
+
+
 class Publishing:
     """Publishes messages."""
 
@@ -103,16 +114,7 @@ class Publishing:
         self._store = store
         self._publisher = publisher
 
-    @write(
-        "topics.publish",
-        permission=PUBLISH,
-        reversibility=Reversibility.NONE,
-        inverse=None,
-        typical_ms=3,
-        faults=(TOPIC_FULL, POSITION_CONFLICT, TOO_LARGE, FORBIDDEN, INVALID),
-        lacking=lacking_namespace,
-        recorded=False,
-    )
+    @_publishing("topics.publish", typical_ms=3, faults=(TOPIC_FULL, POSITION_CONFLICT, TOO_LARGE, FORBIDDEN, INVALID))
     async def publish(self, invocation: Invocation, input: Publish) -> Decision[Published]:
         """Publish messages to a topic, which comes into being by that.
 
@@ -139,16 +141,7 @@ class Publishing:
 
         return Decision(Published(operation=invocation.operation_id, items=[]), events=tuple(events), perform=perform)
 
-    @write(
-        "topics.request",
-        permission=PUBLISH,
-        reversibility=Reversibility.NONE,
-        inverse=None,
-        typical_ms=1000,
-        faults=(NO_RESPONDER, TIMEOUT, TOPIC_FULL, TOO_LARGE, FORBIDDEN),
-        lacking=lacking_namespace,
-        recorded=False,
-    )
+    @_publishing("topics.request", typical_ms=1000, faults=(NO_RESPONDER, TIMEOUT, TOPIC_FULL, TOO_LARGE, FORBIDDEN))
     async def request(self, invocation: Invocation, input: Request) -> Decision[Answered]:
         """Publish a request and wait for its answer.
 
@@ -198,15 +191,7 @@ class Publishing:
             pass
         return None
 
-    @write(
-        "topics.reply",
-        permission=PUBLISH,
-        reversibility=Reversibility.NONE,
-        inverse=None,
-        faults=(NOT_FOUND, INVALID, TOO_LARGE, FORBIDDEN),
-        lacking=lacking_namespace,
-        recorded=False,
-    )
+    @_publishing("topics.reply", faults=(NOT_FOUND, INVALID, TOO_LARGE, FORBIDDEN))
     async def reply(self, invocation: Invocation, input: Reply) -> Decision[Replied]:
         """Answer a request.
 

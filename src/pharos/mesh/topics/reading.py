@@ -23,7 +23,7 @@ from pharos.mesh.topics.faults import TOPIC_BUSY
 from pharos.mesh.topics.messages import Message, message_of
 from pharos.mesh.topics.names import LONGEST, TOPICS, Place, TopicName, place_of
 from pharos.mesh.topics.policies import Policies
-from pharos.store.delivery import Retire, State
+from pharos.store.delivery import Delivery, Retire, State
 from pharos.store.faults import GONE
 from pharos.store.ports import Log, Store
 
@@ -280,18 +280,7 @@ class TopicReads:
             delivery = await self._store.deliveries.get(group.name, place.topic)
             if delivery is None:
                 continue
-            readers.append(
-                Reader(
-                    group=group.name.removeprefix(f"{TOPICS}{place.namespace}/"),
-                    state=delivery.state,
-                    cursor=delivery.cursor,
-                    behind=delivery.behind,
-                    attempts=delivery.attempts,
-                    owner=delivery.owner or None,
-                    lane=delivery.lane or None,
-                    until=delivery.until,
-                )
-            )
+            readers.append(reader_of(delivery, group.name.removeprefix(f"{TOPICS}{place.namespace}/")))
         return readers
 
     @write(
@@ -320,6 +309,20 @@ class TopicReads:
             # Where someone has come to need it since, nothing is committed, and it is decided anew.
             commands=(Retire(place.topic, input.reason, unread=input.unread, insist=True),),
         )
+
+
+def reader_of(delivery: Delivery, group: str) -> Reader:
+    """A delivery as its readers are shown; ``group`` by the name that they know."""
+    return Reader(
+        group=group,
+        state=delivery.state,
+        cursor=delivery.cursor,
+        behind=delivery.behind,
+        attempts=delivery.attempts,
+        owner=delivery.owner or None,
+        lane=delivery.lane or None,
+        until=delivery.until,
+    )
 
 
 def _topic(principal: Principal, which: Which) -> str:

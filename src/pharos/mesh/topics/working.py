@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints
@@ -129,6 +130,18 @@ def lacking_lease(_owner: object, principal: Principal, arguments: JsonObject) -
     return None if namespace == principal.namespace or principal.may(CROSS) else CROSS
 
 
+_under_lease = partial(
+    write,
+    permission=CONSUME,
+    reversibility=Reversibility.NONE,
+    inverse=None,
+    typical_ms=2,
+    lacking=lacking_lease,
+    recorded=False,
+)
+"""A write by who holds a lease."""
+
+
 class Working:
     """What workers call."""
 
@@ -189,16 +202,7 @@ class Working:
             except TimeoutError:
                 continue
 
-    @write(
-        "groups.renew",
-        permission=CONSUME,
-        reversibility=Reversibility.NONE,
-        inverse=None,
-        typical_ms=2,
-        faults=(LEASE_LOST,),
-        lacking=lacking_lease,
-        recorded=False,
-    )
+    @_under_lease("groups.renew", faults=(LEASE_LOST,))
     async def renew(self, invocation: Invocation, input: RenewLease) -> Decision[Renewed]:
         """Keep a lease for longer. Do it well before it ends: a third of its time is usual."""
         lease = lease_of(input.lease, invocation.principal)
@@ -209,16 +213,7 @@ class Working:
 
         return Decision(Renewed(operation=invocation.operation_id, lease=input.lease), perform=perform)
 
-    @write(
-        "groups.acknowledge",
-        permission=CONSUME,
-        reversibility=Reversibility.NONE,
-        inverse=None,
-        typical_ms=2,
-        faults=(LEASE_LOST, INVALID),
-        lacking=lacking_lease,
-        recorded=False,
-    )
+    @_under_lease("groups.acknowledge", faults=(LEASE_LOST, INVALID))
     async def acknowledge(self, invocation: Invocation, input: AcknowledgeMessages) -> Decision[Renewed]:
         """Say that all messages up to a position are done. They are not delivered to the group again.
 
@@ -243,16 +238,7 @@ class Working:
         given_back = delivery is not None and delivery.epoch == lease.epoch and not delivery.owner
         return given_back and not input.keep and delivery is not None and delivery.cursor >= input.position
 
-    @write(
-        "groups.release",
-        permission=CONSUME,
-        reversibility=Reversibility.NONE,
-        inverse=None,
-        typical_ms=2,
-        faults=(LEASE_LOST,),
-        lacking=lacking_lease,
-        recorded=False,
-    )
+    @_under_lease("groups.release", faults=(LEASE_LOST,))
     async def release(self, invocation: Invocation, input: ReleaseLease) -> Decision[Released]:
         """Give a lease back with the work not done, through no fault of the message: no attempt is counted."""
         lease = lease_of(input.lease, invocation.principal)
@@ -263,16 +249,7 @@ class Working:
 
         return Decision(Released(operation=invocation.operation_id), perform=perform)
 
-    @write(
-        "groups.fail",
-        permission=CONSUME,
-        reversibility=Reversibility.NONE,
-        inverse=None,
-        typical_ms=2,
-        faults=(LEASE_LOST,),
-        lacking=lacking_lease,
-        recorded=False,
-    )
+    @_under_lease("groups.fail", faults=(LEASE_LOST,))
     async def fail(self, invocation: Invocation, input: FailMessage) -> Decision[Failed]:
         """Say that the message after the cursor could not be handled, and give the lease back.
 
