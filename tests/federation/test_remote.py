@@ -99,6 +99,7 @@ async def test_a_task_is_asked_about_until_it_ends_also_after_a_restart(city: To
     async with town(tmp_path / "other") as second:
         (event,) = await told(second)
         assert event.type == "child.completed" and event.data["data"] == {"answer": 42}
+        assert json.loads(event.data["text"]) == {"answer": 42}, "who reads the text alone reads the answer"
     assert city.work.begun[0].data == {"a": 1}
 
 

@@ -21,7 +21,7 @@ from pharos.core.event import Event, Recorded
 from pharos.gateway.federation.extensions import RESUME
 from pharos.gateway.federation.tasks import TaskFold
 from pharos.runtime.session import events as of
-from pharos.runtime.session.events import Address
+from pharos.runtime.session.address import Address
 
 BINDINGS = ["JSONRPC", "HTTP+JSON", "GRPC"]
 S = pb.TaskState
@@ -244,6 +244,38 @@ async def test_a_city_that_drains_ends_its_streams(city: Town) -> None:
 # The fold itself.
 
 ADDRESS = Address("default", "s1")
+
+
+def test_dm_art_001_an_object_takes_the_place_of_the_text_it_was_written_in() -> None:
+    records: list[Recorded] = []
+
+    def record(type: str, data: dict[str, Any]) -> None:
+        records.append(Recorded(Event(ADDRESS.topic, type, data), f"{len(records):08}", len(records)))
+
+    spec = {"output": {"type": "object"}}
+    created = {
+        "owner": "user/default/ann",
+        "agent": "default/helper",
+        "profile": {"spec": spec},
+        "text": "?",
+        "data": {},
+    }
+    record(of.SESSION_CREATED, created)
+    record(of.STREAM_DELTA, {"id": "m1", "turn": 1, "attempt": 1, "offset": 0, "text": '{"sum"'})
+    record(of.MODEL_COMPLETED, {"id": "m1", "message": {"role": "assistant", "content": '{"sum": 3}'}})
+    record(of.SESSION_COMPLETED, {"text": '{"sum": 3}', "data": {"sum": 3}, "spent": "0"})
+    fold = TaskFold(ADDRESS)
+    told = [each.update for recorded in records for each in fold.apply(recorded)]
+    artifacts = [update for update in told if isinstance(update, pb.TaskArtifactUpdateEvent)]
+    assert [(each.artifact.artifact_id, each.append, each.last_chunk) for each in artifacts] == [
+        ("m1", False, False), ("m1", False, False), ("m1", False, True),
+    ]  # fmt: skip
+    (artifact,) = fold.task.artifacts
+    assert artifact == artifacts[-1].artifact and len(artifact.parts) == 1
+    assert (
+        dict(artifact.parts[0].data.struct_value) == {"sum": 3} and artifact.parts[0].media_type == "application/json"
+    )
+
 
 _pieces = st.lists(st.tuples(st.booleans(), st.text("ab", min_size=1, max_size=3)), max_size=12)
 

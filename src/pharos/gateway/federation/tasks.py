@@ -26,7 +26,7 @@ from pharos.gateway.federation.delegation import DELEGATION
 from pharos.gateway.federation.extensions import RESUME
 from pharos.gateway.federation.states import CONTEXT, ENDED, INTERRUPTED, State, waiting_state
 from pharos.runtime.session import events as of
-from pharos.runtime.session.events import Address
+from pharos.runtime.session.address import Address
 
 Update = pb.TaskStatusUpdateEvent | pb.TaskArtifactUpdateEvent
 
