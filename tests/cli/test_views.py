@@ -344,6 +344,13 @@ def test_rows_of_the_ledger_that_are_no_request_say_what_they_are(shown: Any) ->
     assert lines[3].endswith("correction of c/1: the bill")
 
 
+def test_a_cache_by_meaning_shows_what_it_gets_wrong(shown: Any) -> None:
+    row = {"model": "faq", "hits": 3, "semantic": {"state": "shadow", "wrong": 2, "samples": 80, "falseHits": 0.0875}}
+    assert "shadow: 2 of 80 wrong (at most 8.8% of its answers)" in shown({"items": [row], "next": None}, "cache.stats")
+    row["semantic"] = {"state": "off", "wrong": 0, "samples": 0, "falseHits": 1.0}
+    assert "(nothing compared yet)" in shown({"items": [row], "next": None}, "cache.stats")
+
+
 def test_amounts_without_a_currency_beside_them_have_one(shown: Any) -> None:
     rows = {"rows": [{"spent": "0.000000010", "count": 12}, {"spent": None, "count": 3}], "most": "1.000000000"}
     out = shown(rows, "tomorrow.invent")

@@ -97,6 +97,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         "coalesced",
         "similar",
         number("saved", write=usd),
+        Column("by meaning", "semantic", shapes.measured),
     ),
     "catalog.history": _table("revision", Column("action", write=state), "time", "principal", "operation"),
     "catalog.list": _table(

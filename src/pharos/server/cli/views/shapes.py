@@ -176,3 +176,11 @@ def call(value: Any) -> Text:
 def words(value: Any) -> Text:
     """A name of several words as people write it: ``in effect``."""
     return Text(str(value or "").replace("_", " "))
+
+
+def measured(value: Any) -> Text:
+    """What a semantic cache does, and what it was measured to get wrong."""
+    if not value:
+        return Text("")
+    most = f"at most {value['falseHits']:.1%} of its answers" if value.get("samples") else "nothing compared yet"
+    return Text(f"{value.get('state')}: {value.get('wrong')} of {value.get('samples')} wrong ({most})")
