@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.gateway.dialects.wire import CHAT, MESSAGES
 
-from pharos.gateway.models.answers.exchange import Watching
+from pharos.gateway.models.answers.diagonal import Watching
 from pharos.gateway.models.answers.stencil import LESSONS, Stencil
 from pharos.gateway.models.dialects.dialect import Dialect
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from pharos.core.fault import Fault
-from pharos.gateway.models.answers.exchange import Exchange, exchange_for, lied, parse_object
+from pharos.gateway.models.answers.exchange import Exchange, lied, parse_object
 from pharos.gateway.models.answers.streaming import AnswerStream
+from pharos.gateway.models.answers.ways import exchange_for
 from pharos.gateway.models.call import Attempt, Call, Reply, UpstreamFailed
 from pharos.gateway.models.dialects.canonical import Failure, FailureClass
 from pharos.gateway.models.refusals import code_of, upstream_fault
