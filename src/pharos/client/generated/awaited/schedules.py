@@ -124,13 +124,13 @@ class AsyncSchedules(AsyncNamespace):
         )
 
     async def list(
-        self, *, namespace: str | None = None, declared: bool = False, limit: int = 100, cursor: str | None = None
+        self, *, namespace: str | None = None, declared: bool | None = None, limit: int = 100, cursor: str | None = None
     ) -> Page[ScheduleItem]:
-        """List the messages of a namespace that are still to come, by id.
+        """List the messages of a namespace that are still to come: those that are declared, then the others, by id.
 
         Args:
             namespace: Namespace.
-            declared: Those of ``Schedule`` resources; else those made by ``schedules.create``.
+            declared: Only those of ``Schedule`` resources, or only those made by ``schedules.create``; left out: both.
             limit: Most items of the page.
             cursor: Where to continue: `next` of the page before.
 

@@ -121,15 +121,16 @@ class AsyncSessions(AsyncNamespace):
         """End a session, and everything below it.
 
         What is under way is stopped, its children end first, and what was kept of its budget for them is free again.
-        What may have happened outside and cannot be known is named at its end. Asked twice it changes nothing.
+        What may have happened outside and cannot be known is named at its end. Asked twice it changes nothing. To undo
+        it is to fork the session from where it was: the fork goes on, without what was under way.
 
         Args:
             session: Its id.
             namespace: Left out: the caller's own.
             reason: Why. It is recorded.
 
-        Needs the permission ``sessions.control``. Reversibility: none. With ``dry_run`` nothing changes. Raises a
-        fault with code NOT_FOUND, SESSION_QUARANTINED.
+        Needs the permission ``sessions.control``. Reversibility: compensating. With ``dry_run`` nothing changes.
+        Raises a fault with code NOT_FOUND, SESSION_QUARANTINED.
         """
         from pharos.runtime.operations.items import Changed
 
@@ -351,7 +352,7 @@ class AsyncSessions(AsyncNamespace):
         What was open there stays with the source: the fork sends no effect again, and has none of its approvals,
         timers, questions and children. It acts for whoever forks it, and what was spent before is not counted again.
         What a lack of trust takes from the agent now is taken from the fork, and who may not read the session cannot
-        have its history either.
+        have its history either. Refused where the agent is not declared any more.
 
         Args:
             session: Its id.
@@ -361,8 +362,8 @@ class AsyncSessions(AsyncNamespace):
             text: Input to go on with; left out: it goes on with what it has.
 
         Needs the permission ``sessions.start``. Reversibility: compensating. With ``dry_run`` nothing changes.
-        Raises a fault with code NOT_FOUND, INVALID, TOO_LARGE, SESSION_STARTED, TREE_BOUND, AGENT_STOPPED,
-        AGENT_BARRED.
+        Raises a fault with code NOT_FOUND, INVALID, TOO_LARGE, SESSION_STARTED, AGENT_INCOMPLETE, TREE_BOUND,
+        AGENT_STOPPED, AGENT_BARRED.
         """
         from pharos.runtime.operations.items import Began
 
@@ -754,7 +755,7 @@ class AsyncSessions(AsyncNamespace):
             answers: The question that it answers; left out: it is new input, which the model sees at its next step.
 
         Needs the permission ``sessions.send``. Reversibility: none. With ``dry_run`` nothing changes. Raises a
-        fault with code NOT_FOUND, SESSION_ENDED, SESSION_QUARANTINED, NOT_WAITING.
+        fault with code NOT_FOUND, SESSION_ENDED, SESSION_QUARANTINED, NOT_WAITING, INBOX_FULL.
         """
         from pharos.runtime.operations.items import Changed
 

@@ -27,7 +27,7 @@ class Pools(Namespace):
         Args:
             topic: Name of the topic in the log: of a session ``sessions/NAMESPACE/ID``.
 
-        Needs the permission ``pools.read``.
+        Needs the permission ``pools.read``. Raises a fault with code NOT_FOUND, FORBIDDEN.
         """
         from pharos.mesh.scheduling.operations import WaitExplained
 
