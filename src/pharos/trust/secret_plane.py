@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pharos.control.index import Index
+from pharos.control.observing import Observe
 from pharos.core.operation import operations_of
 from pharos.core.plane import Plane
 from pharos.trust.faults import MASTER_KEYS_DAMAGED
 from pharos.trust.secret_operations import SecretOperations
-from pharos.trust.secret_upkeep import GRACE_SECONDS, Observe, SecretUpkeep
+from pharos.trust.secret_upkeep import GRACE_SECONDS, SecretUpkeep
 from pharos.trust.vault import SECRET, Vault
 
 

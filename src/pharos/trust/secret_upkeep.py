@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
 from pharos.control.index import Index
-from pharos.core.fault import Fault
-from pharos.core.operation import SetStatus
-from pharos.core.resource import AnyResource, Condition, ResourceId
+from pharos.control.observing import Observe, judged, note
+from pharos.core.resource import AnyResource, ResourceId
 from pharos.core.tasks import running
 from pharos.trust.envelope import SealBroken
 from pharos.trust.vault import SECRET, Vault, secret_status
@@ -25,9 +23,6 @@ READABLE = "Readable"
 
 GRACE_SECONDS = 300.0
 """How long an old master key outlives its last use: no decision that began with it is committed after that."""
-
-Observe = Callable[[SetStatus], Awaitable[None]]
-"""``Invoker.observe``."""
 
 
 class SecretUpkeep:
@@ -56,23 +51,7 @@ class SecretUpkeep:
                 self._vault.reveal(secret.id)
             except SealBroken as error:
                 problem = str(error)
-            known = next((c for c in secret.status.conditions if c.type == READABLE), None)
-            status = "False" if problem else "True"
-            if known is not None and (known.status, known.message) == (status, problem):
-                continue
-            condition = Condition(
-                type=READABLE,
-                status="False" if problem else "True",
-                reason="Broken" if problem else "Sealed",
-                message=problem,
-                last_transition_time=datetime.now(UTC),
-            )
-            others = [c for c in secret.status.conditions if c.type != READABLE]
-            after = secret.status.model_copy(update={"conditions": [*others, condition]})
-            try:
-                await self._observe(SetStatus(secret.id, after, expected=secret.status))
-            except Fault as fault:  # set, changed or removed meanwhile: then this is called again
-                _log.info("the status of %s was not written: %s", secret.id, fault.code)
+            await note(self._observe, secret, judged(READABLE, problem, good="Sealed", bad="Broken"))
 
     async def _run(self) -> None:
         while True:

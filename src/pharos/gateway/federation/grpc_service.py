@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from pharos.control.index import Index
+from pharos.control.observing import Observe, judged, note
 from pharos.core.deferred import Deferred
 from pharos.core.fault import Fault
-from pharos.core.operation import SetStatus
-from pharos.core.resource import AnyResource, Condition, ResourceId
+from pharos.core.resource import AnyResource, ResourceId
 from pharos.core.tasks import running
 from pharos.gateway.federation.addresses import Pem
 from pharos.gateway.federation.kinds import FEDERATION, THE, GrpcDoor
@@ -28,8 +27,6 @@ _log = logging.getLogger(__name__)
 READY: Final = "GrpcReady"
 _AGAIN_SECONDS = 10.0
 _DOOR: Final = "pharos.gateway.federation.grpc_door"
-
-Observe = Callable[[SetStatus], Awaitable[None]]
 
 
 class GrpcService:
@@ -100,24 +97,8 @@ class GrpcService:
 
     async def _tell(self, problem: str) -> None:
         resource = self._index.get(FEDERATION, THE, THE)
-        if resource is None:
-            return
-        before = next((c for c in resource.status.conditions if c.type == READY), None)
-        if before is not None and before.message == problem:
-            return
-        condition = Condition(
-            type=READY,
-            status="False" if problem else "True",
-            reason="Unavailable" if problem else "Listening",
-            message=problem,
-            last_transition_time=datetime.now(UTC),
-        )
-        others = [c for c in resource.status.conditions if c.type != READY]
-        after = resource.status.model_copy(update={"conditions": [*others, condition]})
-        try:
-            await self._observe(SetStatus(resource.id, after, expected=resource.status))
-        except Fault as fault:  # removed or changed meanwhile
-            _log.info("the status of %s was not written: %s", resource.id, fault.code)
+        if resource is not None:
+            await note(self._observe, resource, judged(READY, problem, good="Listening", bad="Unavailable"))
 
     def _follow(self, id: ResourceId, resource: AnyResource | None) -> None:
         if id.kind == FEDERATION.name:

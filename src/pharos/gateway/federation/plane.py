@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pharos.control.index import Index
+from pharos.control.observing import Observe
 from pharos.core.deferred import Deferred
 from pharos.core.event import Recorded
 from pharos.core.operation import operations_of
@@ -17,7 +18,7 @@ from pharos.gateway.federation.addresses import Pem
 from pharos.gateway.federation.caller import Authenticate
 from pharos.gateway.federation.card_keys import CardKeys
 from pharos.gateway.federation.faults import ALL
-from pharos.gateway.federation.grpc_service import GrpcService, Observe
+from pharos.gateway.federation.grpc_service import GrpcService
 from pharos.gateway.federation.kinds import KINDS
 from pharos.gateway.federation.listing import Listing, TaskProjection
 from pharos.gateway.federation.operations import CardOperations
@@ -29,7 +30,7 @@ from pharos.gateway.federation.routes import routes
 from pharos.gateway.federation.work import Work
 from pharos.mesh.runner import ProjectionRunner
 from pharos.mesh.topics.kinds import DeadLetters
-from pharos.runtime.session.events import Address
+from pharos.runtime.session.address import Address
 from pharos.store.ports import Command, Store
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def federation_plane(
 
     ``authenticate`` gives the principal behind a secret, ``work`` the sessions; ``remote`` is how ours reach others,
     ``reaching`` how others reach ours. ``runner`` is asked for when the city runs.
-    ``observe`` is ``Invoker.observe``. ``tls`` is what the city shows to who connects with TLS. ``blocking_seconds`` and
+    ``observe`` is ``Invoker.observe``, ``tls`` what the city shows to who connects with TLS. ``blocking_seconds`` and
     ``first_pause`` are for tests.
     """
     keys = CardKeys(home)

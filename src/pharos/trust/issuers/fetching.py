@@ -9,19 +9,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx2
 import orjson
 
 from pharos.control.index import Index
-from pharos.core.fault import Fault
-from pharos.core.operation import SetStatus
-from pharos.core.resource import AnyResource, Condition, Resource, ResourceId
+from pharos.control.observing import Observe, judged, note
+from pharos.core.resource import AnyResource, Resource, ResourceId
 from pharos.core.tasks import running
 from pharos.trust.issuers.keys import PublicKey, UnusableKeys, parsed_keys
 from pharos.trust.issuers.kinds import ISSUER, IssuerSpec, KeySource
@@ -39,8 +37,6 @@ OLDEST = 24 * 3600.0
 SECONDS = 10.0
 """That one fetch may take."""
 LARGEST = 256 * 1024
-
-Observe = Callable[[SetStatus], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,26 +135,7 @@ class KeySets:
         self._sets[issuer.id] = fresh
         if fresh.keys is not known.keys:
             self.changed()
-        await self._tell(present, fresh.problem)
-
-    async def _tell(self, issuer: Resource[IssuerSpec], problem: str) -> None:
-        status = "False" if problem else "True"
-        before = next((c for c in issuer.status.conditions if c.type == KEYS_READY), None)
-        if before is not None and (before.status, before.message) == (status, problem):
-            return
-        condition = Condition(
-            type=KEYS_READY,
-            status="False" if problem else "True",
-            reason="Unusable" if problem else "Read",
-            message=problem,
-            last_transition_time=datetime.now(UTC),
-        )
-        others = [c for c in issuer.status.conditions if c.type != KEYS_READY]
-        after = issuer.status.model_copy(update={"conditions": [*others, condition]})
-        try:
-            await self._observe(SetStatus(issuer.id, after, expected=issuer.status))
-        except Fault as fault:  # removed or changed meanwhile
-            _log.info("the status of %s was not written: %s", issuer.id, fault.code)
+        await note(self._observe, present, judged(KEYS_READY, fresh.problem, good="Read", bad="Unusable"))
 
     def _follow(self, id: ResourceId, resource: AnyResource | None) -> None:
         if id.kind != ISSUER.name:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pharos.control.index import Index
+from pharos.control.observing import Observe
 from pharos.core.plane import Plane
 from pharos.trust.authenticator import Authenticator
 from pharos.trust.clock import Seconds
-from pharos.trust.issuers.fetching import KeySets, Observe
+from pharos.trust.issuers.fetching import KeySets
 from pharos.trust.issuers.kinds import issuer_kind
 from pharos.trust.issuers.tokens import Tokens
 
