@@ -18,11 +18,12 @@ from pharos.gateway.models.auditing import Trail
 from pharos.gateway.models.caching.sharing import Sharing
 from pharos.gateway.models.dialects.canonical import Failure, Finish
 from pharos.gateway.models.dialects.dialect import Ask, Dialect
-from pharos.gateway.models.plans import KeyPlan, ModelPlan, Target
+from pharos.gateway.models.plans import KeyPlan, ModelPlan
 from pharos.gateway.models.spending.bounds import Bounds
 from pharos.gateway.models.spending.limits import Taken
 from pharos.gateway.models.spending.money import Purse
 from pharos.gateway.models.spending.rates import Rates
+from pharos.gateway.models.targets import Target
 from pharos.gateway.models.upstream.watchdog import Watchdog
 from pharos.mesh.facts import STANDARD_TIER, CacheUse, Compressed, Method, Outcome, Usage
 from pharos.store.ports import Command

@@ -18,8 +18,9 @@ from pharos.core.resource import Name, Resource, ResourceId, S
 from pharos.core.wire import Page, Wire
 from pharos.gateway.models.faults import BUDGET_NOT_RAISED
 from pharos.gateway.models.kinds import BUDGET, MODEL, BudgetSpec, ModelSpec, Money, Window
-from pharos.gateway.models.plans import Plans, Target
+from pharos.gateway.models.plans import Plans
 from pharos.gateway.models.spending.money import BudgetPlan, window_end, window_name
+from pharos.gateway.models.targets import Target
 from pharos.mesh.money import NANOS, decimal_text
 from pharos.store.ports import Count, Store
 

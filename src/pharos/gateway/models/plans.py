@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 
 import orjson
 
@@ -19,11 +18,10 @@ from pharos.gateway.models.answers.signatures import Signatures
 from pharos.gateway.models.caching.plan import CachePlan
 from pharos.gateway.models.dialects.dialect import Dialect
 from pharos.gateway.models.kinds import MODEL, PROVIDER, ModelSpec, ProviderSpec
-from pharos.gateway.models.resilience.outliers import Field, Standing
+from pharos.gateway.models.resilience.outliers import Field
 from pharos.gateway.models.resilience.policy import PLAIN, Resilience, resilience_of
 from pharos.gateway.models.resilience.spec import Outliers
 from pharos.gateway.models.routing.conversations import Conversations
-from pharos.gateway.models.routing.needs import able
 from pharos.gateway.models.routing.planning import plan_router, sole_target
 from pharos.gateway.models.routing.router import NOWHERE, Router
 from pharos.gateway.models.routing.spec import Target as Declared
@@ -31,15 +29,15 @@ from pharos.gateway.models.spending.levels import KINDS as LEVELS
 from pharos.gateway.models.spending.levels import allowance_of
 from pharos.gateway.models.spending.limits import Level
 from pharos.gateway.models.spending.money import BudgetPlan
-from pharos.gateway.models.spending.overlay import NEVER, Dated, Overlay
+from pharos.gateway.models.spending.overlay import Overlay
 from pharos.gateway.models.spending.price import PRICE
 from pharos.gateway.models.spending.prices import PriceList
-from pharos.gateway.models.spending.rates import Rates
+from pharos.gateway.models.targets import Target
 from pharos.gateway.models.upstream.provider import Reveal, Upstream, nothing_kept
 from pharos.gateway.models.upstream.transport import Transport
 from pharos.insight.audit.kinds import AUDIT_POLICY, rules_for
 from pharos.mesh.auditing import AuditRule
-from pharos.mesh.facts import STANDARD_TIER, calls_topic
+from pharos.mesh.facts import calls_topic
 from pharos.trust.authenticator import principal_of
 from pharos.trust.guard.kinds import GUARD
 from pharos.trust.guard.policy import KeyGuards, Policies
@@ -50,91 +48,6 @@ _PROVIDER = Ref("Provider")
 
 MAX_KEY_PLANS = 4_096
 """Plans of keys that are kept. A city may have many more keys; those that are idle cost nothing."""
-
-
-class Target:
-    """One way to serve a model."""
-
-    __slots__ = (
-        "_overlay",
-        "_own",
-        "_prices",
-        "able",
-        "label",
-        "model",
-        "paths",
-        "place",
-        "prefill",
-        "pulse",
-        "standing",
-        "upstream",
-        "weight",
-    )
-
-    def __init__(self, upstream: Upstream, declared: Declared, overlay: Overlay, prices: PriceList) -> None:
-        spec = upstream.spec
-        self.upstream = upstream
-        self.model = declared.model
-        self.weight = declared.weight
-        self.label = f"{upstream.name}/{declared.model}"
-        self.paths = upstream.paths(declared.model)
-        """Where a call of it goes, and where one for a stream."""
-        self.place = (upstream.id, declared.model)
-        self.prefill = declared.prefill
-        """How it goes on from a given beginning; ``None``: as its dialect does."""
-        self.standing: Standing | None = None
-        """How it does among the targets of its model; ``None``: nobody asks."""
-        self.pulse = upstream.pulse(declared.model)
-        """What is observed of it."""
-        context = prices.context(spec.base_url, spec.price_list, declared.model)
-        self.able = able(spec.capabilities, declared.capabilities, context)
-        """What it can do; ``None`` if nothing is known that could keep a call away."""
-        self._overlay = overlay
-        self._prices = prices
-        self._own: tuple[datetime, datetime, Dated | None] = (NEVER, NEVER, None)
-        """The city's own price, if there is one, and from when to when that is known."""
-
-    def ejected_for(self, now: float) -> float:
-        """Seconds until an outlier may be asked again; 0 for any other."""
-        return self.standing.retry_in(now) if self.standing is not None else 0.0
-
-    @property
-    def resting_until(self) -> float:
-        """The provider asked us to wait, for this model, until then."""
-        return self.pulse.resting_until
-
-    @resting_until.setter
-    def resting_until(self, value: float) -> None:
-        self.pulse.resting_until = value
-
-    def output_limit(self, limit: int) -> int:
-        """An output limit of ours, made as small as the model demands."""
-        able = self.able
-        return limit if able is None or able.max_output is None else min(limit, able.max_output)
-
-    def rates(self, now: datetime, tier: str = "") -> Rates | None:
-        """What it costs now in a service tier (``""``: the account's own), or ``None`` if nobody knows."""
-        spec = self.upstream.spec
-        tier = tier or spec.default_tier or ""
-        since, until, own = self._own
-        if not since <= now < until:
-            own, until = self._overlay.dated(self.upstream.id, self.model, now)
-            self._own = now, until, own
-        if own is not None:
-            return own.rates(tier)
-        return self._prices.rates(spec.base_url, spec.price_list, self.model, now, tier)
-
-    def ceiling(self, input_tokens: int, output_tokens: int, now: datetime, tier: str) -> int | None:
-        """The most that a call within these bounds can cost in billionths, whether the provider serves it in the
-        ``tier`` that was asked for (``""``: the account's own) or in the standard one; ``None`` if nobody knows."""
-        rates = self.rates(now, STANDARD_TIER)
-        if rates is None:
-            return None
-        most = rates.ceiling(input_tokens, output_tokens)
-        tier = tier or self.upstream.spec.default_tier or ""
-        if tier and (asked := self.rates(now, tier)) is not None:
-            most = max(most, asked.ceiling(input_tokens, output_tokens))
-        return most
 
 
 @dataclass(frozen=True, slots=True)

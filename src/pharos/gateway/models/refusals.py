@@ -14,10 +14,11 @@ from pharos.core.resource import ResourceId
 from pharos.core.wire import Json, JsonObject
 from pharos.gateway.models import faults
 from pharos.gateway.models.dialects.canonical import Failure, FailureClass
-from pharos.gateway.models.plans import ModelPlan, Target
+from pharos.gateway.models.plans import ModelPlan
 from pharos.gateway.models.spending.money import SESSION, BudgetPlan, window_end, window_name
+from pharos.gateway.models.targets import Target
 from pharos.gateway.models.upstream.provider import SEAL_BROKEN
-from pharos.mesh.money import NANOS, decimal_text
+from pharos.mesh.money import NANOS, decimal_text, in_words
 from pharos.store.ports import Count, Store
 
 MOST_NAMES = 20
@@ -142,8 +143,8 @@ def _sentence(budget: BudgetPlan, count: Count, amount: int) -> str:
     name = f"of session {budget.id.namespace}/{budget.id.name}" if budget.id.kind == SESSION else budget.id.name
     whose = f" of {budget.per} {budget.holder or '(none was named)'}" if budget.per else ""
     return (
-        f"The call can cost up to {decimal_text(amount)} USD; the budget {name}{whose} has "
-        f"{decimal_text(left)} of {decimal_text(budget.limit)} USD left ({budget.window} {count.window})."
+        f"The call can cost up to {in_words(amount)}; the budget {name}{whose} has "
+        f"{in_words(left)} of {in_words(budget.limit)} left ({budget.window} {count.window})."
     )
 
 

@@ -31,8 +31,8 @@ from pharos.gateway.models.dialects.canonical import (
 from pharos.gateway.models.dialects.continuing import CONTINUING, Continuing
 from pharos.gateway.models.dialects.dialect import Dialect, Following, StreamWriter
 from pharos.gateway.models.dialects.naming import origin_of
-from pharos.gateway.models.plans import Target
 from pharos.gateway.models.resilience.spec import PrefillForm
+from pharos.gateway.models.targets import Target
 from pharos.mesh.facts import INPUT_CLASSES, OUTPUT_CLASSES, Usage, prompt_of, tokens_of
 
 LEAST_ECHO = 16

@@ -25,8 +25,8 @@ from pharos.gateway.models.dialects.canonical import (
 )
 from pharos.gateway.models.dialects.dialect import Dialect, Failing, StreamReader, StreamWriter
 from pharos.gateway.models.dialects.naming import plain_id
-from pharos.gateway.models.plans import Target
 from pharos.gateway.models.spending.bounds import DEFAULT_MAX_OUTPUT
+from pharos.gateway.models.targets import Target
 from pharos.gateway.models.upstream.transport import Headers
 from pharos.mesh.facts import Usage
 from pharos.mesh.tokens import estimate_tokens

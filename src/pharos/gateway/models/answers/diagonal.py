@@ -14,7 +14,7 @@ from pharos.gateway.models.call import Call
 from pharos.gateway.models.dialects.canonical import Failure
 from pharos.gateway.models.dialects.dialect import NO_NAMES, Dialect, Edits, Failing
 from pharos.gateway.models.dialects.parts import served_tier
-from pharos.gateway.models.plans import Target
+from pharos.gateway.models.targets import Target
 from pharos.gateway.models.upstream.transport import Headers
 from pharos.mesh.facts import Usage
 

@@ -9,7 +9,7 @@ from pharos.gateway.models.answers.crossing import Crossing, Translated
 from pharos.gateway.models.answers.diagonal import Diagonal
 from pharos.gateway.models.answers.exchange import Exchange, Flow, Whole
 from pharos.gateway.models.call import Call
-from pharos.gateway.models.plans import Target
+from pharos.gateway.models.targets import Target
 from pharos.gateway.models.upstream.transport import Headers
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from hashlib import _Hash
 
     from pharos.gateway.models.call import Call
-    from pharos.gateway.models.plans import ModelPlan, Target
+    from pharos.gateway.models.plans import ModelPlan
+    from pharos.gateway.models.targets import Target
 
 _MODEL = Ref("Model")
 

@@ -22,7 +22,8 @@ from pharos.gateway.models.layers.coalesce import Coalesce
 
 if TYPE_CHECKING:
     from pharos.gateway.models.call import Layer
-    from pharos.gateway.models.plans import ModelPlan, Target
+    from pharos.gateway.models.plans import ModelPlan
+    from pharos.gateway.models.targets import Target
 
 SWEEP_SECONDS = 60.0
 

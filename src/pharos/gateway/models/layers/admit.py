@@ -16,13 +16,14 @@ from pharos.core.event import time_text
 from pharos.core.fault import Fault
 from pharos.gateway.models.call import Call, Next, Reply
 from pharos.gateway.models.conversation import MAX_ID
-from pharos.gateway.models.plans import KeyPlan, ModelPlan, Plans, Target
+from pharos.gateway.models.plans import KeyPlan, ModelPlan, Plans
 from pharos.gateway.models.refusals import budget_exceeded, model_not_found, unpriced
 from pharos.gateway.models.spending.bounds import bounds_of, tier_of, unpriceable
 from pharos.gateway.models.spending.holders import USER_HEADER, end_user, holder
 from pharos.gateway.models.spending.limits import Meters, MetersWithin, Refused
 from pharos.gateway.models.spending.money import BudgetPlan, Purse
 from pharos.gateway.models.spending.refusals import level_missing, rate_limited
+from pharos.gateway.models.targets import Target
 from pharos.store.faults import COUNTER_EXHAUSTED
 from pharos.store.ports import Store
 

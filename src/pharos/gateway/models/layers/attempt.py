@@ -22,13 +22,13 @@ from pharos.gateway.models.answers.mending import Breakable, Mended
 from pharos.gateway.models.call import Attempt, Call, Next, Reply, UpstreamFailed
 from pharos.gateway.models.dialects.canonical import Failure, FailureClass
 from pharos.gateway.models.faults import DEADLINE_EXCEEDED
-from pharos.gateway.models.plans import Target
 from pharos.gateway.models.refusals import THEIRS, budget_exceeded, unavailable, unpriced, upstream_fault
 from pharos.gateway.models.resilience.hedging import hedged
 from pharos.gateway.models.resilience.refusal import too_dear
 from pharos.gateway.models.resilience.spec import Hedge
 from pharos.gateway.models.spending.bounds import unpriceable
 from pharos.gateway.models.spending.money import Purse
+from pharos.gateway.models.targets import Target
 from pharos.gateway.models.upstream.line import REUSED
 from pharos.store.faults import COUNTER_EXHAUSTED
 from pharos.store.ports import Store

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pharos.gateway.models.call import Call
-    from pharos.gateway.models.plans import Target
+    from pharos.gateway.models.targets import Target
 
 PRICE_UNKNOWN = "price unknown"
 

@@ -17,7 +17,7 @@ from pharos.gateway.models.routing.spec import Balancing, Strategy
 from pharos.mesh.money import decimal_text
 
 if TYPE_CHECKING:
-    from pharos.gateway.models.plans import Target
+    from pharos.gateway.models.targets import Target
 
 Random = Callable[[], float]
 

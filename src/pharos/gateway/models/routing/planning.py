@@ -13,7 +13,8 @@ from pharos.gateway.models.routing.router import DEFAULT, Branch, Router, Tier
 from pharos.gateway.models.routing.spec import AFFINITIES, Balancing, Rule, Strategy
 
 if TYPE_CHECKING:
-    from pharos.gateway.models.plans import ModelPlan, Plans, Target
+    from pharos.gateway.models.plans import ModelPlan, Plans
+    from pharos.gateway.models.targets import Target
 
 _MODEL = Ref("Model")
 

@@ -19,7 +19,7 @@ from pharos.gateway.models.routing.question import Question
 
 if TYPE_CHECKING:
     from pharos.gateway.models.call import Call
-    from pharos.gateway.models.plans import Target
+    from pharos.gateway.models.targets import Target
 
 DEFAULT = "default"
 """The branch of a call for which no rule holds."""

@@ -26,7 +26,8 @@ from pharos.gateway.models.dialects.gemini.spelling import member, spelled
 from pharos.gateway.models.dialects.parts import Unbelievable, count
 from pharos.gateway.models.dialects.reading import Reading
 from pharos.gateway.models.dialects.splice import members, replaced, too_deep
-from pharos.gateway.models.plans import ModelPlan, Target
+from pharos.gateway.models.plans import ModelPlan
+from pharos.gateway.models.targets import Target
 from pharos.gateway.models.tasks.embed import incapable
 from pharos.gateway.models.upstream.provider import request_path
 from pharos.gateway.models.upstream.transport import Headers

@@ -10,8 +10,8 @@ import orjson
 from pharos.gateway.models.answers.exchange import Flow, Whole, parse_object
 from pharos.gateway.models.call import Call, UpstreamFailed
 from pharos.gateway.models.dialects.canonical import Failure, FailureClass
-from pharos.gateway.models.plans import Target
 from pharos.gateway.models.refusals import INCAPABLE
+from pharos.gateway.models.targets import Target
 from pharos.gateway.models.tasks.gemini_embeddings import GeminiForm
 from pharos.gateway.models.tasks.openai_embeddings import OpenAIForm
 from pharos.gateway.models.tasks.vectors import EmbeddingForm, Vectors
