@@ -24,6 +24,12 @@ def decimal_text(nanos: int) -> str:
     return f"{sign}{whole}.{part:09d}"
 
 
+def in_words(nanos: int) -> str:
+    """An amount as a sentence says it, with its currency and without zeros that say nothing: ``0.00001875 USD``."""
+    whole, _, part = decimal_text(nanos).partition(".")
+    return f"{whole}.{part.rstrip('0').ljust(2, '0')} USD"
+
+
 def nanos_of(text: str) -> int:
     """The inverse of :func:`decimal_text`, for an attempt's cost. Raises ``ValueError`` for anything else."""
     whole, _, part = text.partition(".")
