@@ -43,8 +43,9 @@ from pharos.mesh.scheduling.pools import Pools
 from pharos.runtime.profiles.kinds import AgentSpec
 from pharos.runtime.profiles.profile import Profile, profile_of
 from pharos.runtime.session import commands
+from pharos.runtime.session.address import PREFIX, Address
+from pharos.runtime.session.data.parts import Rights
 from pharos.runtime.session.decide import decide
-from pharos.runtime.session.events import PREFIX, Address, Rights
 from pharos.runtime.session.state import State
 from pharos.runtime.worker.live import read
 from pharos.runtime.worker.ports import Prepared, Reach

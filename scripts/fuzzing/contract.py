@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]
+import jsonschema
 from schemathesis.core.transport import Response
 
 JSON = "application/json"

@@ -15,7 +15,7 @@ from pharos.core.event import Event
 from pharos.core.ids import uuid7
 from pharos.gateway.federation.work import Asked, Beginning
 from pharos.runtime.session import events as of
-from pharos.runtime.session.events import Address
+from pharos.runtime.session.address import Address
 from pharos.runtime.session.faults import SESSION_ENDED
 from pharos.store.ports import Append, Store
 

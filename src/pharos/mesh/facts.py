@@ -7,7 +7,10 @@ unit once, when an attempt is priced, so that every later sum of them is exact. 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, NotRequired, TypedDict, cast
+from typing import Literal, NotRequired, cast
+
+# Not that of ``typing``: before Python 3.12 pydantic cannot look into it.
+from typing_extensions import TypedDict
 
 MODEL_CALLED: Literal["model.called"] = "model.called"
 """One logical model call ended, with all of its attempts. Appended before the last byte reaches the client. Where the

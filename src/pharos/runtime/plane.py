@@ -27,7 +27,7 @@ from pharos.runtime.operations.steering import Steering
 from pharos.runtime.orchestration.stopping import is_halted
 from pharos.runtime.profiles.profile import Profile, acting
 from pharos.runtime.profiles.resolving import agent_for, resolve
-from pharos.runtime.session.events import PREFIX
+from pharos.runtime.session.address import PREFIX
 from pharos.runtime.session.faults import ALL
 from pharos.runtime.session.state import State
 from pharos.runtime.tools.offering import offers

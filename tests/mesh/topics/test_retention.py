@@ -15,7 +15,7 @@ from pharos.core.event import Event
 from pharos.core.fault import Fault
 from pharos.mesh.topics.names import STREAMS, Place
 from pharos.mesh.topics.reading import TopicReads
-from pharos.runtime.session.events import STREAMS as SESSION_STREAMS
+from pharos.runtime.session.address import STREAMS as SESSION_STREAMS
 from pharos.store.ports import Append
 
 

@@ -22,6 +22,7 @@ from pharos.runtime.context.parts import Compaction
 from pharos.runtime.context.reading import budget_of, obligations_of, parts_of
 from pharos.runtime.profiles.kinds import AgentSpec
 from pharos.runtime.profiles.profile import Profile, profile_of
+from pharos.runtime.session.address import Address
 from pharos.runtime.session.commands import (
     Advance,
     Command,
@@ -33,8 +34,8 @@ from pharos.runtime.session.commands import (
     Start,
     ToolFacts,
 )
+from pharos.runtime.session.data.thinking import ContextAssembled
 from pharos.runtime.session.decide import decide
-from pharos.runtime.session.events import Address, ContextAssembled
 from pharos.runtime.session.state import State
 from pharos.runtime.tools.offering import Offer
 from pharos.store.ports import Append, Store

@@ -16,7 +16,7 @@ from pharos.mesh.connectors import Errand
 from pharos.runtime.context.excerpts import READER, by_reference
 from pharos.runtime.context.results import MOST, ResultTools
 from pharos.runtime.session.commands import Proposed, ToolFacts, ToolReturned
-from pharos.runtime.session.events import BlobRef
+from pharos.runtime.session.data.parts import BlobRef
 from pharos.store.ports import Store
 from pharos.store.sqlite.engine import open_store
 

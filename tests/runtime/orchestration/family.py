@@ -11,6 +11,7 @@ from pharos.core.wire import JsonObject
 from pharos.mesh.connectors import TaskEnd
 from pharos.runtime.orchestration.delegation import DELEGATE, facts_of
 from pharos.runtime.session import events
+from pharos.runtime.session.address import Address
 from pharos.runtime.session.commands import (
     Advance,
     ChildDone,
@@ -21,9 +22,9 @@ from pharos.runtime.session.commands import (
     Recover,
     Start,
 )
+from pharos.runtime.session.data.parts import Bounds, Rights
 from pharos.runtime.session.decide import decide
 from pharos.runtime.session.effects import Effect, Fact, Wake
-from pharos.runtime.session.events import Address, Bounds
 from pharos.runtime.session.evolve import evolve
 from pharos.runtime.session.state import State
 from pharos.runtime.tools.offering import digest_of
@@ -61,7 +62,7 @@ class Member:
         self, text: str = "go", depth: int = 0, path: tuple[str, ...] = (), permissions: Sequence[str] = ("*",)
     ) -> Member:
         bounds: Bounds = {"cost": "10", **self._bounds}  # type: ignore[typeddict-item]
-        rights: events.Rights = {
+        rights: Rights = {
             "kind": "key", "name": "k", "namespace": "default", "permissions": [*permissions], "chain": [],
         }  # fmt: skip
         self.do(

@@ -15,7 +15,7 @@ from pharos.core.wire import JsonObject
 from pharos.mesh.connectors import ModelRequest, Share, Task
 from pharos.mesh.money import nanos_of
 from pharos.runtime.orchestration.agents import SessionAgents, cancel
-from pharos.runtime.session.events import Address
+from pharos.runtime.session.address import Address
 from pharos.runtime.worker.live import read
 
 FAMILY: dict[str, JsonObject] = {

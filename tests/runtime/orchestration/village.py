@@ -25,8 +25,8 @@ from pharos.runtime.profiles.kinds import AGENT
 from pharos.runtime.profiles.plane import profiles_plane
 from pharos.runtime.profiles.profile import Profile
 from pharos.runtime.profiles.resolving import agent_named, resolve
+from pharos.runtime.session.address import PREFIX, Address
 from pharos.runtime.session.commands import Start
-from pharos.runtime.session.events import PREFIX, Address
 from pharos.runtime.session.state import State
 from pharos.runtime.tools.functions import FunctionTools
 from pharos.runtime.worker.plain import PlainDispatch

@@ -39,7 +39,7 @@ from pharos.mesh.connectors import EffectClass, Errand, Known, ModelReply, Model
 from pharos.mesh.scheduling.dispatcher import Dispatcher
 from pharos.mesh.scheduling.pools import Pools
 from pharos.runtime.session import commands as c
-from pharos.runtime.session.events import PREFIX, Address
+from pharos.runtime.session.address import PREFIX, Address
 from pharos.runtime.worker.plain import PlainDispatch
 from pharos.runtime.worker.worker import GROUP, Worker
 from pharos.store.delivery import Subscribe

@@ -11,11 +11,11 @@ from pharos.core.event import Event, Recorded
 from pharos.core.wire import JsonObject
 from pharos.mesh.connectors import TaskEnd
 from pharos.runtime.session import commands as c
+from pharos.runtime.session.address import Address
 from pharos.runtime.session.commands import Given, Proposed, ToolFacts
 from pharos.runtime.session.decide import decide
 from pharos.runtime.session.deciding.draft import Decided
 from pharos.runtime.session.effects import Effect, Fact, Notify, Unwake, Wake
-from pharos.runtime.session.events import Address
 from pharos.runtime.session.evolve import evolve, folded
 from pharos.runtime.session.snapshot import hash_of
 from pharos.runtime.session.state import State

@@ -10,10 +10,10 @@ from tests.runtime.session.town import start
 
 from pharos.core.fault import Fault
 from pharos.runtime.session import commands as c
+from pharos.runtime.session.address import Address
 from pharos.runtime.session.decide import decide
 from pharos.runtime.session.deciding import people
 from pharos.runtime.session.effects import AskPerson, CallModel, CallTool, Stop, Wake
-from pharos.runtime.session.events import Address
 from pharos.runtime.session.evolve import fold, folded
 from pharos.runtime.session.snapshot import dump, hash_of, load
 from pharos.runtime.session.state import State

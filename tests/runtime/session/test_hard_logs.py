@@ -11,9 +11,9 @@ from tests.runtime.session.town import RIGHTS
 from pharos.core.event import Event, Recorded
 from pharos.core.fault import Fault
 from pharos.runtime.session import commands as c
+from pharos.runtime.session.address import Address
 from pharos.runtime.session.chain import Link, broken_at
 from pharos.runtime.session.effects import AskPerson, CallTool, GiveTask
-from pharos.runtime.session.events import Address
 from pharos.runtime.session.evolve import fold, folded
 from pharos.runtime.session.rerun import rerun
 from pharos.runtime.session.snapshot import hash_of

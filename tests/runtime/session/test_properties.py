@@ -6,14 +6,18 @@ from collections import Counter
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ConfigDict, TypeAdapter, with_config
 from tests.runtime.session.play import Play, ToolFacts
 from tests.runtime.session.test_hard_logs import forked
 
 from pharos.core.fault import Fault
 from pharos.mesh.connectors import TaskEnd
 from pharos.runtime.session import commands as c
+from pharos.runtime.session import events
+from pharos.runtime.session.data.table import DATA
 from pharos.runtime.session.effects import CallModel, CallTool, GiveTask
 from pharos.runtime.session.events import TERMINAL
+from pharos.runtime.session.evolve import TYPES
 from pharos.runtime.session.snapshot import dump, hash_of, load
 
 WHO = ("user/default/ann", "user/default/ben")
@@ -153,8 +157,12 @@ class Chaos:
                     play.do(c.Cancel(now, who))
             case 18:
                 # What others append, late or twice.
-                type = ("timer.fired", "child.completed", "input.received")[more % 3]
-                data = {"id": f"e{which}", "text": "x", "data": {}, "spent": "0", "by": "u"}
+                told = {"text": "x", "data": {}}
+                type, data = (
+                    ("timer.fired", {"id": f"e{which}"}),
+                    ("child.completed", {"id": f"e{which}", **told, "spent": "0"}),
+                    ("input.received", {**told, "by": "u"}),
+                )[more % 3]
                 play.happens(type, **data)
             case 19:
                 # Twice the same: it is paid once.
@@ -164,6 +172,15 @@ class Chaos:
                     assert play.state.spent <= state.spent + more
             case _:
                 play.go()
+
+
+DATA_OF = {type: TypeAdapter(with_config(ConfigDict(extra="forbid", strict=True))(of)) for type, of in DATA.items()}
+"""What each event may say, and no more."""
+
+
+def test_every_event_has_a_meaning_and_a_type() -> None:
+    kept_elsewhere = {events.CHECKPOINT_WRITTEN, events.STREAM_DELTA, events.STREAM_RESET}
+    assert set(DATA) == set(TYPES) | kept_elsewhere
 
 
 STEPS = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 30), st.integers(0, 12)), max_size=60)
@@ -177,6 +194,8 @@ def test_what_holds_of_every_session(steps: list[Step]) -> None:
         chaos.step(step)
     play = chaos.play
     play.check()
+    for fact in play.facts:
+        DATA_OF[fact.type].validate_python(fact.data)
     assert load(dump(play.state)) == play.state
     # From anywhere it can be brought to its end.
     if play.state.end is None:

@@ -29,9 +29,10 @@ from pharos.mesh.connectors import (
 from pharos.runtime.profiles.kinds import AgentSpec
 from pharos.runtime.profiles.profile import Profile, profile_of
 from pharos.runtime.session import commands as c
+from pharos.runtime.session.address import Address
+from pharos.runtime.session.data.parts import Bounds, Rights
 from pharos.runtime.session.decide import decide
 from pharos.runtime.session.deciding.draft import Decided
-from pharos.runtime.session.events import Address, Bounds, Rights
 from pharos.runtime.session.state import State
 from pharos.runtime.worker.live import Live, read
 from pharos.runtime.worker.plain import PlainDispatch

@@ -16,7 +16,7 @@ from pharos.core.event import START, Position, Recorded
 from pharos.core.fault import Fault
 from pharos.core.tasks import running
 from pharos.gateway.federation.tasks import TaskFold
-from pharos.runtime.session.events import Address
+from pharos.runtime.session.address import Address
 from pharos.store.faults import GONE
 from pharos.store.ports import Log
 

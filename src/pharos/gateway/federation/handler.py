@@ -40,7 +40,7 @@ from pharos.gateway.federation.states import CONTEXT, INTERRUPTED
 from pharos.gateway.federation.tasks import MESSAGE, Cursor, TaskFold, Update
 from pharos.gateway.federation.visit import Visit, check_version, visit_of
 from pharos.gateway.federation.work import READ, Asked, Beginning, Work
-from pharos.runtime.session.events import Address
+from pharos.runtime.session.address import Address
 from pharos.store.ports import Log
 
 MOST_PAGE: Final = 100

@@ -17,7 +17,7 @@ from pharos.gateway.federation.push.topics import PREFIX as PUSH
 from pharos.gateway.federation.states import CONTEXT, DECIDED, HOLDS, State, waiting_state
 from pharos.mesh.runner import ProjectionRunner
 from pharos.runtime.session import events as of
-from pharos.runtime.session.events import Address
+from pharos.runtime.session.address import PREFIX, Address
 from pharos.store.ports import Store
 
 NAME: Final = "a2a"
@@ -71,7 +71,7 @@ class TaskProjection:
                 )
             elif event.type == FINISHED:
                 view.execute("DELETE FROM a2a_push WHERE topic = :topic", {"topic": event.topic})
-            elif event.topic.startswith(of.PREFIX):
+            elif event.topic.startswith(PREFIX):
                 self._fold(view, event, event.data, since_1970(event.time))
 
     def _fold(self, view: View, event: Event, data: Mapping[str, Any], at: int) -> None:

@@ -21,7 +21,7 @@ from pharos.gateway.federation.push.relay import relay
 from pharos.gateway.federation.push.sender import Sender
 from pharos.gateway.federation.reach import Reaching
 from pharos.gateway.federation.work import Work
-from pharos.runtime.session.events import Address
+from pharos.runtime.session.address import Address
 from pharos.store.ports import Store
 
 

@@ -9,7 +9,7 @@ from pharos.core.principal import Principal
 from pharos.core.wire import JsonObject
 from pharos.gateway.federation.delegation import Delegation
 from pharos.gateway.federation.work import Asked, Beginning
-from pharos.runtime.session.events import Address
+from pharos.runtime.session.address import Address
 
 TREE, DEPTH = "a2a.tree", "a2a.depth"
 """Labels of a session: what its caller says about the tree of tasks that it belongs to."""

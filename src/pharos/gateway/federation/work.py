@@ -10,7 +10,7 @@ from typing import Protocol
 from pharos.core.principal import Principal
 from pharos.core.wire import JsonObject
 from pharos.gateway.federation.delegation import Delegation
-from pharos.runtime.session.events import Address
+from pharos.runtime.session.address import Address
 
 READ = "sessions.read"
 """Permission to look at sessions; of those, a caller from elsewhere sees its own."""

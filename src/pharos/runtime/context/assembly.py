@@ -20,7 +20,7 @@ from pharos.runtime.context.blocks import Block, Digest, blocks_of, digest, toke
 from pharos.runtime.context.compaction import Plan, kept_blocks, plan_of
 from pharos.runtime.context.faults import CONTEXT_TOO_LARGE
 from pharos.runtime.context.parts import Budget, Compaction, Parts
-from pharos.runtime.session.events import ContextAssembled, ContextPart
+from pharos.runtime.session.data.thinking import ContextAssembled, ContextPart
 from pharos.runtime.session.state import Step
 
 LISTED = 64

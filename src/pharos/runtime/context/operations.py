@@ -22,7 +22,8 @@ from pharos.runtime.context.reading import budget_of, parts_of
 from pharos.runtime.context.replay import replay, settled
 from pharos.runtime.profiles.profile import Profile
 from pharos.runtime.session import events
-from pharos.runtime.session.events import Address, ContextAssembled
+from pharos.runtime.session.address import Address
+from pharos.runtime.session.data.thinking import ContextAssembled
 from pharos.runtime.session.evolve import fold
 from pharos.runtime.session.faults import no_session
 from pharos.runtime.session.state import State

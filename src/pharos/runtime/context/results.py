@@ -10,7 +10,7 @@ from pharos.core.principal import Principal
 from pharos.core.wire import Json, JsonObject
 from pharos.mesh.connectors import EffectClass, Errand, Known, Tool, ToolResult
 from pharos.runtime.context.excerpts import READER
-from pharos.runtime.session.events import Address
+from pharos.runtime.session.address import Address
 from pharos.runtime.worker.live import read
 from pharos.store.ports import Store
 

@@ -14,10 +14,10 @@ from pharos.core.wire import Json, JsonObject
 from pharos.mesh.topics.access import CROSS, lacking_namespace, namespace_for
 from pharos.runtime.operations.items import Which
 from pharos.runtime.profiles.profile import Profile
+from pharos.runtime.session.address import Address
 from pharos.runtime.session.commands import Command
 from pharos.runtime.session.decide import decide
 from pharos.runtime.session.deciding.draft import Decided
-from pharos.runtime.session.events import Address
 from pharos.runtime.session.faults import no_session
 from pharos.runtime.session.state import State
 from pharos.runtime.worker.checkpoints import Checkpoints

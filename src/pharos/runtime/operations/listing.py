@@ -13,7 +13,7 @@ from pharos.core.projection import Row, Scalar, View
 from pharos.mesh.money import decimal_text, nanos_of
 from pharos.runtime.operations.items import SessionItem
 from pharos.runtime.session import events
-from pharos.runtime.session.events import Address
+from pharos.runtime.session.address import PREFIX, Address
 
 SESSIONS: Final = "sessions"
 
@@ -88,7 +88,7 @@ class SessionsProjection:
         rows: dict[str, dict[str, Scalar] | None] = {}
         for recorded in events_:
             topic = recorded.event.topic
-            if not topic.startswith(events.PREFIX):
+            if not topic.startswith(PREFIX):
                 continue
             if topic not in rows:
                 found = view.query(f"{SELECT} WHERE topic = :topic", {"topic": topic})

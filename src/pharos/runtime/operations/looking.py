@@ -22,8 +22,9 @@ from pharos.mesh.topics.access import namespace_for
 from pharos.runtime.operations.desk import READ, Desk
 from pharos.runtime.operations.items import Listed, SessionDetail, SessionItem, Which, detail_of
 from pharos.runtime.operations.listing import SELECT, SESSIONS, item_of_row
+from pharos.runtime.session.address import STREAMS, Address
 from pharos.runtime.session.chain import broken_at
-from pharos.runtime.session.events import AGENT_MIGRATED, SESSION_CREATED, STREAMS, TERMINAL, Address
+from pharos.runtime.session.events import AGENT_MIGRATED, SESSION_CREATED, TERMINAL
 from pharos.runtime.session.evolve import fold
 from pharos.runtime.session.rerun import Divergence, rerun
 from pharos.runtime.session.snapshot import hash_of

@@ -36,8 +36,8 @@ from pharos.runtime.orchestration.faults import AGENT_BARRED, AGENT_STOPPED, TRE
 from pharos.runtime.profiles.faults import AGENT_INCOMPLETE, DELEGATES_CYCLIC, TEMPLATE_VALUES
 from pharos.runtime.profiles.profile import Profile
 from pharos.runtime.session import commands
+from pharos.runtime.session.address import Address
 from pharos.runtime.session.decide import decide
-from pharos.runtime.session.events import Address
 from pharos.runtime.session.evolve import fold
 from pharos.runtime.session.faults import SESSION_ENDED, SESSION_QUARANTINED, SESSION_STARTED, session_started
 from pharos.runtime.session.state import State

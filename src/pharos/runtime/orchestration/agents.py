@@ -20,9 +20,10 @@ from pharos.mesh.money import decimal_text
 from pharos.runtime.orchestration.beginning import bounds_of, lane_of, rights_of
 from pharos.runtime.profiles.profile import Profile
 from pharos.runtime.profiles.resolving import agent_for, resolve
+from pharos.runtime.session.address import Address
 from pharos.runtime.session.commands import Cancel, Start
+from pharos.runtime.session.data.parts import Parent
 from pharos.runtime.session.decide import decide
-from pharos.runtime.session.events import Address, Parent
 from pharos.runtime.session.state import State
 from pharos.runtime.worker.live import read
 from pharos.runtime.worker.run import event_of

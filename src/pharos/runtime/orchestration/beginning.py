@@ -8,7 +8,7 @@ from pharos.core.principal import Principal
 from pharos.mesh.money import decimal_text, nanos_of, to_nanos
 from pharos.mesh.scheduling.lanes import DEFAULT_POOL, lane
 from pharos.runtime.profiles.profile import Profile
-from pharos.runtime.session.events import Bounds, Rights
+from pharos.runtime.session.data.parts import Bounds, Rights
 
 
 def bounds_of(profile: Profile, budget: str | None = None) -> Bounds:

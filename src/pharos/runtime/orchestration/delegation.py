@@ -9,7 +9,7 @@ from pharos.core.wire import Json, JsonObject
 from pharos.mesh.connectors import EffectClass, Tool
 from pharos.mesh.money import nanos_of
 from pharos.runtime.session.commands import Given, JoinOf, ToolFacts
-from pharos.runtime.session.events import JoinRule
+from pharos.runtime.session.data.delegating import JoinRule
 
 DELEGATE: Final = "delegate"
 

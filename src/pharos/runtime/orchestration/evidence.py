@@ -12,7 +12,7 @@ from pharos.mesh.money import nanos_of
 from pharos.runtime.orchestration.scores import Evidence, EvidenceKind
 from pharos.runtime.orchestration.trees import micros, time_of
 from pharos.runtime.session import events
-from pharos.runtime.session.events import PREFIX, Address
+from pharos.runtime.session.address import PREFIX, Address
 
 NAME: Final = "trust"
 

@@ -24,7 +24,7 @@ from pharos.mesh.scheduling.lanes import flow_of
 from pharos.runtime.orchestration.agents import cancel
 from pharos.runtime.orchestration.trees import NAME
 from pharos.runtime.orchestration.waiting import Victim, Wait, victims
-from pharos.runtime.session.events import PREFIX, Address
+from pharos.runtime.session.address import PREFIX, Address
 from pharos.runtime.session.state import State
 from pharos.runtime.worker.live import read
 from pharos.runtime.worker.worker import GROUP

@@ -19,7 +19,7 @@ from pharos.mesh.runner import ProjectionRunner
 from pharos.mesh.topics.access import namespace_for
 from pharos.runtime.orchestration.graph import WaitGraph
 from pharos.runtime.orchestration.trees import NAME, time_of
-from pharos.runtime.session.events import Address
+from pharos.runtime.session.address import Address
 from pharos.runtime.session.faults import no_session
 from pharos.runtime.worker.live import read as fold
 from pharos.runtime.worker.ports import PrincipalOf

@@ -23,9 +23,9 @@ from pharos.runtime.orchestration.agents import cancel, child_id
 from pharos.runtime.orchestration.beginning import bounds_of, lane_of, rights_of
 from pharos.runtime.profiles.profile import Profile
 from pharos.runtime.profiles.resolving import agent_named, resolve
+from pharos.runtime.session.address import Address
 from pharos.runtime.session.commands import Start
 from pharos.runtime.session.decide import decide
-from pharos.runtime.session.events import Address
 from pharos.runtime.session.state import Approval, State
 from pharos.runtime.worker.live import read
 from pharos.runtime.worker.run import event_of

@@ -26,7 +26,7 @@ from pharos.runtime.orchestration.scores import Counted, Score
 from pharos.runtime.orchestration.standing import Standings
 from pharos.runtime.orchestration.stopping import theirs
 from pharos.runtime.profiles.kinds import AGENT
-from pharos.runtime.session.events import Address
+from pharos.runtime.session.address import Address
 from pharos.runtime.session.faults import no_session
 from pharos.runtime.worker.live import read as fold
 from pharos.store.ports import Store

@@ -22,7 +22,8 @@ from pharos.runtime.orchestration.faults import AGENT_STOPPED
 from pharos.runtime.orchestration.trees import NAME, time_of
 from pharos.runtime.profiles.kinds import AGENT, AgentSpec
 from pharos.runtime.profiles.resolving import agent_named
-from pharos.runtime.session.events import CANCEL_REQUESTED, Address
+from pharos.runtime.session.address import Address
+from pharos.runtime.session.events import CANCEL_REQUESTED
 from pharos.runtime.session.faults import no_session
 from pharos.store.ports import Views
 

@@ -13,7 +13,7 @@ from pharos.core.projection import Scalar, View
 from pharos.core.wire import Json
 from pharos.mesh.money import nanos_of
 from pharos.runtime.session import events
-from pharos.runtime.session.events import PREFIX, Address
+from pharos.runtime.session.address import PREFIX, Address
 
 NAME: Final = "delegations"
 

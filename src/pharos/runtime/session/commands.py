@@ -12,7 +12,10 @@ from typing import Literal, NamedTuple
 
 from pharos.core.wire import JsonObject
 from pharos.mesh.connectors import TaskEnd
-from pharos.runtime.session.events import BlobRef, Bounds, Class, ContextAssembled, JoinRule, Parent, Rights
+from pharos.runtime.session.data.acting import Class
+from pharos.runtime.session.data.delegating import JoinRule
+from pharos.runtime.session.data.parts import BlobRef, Bounds, Parent, Rights
+from pharos.runtime.session.data.thinking import ContextAssembled
 
 # From outside.
 
@@ -163,7 +166,7 @@ class Given(NamedTuple):
 
 
 class JoinOf(NamedTuple):
-    """When several tasks are enough. See :class:`~pharos.runtime.session.events.JoinOpened`."""
+    """When several tasks are enough. See :class:`~pharos.runtime.session.data.delegating.JoinOpened`."""
 
     rule: JoinRule
     need: int

@@ -14,7 +14,7 @@ from datetime import datetime
 from pharos.core.event import Recorded
 from pharos.core.wire import Json
 from pharos.runtime.session import events
-from pharos.runtime.session.events import Address
+from pharos.runtime.session.address import Address
 from pharos.runtime.session.folding import acting, asking, delegating, life, thinking
 from pharos.runtime.session.state import Poison, State
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pharos.core.call import Call
 from pharos.core.fault import NOT_FOUND, Applicability, Category, Fault, FaultCode, Fix, Retry
 from pharos.core.wire import JsonObject
-from pharos.runtime.session.events import Address
+from pharos.runtime.session.address import Address
 
 SESSION_STARTED = FaultCode(
     "SESSION_STARTED", "Session exists", 409, Category.CONFLICT,

@@ -15,9 +15,9 @@ import orjson
 from pharos.core.event import Recorded
 from pharos.core.wire import JsonObject
 from pharos.runtime.session import events
+from pharos.runtime.session.address import Address
 from pharos.runtime.session.deciding import turns
 from pharos.runtime.session.deciding.draft import Draft
-from pharos.runtime.session.events import Address
 from pharos.runtime.session.evolve import evolve
 from pharos.runtime.session.state import State
 

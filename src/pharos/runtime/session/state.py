@@ -16,7 +16,11 @@ from operator import attrgetter
 from typing import Literal, NamedTuple
 
 from pharos.core.wire import JsonObject
-from pharos.runtime.session.events import Address, BlobRef, Class, JoinRule, Parent, Purpose, Rights
+from pharos.runtime.session.address import Address
+from pharos.runtime.session.data.acting import Class
+from pharos.runtime.session.data.asking import Purpose
+from pharos.runtime.session.data.delegating import JoinRule
+from pharos.runtime.session.data.parts import BlobRef, Parent, Rights
 
 Status = Literal[
     "created", "queued", "running", "waiting", "paused", "cancelling", "completed", "failed", "cancelled", "expired",
@@ -26,7 +30,7 @@ ENDED: frozenset[Status] = frozenset({"completed", "failed", "cancelled", "expir
 
 
 class Limits(NamedTuple):
-    """See :class:`~pharos.runtime.session.events.Bounds`. ``None``: no limit. ``cost`` in billionths."""
+    """See :class:`~pharos.runtime.session.data.parts.Bounds`. ``None``: no limit. ``cost`` in billionths."""
 
     steps: int = 50
     cost: int | None = None
@@ -191,7 +195,8 @@ class Ended(NamedTuple):
 
 
 class Join(NamedTuple):
-    """Several tasks of one call, and when they are enough. See :class:`~pharos.runtime.session.events.JoinOpened`."""
+    """Several tasks of one call, and when they are enough: see
+    :class:`~pharos.runtime.session.data.delegating.JoinOpened`."""
 
     call: str
     rule: JoinRule

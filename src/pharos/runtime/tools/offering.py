@@ -16,8 +16,8 @@ from pharos.runtime.context.excerpts import READER
 from pharos.runtime.orchestration.delegation import DELEGATE, delegate_tool, facts_of
 from pharos.runtime.profiles.conditions import Variables
 from pharos.runtime.profiles.profile import Profile, acting
+from pharos.runtime.session.address import Address
 from pharos.runtime.session.commands import Proposed, ToolFacts
-from pharos.runtime.session.events import Address
 from pharos.runtime.session.state import State
 from pharos.runtime.tools.matching import Unmatched, unmatched
 

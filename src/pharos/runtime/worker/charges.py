@@ -16,8 +16,8 @@ from pharos.core.event import START, Position, Recorded
 from pharos.core.fault import Fault
 from pharos.mesh.facts import MODEL_CALLED, calls_topic
 from pharos.mesh.money import nanos_of
+from pharos.runtime.session.address import effect_key
 from pharos.runtime.session.commands import ModelCharged
-from pharos.runtime.session.events import effect_key
 from pharos.runtime.session.state import ModelCall, State
 from pharos.store.ports import Log
 

@@ -13,8 +13,9 @@ from pharos.core.event import START, BlobRef, Event, Recorded
 from pharos.core.fault import Fault
 from pharos.core.wire import JsonObject
 from pharos.runtime.session import snapshot
+from pharos.runtime.session.address import Address
 from pharos.runtime.session.chain import Link
-from pharos.runtime.session.events import CHECKPOINT_WRITTEN, Address
+from pharos.runtime.session.events import CHECKPOINT_WRITTEN
 from pharos.runtime.session.state import State
 from pharos.runtime.worker.live import Live
 from pharos.store.delivery import Retire

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from pharos.core.event import START, Position, Recorded
+from pharos.runtime.session.address import Address
 from pharos.runtime.session.chain import Link
-from pharos.runtime.session.events import TURN_STARTED, Address
+from pharos.runtime.session.events import TURN_STARTED
 from pharos.runtime.session.evolve import fold
 from pharos.runtime.session.state import State
 from pharos.store.ports import Log

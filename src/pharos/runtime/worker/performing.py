@@ -21,6 +21,7 @@ from pharos.mesh.money import decimal_text, nanos_of
 from pharos.runtime.context.excerpts import by_reference
 from pharos.runtime.profiles.profile import Profile
 from pharos.runtime.schemas import misfits
+from pharos.runtime.session.address import effect_key
 from pharos.runtime.session.commands import (
     ChildDone,
     ChildRefused,
@@ -34,8 +35,8 @@ from pharos.runtime.session.commands import (
     ToolLookedUp,
     ToolReturned,
 )
+from pharos.runtime.session.data.parts import BlobRef
 from pharos.runtime.session.deciding.guards import end_of
-from pharos.runtime.session.events import BlobRef, effect_key
 from pharos.runtime.session.state import Effect, State
 from pharos.runtime.tools.offering import Offer
 from pharos.runtime.worker.charges import charges

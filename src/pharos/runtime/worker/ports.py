@@ -18,7 +18,7 @@ from pharos.mesh.connectors import (
     ToolConnector,
 )
 from pharos.runtime.profiles.profile import Profile
-from pharos.runtime.session.events import ContextAssembled
+from pharos.runtime.session.data.thinking import ContextAssembled
 from pharos.runtime.session.state import State
 
 

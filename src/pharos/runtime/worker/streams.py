@@ -8,7 +8,8 @@ from typing import Final
 
 from pharos.core.event import Event
 from pharos.core.wire import JsonObject
-from pharos.runtime.session.events import STREAM_DELTA, STREAM_RESET, Address
+from pharos.runtime.session.address import Address
+from pharos.runtime.session.events import STREAM_DELTA, STREAM_RESET
 from pharos.runtime.session.state import ModelCall
 from pharos.store.delivery import Fence, Lease
 from pharos.store.ports import Append, Store

@@ -13,7 +13,7 @@ from typing import Final
 from pharos.core.fault import Fault
 from pharos.mesh.scheduling.grants import Dispatch, Grant
 from pharos.runtime.profiles.profile import Profile
-from pharos.runtime.session.events import PREFIX, Address
+from pharos.runtime.session.address import PREFIX, Address
 from pharos.runtime.worker.checkpoints import EVERY, Checkpoints
 from pharos.runtime.worker.live import Memory
 from pharos.runtime.worker.performing import Performer

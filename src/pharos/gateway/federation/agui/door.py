@@ -32,7 +32,7 @@ from pharos.gateway.federation.caller import Authenticate, caller, public_agent
 from pharos.gateway.federation.follow import between, following, topics_of
 from pharos.gateway.federation.tasks import Cursor
 from pharos.gateway.federation.work import READ, Asked, Beginning, Work
-from pharos.runtime.session.events import Address
+from pharos.runtime.session.address import Address
 from pharos.store.ports import Log
 
 _log = logging.getLogger(__name__)

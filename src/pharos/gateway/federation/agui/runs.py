@@ -40,7 +40,7 @@ from ag_ui.core import (
 
 from pharos.core.event import Recorded
 from pharos.runtime.session import events as of
-from pharos.runtime.session.events import Address
+from pharos.runtime.session.address import Address
 
 RUN: Final = "agui:"
 """Before the id of a run, in the causation of the events that its input became."""

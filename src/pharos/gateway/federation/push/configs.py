@@ -22,7 +22,7 @@ from pharos.gateway.federation.errors import violation
 from pharos.gateway.federation.faults import REMOTE_UNREACHABLE
 from pharos.gateway.federation.message import sane_id
 from pharos.gateway.federation.push.topics import CONFIGURED, REMOVED, topic_of
-from pharos.runtime.session.events import Address
+from pharos.runtime.session.address import Address
 from pharos.store.ports import Append, Store
 
 MOST_CONFIGS: Final = 10

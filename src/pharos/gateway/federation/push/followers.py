@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from pharos.core.tasks import kept
-from pharos.runtime.session.events import Address
+from pharos.runtime.session.address import Address
 
 Waiting = Callable[[], AsyncIterator[Address]]
 """The tasks that have configurations and are not finished."""

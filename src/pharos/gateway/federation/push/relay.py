@@ -19,7 +19,7 @@ from pharos.gateway.federation.follow import following, topics_of
 from pharos.gateway.federation.push.configs import Configs
 from pharos.gateway.federation.push.topics import DUE, FINISHED, OUTBOX, topic_of
 from pharos.gateway.federation.tasks import TaskFold, Told
-from pharos.runtime.session.events import Address
+from pharos.runtime.session.address import Address
 from pharos.store.ports import Append, Store
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pharos.runtime.session.events import Address
+from pharos.runtime.session.address import Address
 
 PREFIX: Final = "a2a/push/"
 CONFIGURED: Final = "a2a.push.configured"

@@ -25,7 +25,8 @@ from pharos.gateway.federation.reach import Reaching
 from pharos.mesh.connectors import AgentConnector, Errand, Task, TaskEnd
 from pharos.mesh.topics.consumer import Consumer, Later
 from pharos.mesh.topics.policies import Policies
-from pharos.runtime.session.events import CHILD_CANCELLED, CHILD_COMPLETED, CHILD_FAILED, Address
+from pharos.runtime.session.address import Address
+from pharos.runtime.session.events import CHILD_CANCELLED, CHILD_COMPLETED, CHILD_FAILED
 from pharos.store.delivery import Subscribe
 from pharos.store.ports import Append, Command, Store
 

@@ -7,8 +7,10 @@ from datetime import datetime
 from typing import NamedTuple, cast
 
 from pharos.core.wire import JsonObject
+from pharos.runtime.session.address import effect_id
+from pharos.runtime.session.data.asking import Purpose
 from pharos.runtime.session.effects import Effect, Fact, Notify, Unwake, Wake
-from pharos.runtime.session.events import TIMER_CLEARED, TIMER_SET, Purpose, effect_id
+from pharos.runtime.session.events import TIMER_CLEARED, TIMER_SET
 from pharos.runtime.session.evolve import evolve
 from pharos.runtime.session.state import State
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import cast
 
 from pharos.core.wire import JsonObject
-from pharos.runtime.session.events import Class
+from pharos.runtime.session.data.acting import Class
 from pharos.runtime.session.folding.life import awake
 from pharos.runtime.session.folding.results import settle
 from pharos.runtime.session.folding.values import Data, later, mapping, number, text

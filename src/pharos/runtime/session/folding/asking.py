@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import cast
 
-from pharos.runtime.session.events import Class, Purpose
+from pharos.runtime.session.data.acting import Class
+from pharos.runtime.session.data.asking import Purpose
 from pharos.runtime.session.folding.acting import repeated
 from pharos.runtime.session.folding.life import awake
 from pharos.runtime.session.folding.results import settle

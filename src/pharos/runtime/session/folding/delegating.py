@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import cast
 
-from pharos.runtime.session.events import JoinRule
+from pharos.runtime.session.data.delegating import JoinRule
 from pharos.runtime.session.folding.life import awake
 from pharos.runtime.session.folding.results import settle
 from pharos.runtime.session.folding.values import Data, later, mapping, money, number, text, texts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal, cast
 
-from pharos.runtime.session.events import Parent, Rights
+from pharos.runtime.session.data.parts import Parent, Rights
 from pharos.runtime.session.folding.results import settle
 from pharos.runtime.session.folding.values import Data, later, limits, mapping, money, number, text, texts
 from pharos.runtime.session.state import Cancel, End, Item, Pause, Quarantine, State

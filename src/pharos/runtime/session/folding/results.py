@@ -6,7 +6,7 @@ from typing import Final, cast
 from zlib import crc32
 
 from pharos.core.wire import JsonObject
-from pharos.runtime.session.events import BlobRef
+from pharos.runtime.session.data.parts import BlobRef
 from pharos.runtime.session.state import Item, State
 
 REMEMBERED: Final = 256
