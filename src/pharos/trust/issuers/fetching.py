@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeGuard
 
 import httpx2
 import orjson
@@ -21,6 +22,7 @@ from pharos.control.index import Index
 from pharos.control.observing import Observe, judged, note
 from pharos.core.resource import AnyResource, Resource, ResourceId
 from pharos.core.tasks import running
+from pharos.trust.issuers.discovery import configuration_url, key_set_url
 from pharos.trust.issuers.keys import PublicKey, UnusableKeys, parsed_keys
 from pharos.trust.issuers.kinds import ISSUER, IssuerSpec, KeySource
 
@@ -39,9 +41,13 @@ SECONDS = 10.0
 LARGEST = 256 * 1024
 
 
+Source = KeySource | str
+"""Where keys are; a text is an issuer that says so itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Set:
-    source: KeySource
+    source: Source
     text: bytes = b""
     keys: tuple[PublicKey, ...] = ()
     read_at: float = float("-inf")
@@ -78,7 +84,7 @@ class KeySets:
     async def service(self) -> AsyncIterator[None]:
         """Keep the keys, until left. Those that are at hand are there when this has been entered."""
         for issuer in self._index.all(ISSUER):
-            if issuer.spec.keys.url is None:
+            if _is_here(source_of(issuer.spec)):
                 await self._look(issuer, time.monotonic())
         async with running(self._run, "pharos-issuer-keys"):
             yield
@@ -106,19 +112,18 @@ class KeySets:
 
     def _due(self, issuer: Resource[IssuerSpec], now: float) -> float:
         known = self._sets.get(issuer.id)
-        if known is None or known.source != issuer.spec.keys:
+        if known is None or known.source != (source := source_of(issuer.spec)):
             return now
-        if issuer.spec.keys.inline is not None:
-            return float("inf")
-        period = FILE_PERIOD if issuer.spec.keys.file is not None else SOON if known.problem else PERIOD
-        return known.tried_at + period
+        if not _is_here(source):
+            return known.tried_at + (SOON if known.problem else PERIOD)
+        return known.tried_at + (FILE_PERIOD if source.file is not None else float("inf"))
 
     def _may_again(self, id: ResourceId, now: float) -> bool:
         known = self._sets.get(id)
         return known is not None and now - known.tried_at >= SOON
 
     async def _look(self, issuer: Resource[IssuerSpec], now: float) -> None:
-        source = issuer.spec.keys
+        source = source_of(issuer.spec)
         known = self._sets.get(issuer.id)
         if known is None or known.source != source:
             known = _Set(source)
@@ -130,7 +135,7 @@ class KeySets:
         else:
             fresh = _Set(source, text, keys, now, now)
         present = self._index.get(ISSUER, issuer.id.name, issuer.id.namespace)
-        if present is None or present.spec.keys != source:
+        if present is None or source_of(present.spec) != source:
             return  # Changed meanwhile: these are not its keys any more.
         self._sets[issuer.id] = fresh
         if fresh.keys is not known.keys:
@@ -141,13 +146,25 @@ class KeySets:
         if id.kind != ISSUER.name:
             return
         known = self._sets.get(id)
-        if known is not None and (resource is None or resource.spec.keys != known.source):
+        if known is not None and (resource is None or source_of(resource.spec) != known.source):
             del self._sets[id]  # At once: keys of another source open nothing.
         self._wake.set()
 
 
-async def _read(source: KeySource) -> bytes:
+def source_of(spec: IssuerSpec) -> Source:
+    """Where an issuer's keys are."""
+    return spec.keys if spec.keys is not None else spec.issuer
+
+
+def _is_here(source: Source) -> TypeGuard[KeySource]:
+    """Whether keys can be read without asking anybody."""
+    return not isinstance(source, str) and source.url is None
+
+
+async def _read(source: Source) -> bytes:
     """The text where the source says. Raises :class:`UnusableKeys`."""
+    if isinstance(source, str):
+        return await _fetched(key_set_url(await _fetched(configuration_url(source)), source))
     if source.inline is not None:
         return orjson.dumps(source.inline)
     if source.file is not None:

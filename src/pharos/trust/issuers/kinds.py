@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -14,6 +13,7 @@ from pharos.core.principal import Principal
 from pharos.core.resource import Kind, Ref, Resource, Spec
 from pharos.core.wire import JsonObject, Wire
 from pharos.trust.granting import may_grant
+from pharos.trust.issuers.discovery import can_be_discovered, is_https
 from pharos.trust.issuers.keys import UnusableKeys, public_keys
 
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
@@ -55,7 +55,9 @@ class IssuerSpec(Spec):
     """What the claim ``iss`` must be, to the letter."""
     audience: Annotated[list[Annotated[str, StringConstraints(min_length=1, max_length=2048)]], Field(min_length=1)]
     """Names of this city; the claim ``aud`` must have one of them."""
-    keys: KeySource
+    keys: KeySource | None = None
+    """Where its keys are. Left out: where its own configuration says (OpenID Connect Discovery), which is fetched from
+    below ``issuer``, then an https URL."""
     algorithms: Annotated[list[Algorithm], Field(min_length=1)]
     """Signatures that are accepted, and no others."""
     grants: Annotated[list[Grant], Field(min_length=1, max_length=64)]
@@ -70,14 +72,12 @@ class IssuerSpec(Spec):
 
 def _check(spec: IssuerSpec) -> Sequence[tuple[str, str]]:
     problems = []
-    if spec.keys.url is not None:
-        try:
-            url = urlsplit(spec.keys.url)
-            good = url.scheme == "https" and bool(url.hostname) and url.username is None and url.port != 0
-        except ValueError:
-            good = False
-        if not good or not spec.keys.url.isascii() or not spec.keys.url.isprintable():
-            problems.append(("/keys/url", "must be an https URL without credentials"))
+    if spec.keys is None:
+        if not can_be_discovered(spec.issuer):
+            problems.append(("/issuer", "must be an https URL, or say in keys where its keys are"))
+        return problems
+    if spec.keys.url is not None and not is_https(spec.keys.url):
+        problems.append(("/keys/url", "must be an https URL without credentials"))
     if spec.keys.inline is not None:
         try:
             public_keys(spec.keys.inline)
