@@ -11,6 +11,7 @@ from pharos.gateway.models.dialects.anthropic.refusal import failure_in_stream
 from pharos.gateway.models.dialects.anthropic.words import merged, read_usage
 from pharos.gateway.models.dialects.dialect import Seen
 from pharos.gateway.models.dialects.parts import length
+from pharos.gateway.models.dialects.watching import Watched
 from pharos.mesh.facts import Usage
 
 _NOTHING = Seen()
@@ -19,33 +20,18 @@ _TEXT = Seen(content=True, text=b"text")
 _DONE = Seen(done=True)
 
 
-class MessagesWatcher:
-    """One stream."""
+class MessagesWatcher(Watched):
+    """One stream. Its usage is told in two halves."""
 
-    __slots__ = ("_complete", "_failed", "_model", "_output", "_usage")
+    __slots__ = ("_told",)
 
     def __init__(self) -> None:
-        self._usage: JsonObject = {}
-        self._model = ""
-        self._complete = False
-        self._failed = False
-        self._output = 0
+        super().__init__()
+        self._told: JsonObject = {}
 
     @property
     def usage(self) -> Usage | None:
-        return read_usage(self._usage)
-
-    @property
-    def model(self) -> str:
-        return self._model
-
-    @property
-    def complete(self) -> bool:
-        return self._complete
-
-    @property
-    def output_bytes(self) -> int:
-        return self._output
+        return read_usage(self._told)
 
     def see(self, frame: Frame) -> Seen:
         """Look at one frame. Raises ``ValueError`` where it is not an event of the dialect."""
@@ -74,9 +60,9 @@ class MessagesWatcher:
         if kind == "message_start":
             message = data.get("message")
             self._model = string(message, "model")[:256]
-            self._usage = merged({}, message.get("usage") if isinstance(message, dict) else None)
+            self._told = merged({}, message.get("usage") if isinstance(message, dict) else None)
         elif kind == "message_delta":
-            self._usage = merged(self._usage, data.get("usage"))
+            self._told = merged(self._told, data.get("usage"))
         elif kind == "message_stop":
             self._complete = not self._failed
             return _DONE
