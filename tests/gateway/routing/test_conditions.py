@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pharos.gateway.models.routing.conditions import MAX_EXPRESSION, Condition, context_of, problems_of
+from pharos.control.expressions import MAX_EXPRESSION, context_of
+from pharos.gateway.models.routing.conditions import Condition, problems_of
 
 CALL = {
     "dialect": "anthropic",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tests.runtime.session.plain import PlainDispatch
 from tests.runtime.session.town import ScriptedModel, ScriptedTools, Town
 
 from pharos.control.directory import Directory
@@ -29,7 +30,6 @@ from pharos.runtime.session.address import PREFIX, Address
 from pharos.runtime.session.commands import Start
 from pharos.runtime.session.state import State
 from pharos.runtime.tools.functions import FunctionTools
-from pharos.runtime.worker.plain import PlainDispatch
 from pharos.runtime.worker.ports import Reach
 from pharos.runtime.worker.worker import GROUP, Worker
 from pharos.store.delivery import Subscribe

@@ -31,6 +31,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from tests.runtime.session.plain import PlainDispatch
 from tests.runtime.session.town import ScriptedModel, Town, fire, open_town, said, start
 
 from pharos.core.fault import Fault
@@ -40,7 +41,6 @@ from pharos.mesh.scheduling.dispatcher import Dispatcher
 from pharos.mesh.scheduling.pools import Pools
 from pharos.runtime.session import commands as c
 from pharos.runtime.session.address import PREFIX, Address
-from pharos.runtime.worker.plain import PlainDispatch
 from pharos.runtime.worker.worker import GROUP, Worker
 from pharos.store.delivery import Subscribe
 

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from tests.runtime.session.plain import PlainDispatch
+
 from pharos.core.event import Event, Recorded
 from pharos.core.principal import Principal, PrincipalKind
 from pharos.core.wire import JsonObject
@@ -35,7 +37,6 @@ from pharos.runtime.session.decide import decide
 from pharos.runtime.session.deciding.draft import Decided
 from pharos.runtime.session.state import State
 from pharos.runtime.worker.live import Live, read
-from pharos.runtime.worker.plain import PlainDispatch
 from pharos.runtime.worker.ports import Prepared, Reach, Shortened
 from pharos.runtime.worker.run import event_of
 from pharos.runtime.worker.worker import GROUP, Worker

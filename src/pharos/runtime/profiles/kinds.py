@@ -15,6 +15,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints
 
+from pharos.control.expressions import MAX_EXPRESSION
 from pharos.control.index import Index
 from pharos.core.fault import FORBIDDEN, Fault
 from pharos.core.forms import form
@@ -96,7 +97,7 @@ class ApprovalRule(Wire):
     ask: Literal["always", "unsafe", "never"]
     """``unsafe``: where nobody could tell whether a call that was cut off had happened. ``never`` only ends the search
     for a rule: a tool that itself demands agreement is asked about all the same."""
-    when: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    when: Annotated[str, Field(min_length=1, max_length=MAX_EXPRESSION)] | None = None
     """A CEL expression over the call, for what the tool's name does not say: ``budget > 1.0``,
     ``arguments.to != "ada"``. Where it is false the search goes on; where nobody can say, it counts as true."""
     who: Annotated[str, Field(max_length=256)] = ""

@@ -14,10 +14,11 @@ from typing import cast
 
 import orjson
 
+from pharos.control.expressions import Variables
 from pharos.core.principal import Principal, PrincipalKind
 from pharos.core.wire import Json, JsonObject
 from pharos.mesh.connectors import EffectClass, Tool
-from pharos.runtime.profiles.conditions import Variables, holds
+from pharos.runtime.profiles.conditions import holds
 from pharos.runtime.profiles.kinds import AgentSpec, matches
 
 VERSION = "sha256:"

@@ -8,13 +8,13 @@ from typing import Final, cast
 
 import orjson
 
+from pharos.control.expressions import Variables
 from pharos.core.principal import Principal
 from pharos.core.wire import Json, JsonObject
 from pharos.mesh.connectors import EffectClass, Tool, ToolConnector
 from pharos.mesh.money import NANOS
 from pharos.runtime.context.excerpts import READER
 from pharos.runtime.orchestration.delegation import DELEGATE, delegate_tool, facts_of
-from pharos.runtime.profiles.conditions import Variables
 from pharos.runtime.profiles.profile import Profile, acting
 from pharos.runtime.session.address import Address
 from pharos.runtime.session.commands import Proposed, ToolFacts

@@ -1,4 +1,4 @@
-"""Conditions of rules: expressions of the Common Expression Language (https://cel.dev), compiled once.
+"""Conditions of rules: expressions over one call (see ``control/expressions.py``).
 
 What can be known of an expression without a call is found when it is applied: its syntax, its names and functions, and,
 by trying it on sample calls, its types. What is left (a label that a key does not have, a text that is no number) makes
@@ -9,22 +9,26 @@ may repeat what the prompt says.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from pharos.control.expressions import (
+    MAX_EXPRESSION,
+    Expression,
+    Variables,
+    context_of,
+    first_sentence,
+    misspelt,
+    one_of,
+)
 from pharos.control.wording import nearest
 from pharos.core.wire import Json
 
 if TYPE_CHECKING:
     import cel
 
-MAX_EXPRESSION = 1024
-"""Characters of an expression."""
-
 MAX_LOOPS = 2
 """Macros that walk over a list, in one expression: nested, their times multiply."""
-
-Variables = Mapping[str, Json]
 
 NAMES = (
     "dialect", "features", "headers", "inputTokens", "key", "maxOutputTokens", "metadata", "model", "prompt", "session",
@@ -45,65 +49,42 @@ _DATES = frozenset(
 )  # fmt: skip
 _KNOWN = _FUNCTIONS | _CONVERSIONS | _DATES
 
-_LOOP = re.compile(r"\.\s*(?:all|exists|exists_one|existsOne|map|filter)\s*\(\s*(\w+)\s*,")
 _MEMBER = re.compile(r"""\b(key\s*\.\s*labels|headers|metadata)\s*(?:\.\s*(\w+)|\[\s*(?:"([^"]*)"|'([^']*)')\s*\])""")
 _TEXT = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
 # Texts are passed over as such, so that what stands in them is no member.
 _KEY_MEMBER = re.compile(
     rf"""(?<![\w.])key\s*(?:\.\s*([A-Za-z_]\w*)|\[\s*(?:'([^'\\]*)'|"([^"\\]*)")\s*\])|(?:{_TEXT})"""
 )
-_WORD = re.compile(r"[A-Za-z]\w*")
-
 _UNDEFINED = "Undefined variable or function"
 
 
-class Condition:
-    """A compiled expression. Raises ``ValueError`` where its syntax is wrong."""
+class Condition(Expression):
+    """When a rule applies."""
 
-    __slots__ = ("_program", "source", "variables")
-
-    def __init__(self, source: str) -> None:
-        import cel  # with the first condition: the package brings a command line of its own, and most cities have none
-
-        self.source = source
-        self._program = cel.compile(source)
-        bound = set(_LOOP.findall(source))
-        self.variables = frozenset(self._program.variables()) - bound
-        """Names of the variables it looks at."""
+    __slots__ = ()
 
     def holds(self, context: cel.Context) -> bool | str:
         """Whether it is true of a call; a sentence, if that cannot be said."""
         try:
-            value = self._program.execute(context)
+            value = self.evaluate(context)
         except Exception as error:  # noqa: BLE001 - the binding raises whatever fits, down to OverflowError
             return _reason(error)
         return value if type(value) is bool else "it is neither true nor false"
 
-    def functions(self) -> Iterator[str]:
-        """Names of the functions it calls, operators left out."""
-        return (name for name in self._program.functions() if _WORD.fullmatch(name))
-
     def attempt(self, variables: Variables) -> str:
         """What is wrong with it on a sample call, so that it cannot be right on another; empty if nothing."""
         try:
-            value = self._program.execute(context_of(variables))
+            value = self.evaluate(context_of(variables))
         except TypeError as error:
-            return f"cannot be evaluated: {_first_sentence(error)}"
+            return f"cannot be evaluated: {first_sentence(error)}"
         except RuntimeError as error:
             told = str(error)
             if told.startswith(_UNDEFINED) or "not a valid regex" in told:
-                return f"cannot be evaluated: {_first_sentence(error)}"
+                return f"cannot be evaluated: {first_sentence(error)}"
             return ""
         except Exception:  # noqa: BLE001 - a member that the sample lacks, a text that is no number: another call has it
             return ""
         return "" if type(value) is bool else f"must be true or false; this is of type {type(value).__name__}"
-
-
-def context_of(variables: Variables) -> cel.Context:
-    """The variables as expressions see them, for several of them at once."""
-    from cel import Context
-
-    return Context(variables=dict(variables))
 
 
 def problems_of(source: str) -> Sequence[str]:
@@ -113,19 +94,13 @@ def problems_of(source: str) -> Sequence[str]:
     try:
         condition = Condition(source)
     except ValueError as error:
-        return (f"is not a CEL expression: {_syntax(error)}",)
-    problems = []
-    for name in sorted(condition.variables - set(NAMES)):
-        close = nearest(name, NAMES)
-        hint = f"did you mean {close!r}?" if close else f"there are {', '.join(NAMES)}"
-        problems.append(f"there is no variable {name!r}; {hint}")
-    for name in sorted(_members_of_key(source) - set(KEY_MEMBERS)):
-        close = nearest(name, KEY_MEMBERS)
-        hint = f"did you mean {close!r}?" if close else f"there are {', '.join(KEY_MEMBERS)}"
-        problems.append(f"the key has no member {name!r}; {hint}")
+        return (misspelt(error),)
+    problems = [*condition.strangers(NAMES)]
+    for name in sorted(_members_of_key(condition) - set(KEY_MEMBERS)):
+        problems.append(f"the key has no member {name!r}; {one_of(name, KEY_MEMBERS)}")
     for name in sorted(set(condition.functions()) - _KNOWN):
         problems.append(f"there is no function {name!r}; {_suggestion(name)}")
-    if len(_LOOP.findall(source)) > MAX_LOOPS:
+    if len(condition.bound) > MAX_LOOPS:
         problems.append(f"walks over lists more than {MAX_LOOPS} times")
     if not problems:
         found = dict.fromkeys(filter(None, (condition.attempt(sample) for sample in _samples(source))))
@@ -133,11 +108,11 @@ def problems_of(source: str) -> Sequence[str]:
     return problems
 
 
-def _members_of_key(source: str) -> set[str]:
+def _members_of_key(condition: Condition) -> set[str]:
     """The members of ``key`` that an expression names. Where a loop calls its own variable so, nobody can say."""
-    if "key" in _LOOP.findall(source):
+    if "key" in condition.bound:
         return set()
-    return {word or single or double for word, single, double in _KEY_MEMBER.findall(source)} - {""}
+    return {word or single or double for word, single, double in _KEY_MEMBER.findall(condition.source)} - {""}
 
 
 def _suggestion(name: str) -> str:
@@ -179,13 +154,3 @@ def _reason(error: Exception) -> str:
         case ArithmeticError():
             return "a number is too large, or divided by zero"
     return "it cannot be evaluated on this call"
-
-
-def _first_sentence(error: Exception) -> str:
-    return str(error).split(". ", 1)[0].split("\n", 1)[0].rstrip(".")[:200]
-
-
-def _syntax(error: ValueError) -> str:
-    """The parser's own words, without the list of everything that could have stood there."""
-    told = re.search(r"ERROR: <input>:(\d+):(\d+): (.*?)(?: expecting \{.*)?$", str(error), re.M)
-    return f"column {told[2]}: {told[3]}" if told is not None else _first_sentence(error)

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from pharos.control.expressions import context_of
 from pharos.gateway.models.routing.availability import why_not
 from pharos.gateway.models.routing.choosers import Chooser, Random, Ranking, Weighted, shares, weighted
-from pharos.gateway.models.routing.conditions import Condition, context_of
+from pharos.gateway.models.routing.conditions import Condition
 from pharos.gateway.models.routing.conversations import Place
 from pharos.gateway.models.routing.question import Question
 

@@ -7,11 +7,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from pharos.control.expressions import MAX_EXPRESSION
 from pharos.core.forms import form
 from pharos.core.resource import Ref
 from pharos.core.wire import Wire
 from pharos.gateway.models.resilience.spec import PrefillForm
-from pharos.gateway.models.routing.conditions import MAX_EXPRESSION, problems_of
+from pharos.gateway.models.routing.conditions import problems_of
 
 Strategy = Literal["weighted", "cost", "latency", "least-outstanding", "session", "prefix"]
 

@@ -1,4 +1,6 @@
-"""Grants without pools: whoever waits longest is next. For a city without a scheduler, and for tests of the worker."""
+"""Grants without pools, and with leases as short as a test wants: whoever waits longest is next.
+
+What a worker needs of a ``Dispatch`` is little, and this is all of it; the city has the dispatcher of its pools."""
 
 from __future__ import annotations
 
