@@ -145,6 +145,9 @@ def test_completion_offers_commands_verbs_kinds_and_names(city: RunningCity) -> 
     assert _complete(city, "pharos keys issue comp") == ["complete-me"]
     assert _complete(city, "pharos ledger --li") == ["--limit"]
     assert _complete(city, "pharos ledger --key comp") == ["complete-me"]
+    assert city.pharos("topics", "publish", "complete/1", "--messages", '{"data": 1}').code == 0
+    assert _complete(city, "pharos topics read comp") == ["complete/1"]
+    assert _complete(city, "pharos views rebuild led") == ["ledger"]
 
 
 def test_completion_is_silent_without_a_city(tmp_path: Path) -> None:

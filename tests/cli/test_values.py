@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from pharos.client.description import Description, Parameter, descriptions
 from pharos.server.cli.app import Root, root
 from pharos.server.cli.operations import NounGroup
-from pharos.server.cli.values import RESERVED, TimeType, arguments, click_parameters, command_line, option_name, places
+from pharos.server.cli.types import TimeType
+from pharos.server.cli.values import RESERVED, arguments, click_parameters, command_line, option_name, places
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=20)
 JSON = st.recursive(

@@ -10,7 +10,7 @@ import click
 
 from pharos.client.description import descriptions, is_write
 from pharos.server.cli.session import Session, pass_session, with_common_options
-from pharos.server.cli.values import JsonType
+from pharos.server.cli.types import JsonType
 
 
 @with_common_options

@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 from pharos.client.description import descriptions
 from pharos.server.cli.operations import perform, with_write_options
 from pharos.server.cli.session import Session, pass_session, with_common_options
-from pharos.server.cli.values import KindType
+from pharos.server.cli.types import KindType
 
 if TYPE_CHECKING:
     from collections.abc import Callable

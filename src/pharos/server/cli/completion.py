@@ -1,4 +1,4 @@
-"""Shell completion: the script for each shell, and the names of resources, asked of the city.
+"""Shell completion: the script for each shell, and the names of what there is, asked of the city.
 
 Completion must never make a shell wait or print an error: the city gets half a second, and silence means no offers.
 """
@@ -14,7 +14,7 @@ from click.shell_completion import CompletionItem, get_completion_class
 from pharos.server.cli.session import Session, pass_session, with_output_options
 
 if TYPE_CHECKING:
-    from pharos.core.wire import JsonObject
+    from pharos.core.wire import Json
 
 PATIENCE = 0.5
 """Seconds the city has to answer."""
@@ -46,11 +46,17 @@ def _script(kind: type[click.shell_completion.ShellComplete], root: click.Comman
 
 
 def resource_names(kind: str, incomplete: str) -> list[CompletionItem]:
-    """Names of resources that begin with ``incomplete``, from the city; none if it does not answer at once."""
-    return [CompletionItem(name) for name in sorted(_names(kind)) if name.startswith(incomplete)]
+    """Names of resources that begin with ``incomplete``."""
+    return _offers("catalog.list", {"kind": kind, "limit": 1000}, ("metadata", "name"), incomplete)
 
 
-def _names(kind: str) -> set[str]:
+def listed(operation: str, member: str, incomplete: str) -> list[CompletionItem]:
+    """What a list operation has for ``member``, of what begins with ``incomplete``."""
+    return _offers(operation, {}, (member,), incomplete)
+
+
+def _offers(operation: str, given: dict[str, object], path: tuple[str, ...], incomplete: str) -> list[CompletionItem]:
+    """From the city; none if it does not answer at once."""
     from pharos.client.callers import Caller
     from pharos.client.target import find_target
     from pharos.core.fault import Fault
@@ -58,20 +64,17 @@ def _names(kind: str) -> set[str]:
     try:
         city = Caller(find_target(), timeout=PATIENCE, retries=0)
         try:
-            page = city.plain("catalog.list", {"kind": kind, "limit": 1000})
+            page = city.plain(operation, given)
         finally:
             city.close()
     except Fault:
-        return set()
-    return {name for item in _items(page) if (name := _name(item))}
-
-
-def _items(page: JsonObject) -> list[JsonObject]:
+        return []
     items = page.get("items")
-    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+    found = {_text(item, path) for item in items} if isinstance(items, list) else set()
+    return [CompletionItem(text) for text in sorted(found) if text and text.startswith(incomplete)]
 
 
-def _name(item: JsonObject) -> str:
-    metadata = item.get("metadata")
-    name = metadata.get("name") if isinstance(metadata, dict) else None
-    return name if isinstance(name, str) else ""
+def _text(item: Json, path: tuple[str, ...]) -> str:
+    for name in path:
+        item = item.get(name) if isinstance(item, dict) else None
+    return item if isinstance(item, str) else ""

@@ -10,6 +10,7 @@ import click
 
 from pharos.server.cli.operations import with_write_options
 from pharos.server.cli.session import Session, pass_session, with_common_options
+from pharos.server.cli.types import ListedType
 
 if TYPE_CHECKING:
     from pharos.core.wire import JsonObject
@@ -20,7 +21,7 @@ _POLL_SECONDS = 0.2
 @with_common_options
 @with_write_options
 @click.command()
-@click.argument("name")
+@click.argument("name", type=ListedType("views.list", "name"))
 @click.option("--wait/--no-wait", default=None, help="Return when the view has caught up. Default: at a terminal.")
 @pass_session
 def rebuild(session: Session, name: str, wait: bool | None, dry_run: bool, idempotency_key: str | None) -> None:

@@ -11,16 +11,13 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from pharos.client.description import Description, Parameter
+from pharos.server.cli.types import JsonType, KindType, ListedType, PairType, ReferenceType, SecretType, TimeType
 
 # Option names that every command has; an input may not take them (a test holds this).
 RESERVED = frozenset({"json", "output", "url", "help", "dry-run", "idempotency-key", "yes"})
@@ -43,104 +40,6 @@ def places(operation: Description) -> list[Parameter]:
 
 
 _PLAIN = frozenset({"string", "time", "integer", "number", "secret"})
-
-
-class JsonType(click.ParamType[Any]):
-    """JSON text, or ``@FILE``."""
-
-    name = "json"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
-        text = value
-        try:
-            if value.startswith("@"):
-                text = sys.stdin.read() if value == "@-" else Path(value[1:]).read_text("utf-8")
-            return json.loads(text)
-        except OSError as error:
-            self.fail(f"{value[1:]}: {error.strerror}", param, ctx)
-        except ValueError as error:
-            self.fail(f"""not JSON, such as '{{"data": 3}}' or @FILE: {error}""", param, ctx)
-
-
-class PairType(click.ParamType[tuple[str, str]]):
-    """``name=value``."""
-
-    name = "name=value"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        if isinstance(value, tuple):
-            return value
-        name, equals, text = str(value).partition("=")
-        if not equals or not name:
-            self.fail(f"{value!r} is not of the form name=value", param, ctx)
-        return name, text
-
-
-class TimeType(click.ParamType[str]):
-    """A moment: as a table shows it (local time), with a zone, a date alone, or how long ago (``2h``, ``7d``)."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        text = str(value).strip()
-        if ago := _AGO.fullmatch(text):
-            return (datetime.now(UTC) - timedelta(seconds=int(ago[1]) * _SECONDS[ago[2]])).isoformat()
-        try:
-            moment = datetime.fromisoformat(text)
-            return text if moment.tzinfo is not None else moment.astimezone().isoformat()
-        except (ValueError, OverflowError):
-            self.fail(f"{value!r} is no time; it looks like 2026-01-31, '2026-01-31 14:00', …T14:00Z or 2h", param, ctx)
-
-
-_AGO = re.compile(r"(\d{1,6})([smhdw])")
-_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-
-
-class SecretType(click.ParamType[str]):
-    """A secret: from a file (``@FILE``) or standard input (``-``), where no other user of the machine can see it."""
-
-    name = "secret"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        text = str(value)
-        if text not in ("-", "@-") and not text.startswith("@"):
-            self.fail("a command line can be seen by others: give @FILE, or - for standard input", param, ctx)
-        try:
-            found = sys.stdin.read() if text in ("-", "@-") else Path(text[1:]).read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            self.fail(f"{text[1:]}: {getattr(error, 'strerror', None) or 'not text'}", param, ctx)
-        return found.strip()
-
-
-class ReferenceType(click.ParamType[str]):
-    """The name of a resource, completed by asking the city."""
-
-    name = "name"
-
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from pharos.server.cli.completion import resource_names
-
-        return resource_names(self.kind, incomplete)
-
-
-class KindType(click.ParamType[str]):
-    """A kind of resource: its name or plural, in any case, completed without asking the city."""
-
-    name = "kind"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        return str(value)
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from pharos.client.description import kinds
-
-        found = [kind for kind in kinds() if kind["name"].lower().startswith(incomplete.lower())]
-        return [CompletionItem(kind["name"], help=kind["summary"]) for kind in found]
 
 
 def click_parameters(operation: Description) -> list[click.Parameter]:
@@ -185,8 +84,11 @@ def _click_type(parameter: Parameter, noun: str) -> click.ParamType[Any]:
         return click.Choice(parameter.choices)
     if parameter.name == "kind":
         return KindType()
+    listed = None if parameter.kind else _LISTED.get(parameter.name) or _LISTED.get(f"{noun}.{parameter.name}")
     kind = parameter.kind or _named_kind(parameter.name, noun)
     match parameter.shape:
+        case "string" if listed is not None:
+            return ListedType(*listed)
         case "string":
             return ReferenceType(kind) if kind else click.STRING
         case "time":
@@ -203,6 +105,23 @@ def _click_type(parameter: Parameter, noun: str) -> click.ParamType[Any]:
             return JsonType()
         case "secret":
             return SecretType()
+
+
+_LISTED = {
+    "group": ("groups.list", "group"),
+    "session": ("sessions.list", "session"),
+    "topic": ("topics.list", "name"),
+    "approvals.name": ("approvals.list", "name"),
+    "audit.call": ("audit.list", "call"),
+    "blobs.digest": ("blobs.list", "digest"),
+    "faults.code": ("faults.list", "code"),
+    "journeys.id": ("journeys.list", "id"),
+    "operations.id": ("operations.list", "id"),
+    "schedules.id": ("schedules.list", "id"),
+    "topics.name": ("topics.list", "name"),
+    "views.name": ("views.list", "name"),
+}
+"""Where values are found that are no names of resources, by the name of the parameter, or by noun and name."""
 
 
 def _named_kind(name: str, noun: str) -> str:
