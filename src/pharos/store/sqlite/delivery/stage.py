@@ -182,7 +182,7 @@ class DeliveryStage:
         if command.topic is not None:
             row = self._claimable(group, command)
         elif command.lanes is None:
-            waiting = [self.table.first(place) for place in [p for p in self.table.ready if p[0] == group.id]]
+            waiting = [self.table.first((group.id, lane)) for lane in self.table.lanes(group.id)]
             row = min((row for row in waiting if row is not None), key=lambda row: row.since, default=None)
         else:
             row = None
@@ -344,7 +344,7 @@ class DeliveryStage:
 
     def _waits(self, place: Place) -> Waiting | None:
         row = self.table.first(place)
-        return None if row is None else Waiting(self.table.ready[place], from_microseconds(row.since))
+        return None if row is None else Waiting(self.table.ready(place), from_microseconds(row.since))
 
     @property
     def alarm(self) -> int | None:

@@ -30,6 +30,8 @@ _ENDING = tuple(f"state = {state} AND state > 1" for state in (LEASED, DELAYED, 
 Place = tuple[int, str]
 """(group, lane)"""
 
+_NO_LANES: dict[str, int] = {}
+
 
 class Window(NamedTuple):
     """The head of a lane: (since, topic) of what is ready, oldest first, from ``at`` on.
@@ -57,8 +59,8 @@ class Table:
         self._staged: dict[Key, None] = {}
         self._windows: dict[Place, Window] = {}
         self._last_since = 0
-        self.ready: dict[Place, int] = {}
-        """How many deliveries are ready on each lane that has some."""
+        self._ready: dict[int, dict[str, int]] = {}
+        """Group -> how many deliveries are ready on each lane that has some."""
         self._alarm: dict[None, int | None] = {None: None}
         self.touched: set[Place] = set()
         """Lanes whose ready deliveries may have changed since the last transaction."""
@@ -73,7 +75,7 @@ class Table:
             "AND grp IN (SELECT id FROM groups) GROUP BY grp, lane"
         )
         for group, lane, found, since in select(self._connection, sql):
-            self.ready[group, lane] = found
+            self._ready.setdefault(group, {})[lane] = found
             self._last_since = max(self._last_since, since)
             self.touched.add((group, lane))
             self.arrived.add(group)
@@ -84,10 +86,27 @@ class Table:
         """Deliveries of a group were made ready in the table itself, on its nameless lane."""
         if count:
             place = group, ""
-            self.ready[place] = self.ready.get(place, 0) + count
+            self._ready.setdefault(group, {})[""] = self.ready(place) + count
             self._windows.pop(place, None)
             self.touched.add(place)
             self.arrived.add(group)
+
+    def lanes(self, group: int) -> list[str]:
+        """The lanes of a group on which something is ready."""
+        return list(self._ready.get(group, ()))
+
+    def ready(self, place: Place) -> int:
+        """How many deliveries are ready on a lane."""
+        group, lane = place
+        return self._ready.get(group, _NO_LANES).get(lane, 0)
+
+    def _set_ready(self, place: Place, count: int) -> None:
+        group, lane = place
+        lanes = self._ready.setdefault(group, {})
+        if count:
+            self._journal.put(lanes, lane, count)
+        elif lane in lanes:
+            self._journal.drop(lanes, lane)
 
     @property
     def alarm(self) -> int | None:
@@ -153,7 +172,7 @@ class Table:
 
     def first(self, place: Place) -> Row | None:
         """The delivery that has been ready longest on a lane."""
-        if not self.ready.get(place):
+        if not self.ready(place):
             return None
         window = self._windows.get(place)
         if window is None:
@@ -172,16 +191,16 @@ class Table:
                 at += 1
             if whole:
                 # What was counted is not there: the count is put right.
-                self._journal.drop(self.ready, place)
+                self._set_ready(place, 0)
                 return None
             entries, at, whole = self._load(place)
             start = at
 
     def forget_group(self, group: int) -> None:
         """A group is gone: nothing of it is ready any more."""
-        for place in [place for place in self.ready if place[0] == group]:
-            self._journal.drop(self.ready, place)
-            self.touched.add(place)
+        self.touched.update((group, lane) for lane in self.lanes(group))
+        if group in self._ready:
+            self._journal.drop(self._ready, group)
 
     def run_out(self, now: int) -> list[Row]:
         """Some of the deliveries whose lease, delay or suspension has ended. To be asked before anything is staged."""
@@ -234,7 +253,7 @@ class Table:
         self._staged.clear()
         for place in self.touched:
             window = self._windows.get(place)
-            if window is not None and not self.ready.get(place):
+            if window is not None and not self.ready(place):
                 del self._windows[place]
             elif window is not None and window.at >= _WINDOW:
                 del window.entries[: window.at]
@@ -248,8 +267,8 @@ class Table:
     def _arrived(self, row: Row) -> None:
         place = row.group, row.lane
         journal = self._journal
-        before = self.ready.get(place, 0)
-        journal.put(self.ready, place, before + 1)
+        before = self.ready(place)
+        self._set_ready(place, before + 1)
         self.touched.add(place)
         self.arrived.add(row.group)
         entry = row.since, row.topic
@@ -269,10 +288,7 @@ class Table:
         """Its entry in the window stays, and counts no more."""
         place = row.group, row.lane
         self.touched.add(place)
-        if left := self.ready.get(place, 0) - 1:
-            self._journal.put(self.ready, place, left)
-        elif place in self.ready:
-            self._journal.drop(self.ready, place)
+        self._set_ready(place, max(self.ready(place) - 1, 0))
 
     def _load(self, place: Place) -> Window:
         """Read the head of a lane: what the table says, except where something else is staged."""
