@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from pharos.server.cli.values import SecretType
+from pharos.server.cli.types import SecretType
 
 
 def test_a_secret_is_read_where_nobody_sees_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
