@@ -10,6 +10,7 @@ from typing import Any
 
 from pharos.core.event import START, Event, Position, Recorded
 from pharos.gateway.federation.follow import following
+from pharos.store.delivery import Trim
 from pharos.store.ports import Append
 from pharos.store.sqlite.engine import open_store
 
@@ -39,6 +40,24 @@ async def test_two_topics_are_followed_in_one_order_while_they_are_written(tmp_p
         for topic in TOPICS:
             numbers = [recorded.event.data["n"] for recorded in heard if recorded.event.topic == topic]
             assert numbers == [*range(total)]
+    finally:
+        await store.close()
+
+
+async def test_tokens_that_are_kept_no_longer_hold_nobody_up(tmp_path: Path) -> None:
+    """Whoever comes back with an old position hears the rest of both topics, and what comes later."""
+    store = open_store(tmp_path)
+    session, tokens = TOPICS
+    try:
+        order = [session, tokens, tokens, session, tokens]
+        written = [await store.commit(Append(Event(topic, "test.happened", {}))) for topic in order]
+        recorded = [result for (result,) in written if isinstance(result, Recorded)]
+        assert await store.commit(Trim(tokens, recorded[2].position)) == [2]
+        async with aclosing(following(store.log, TOPICS, recorded[0].position)) as records, asyncio.timeout(10):
+            assert [await anext(records), await anext(records)] == recorded[3:]
+            for topic in TOPICS:
+                (later,) = await store.commit(Append(Event(topic, "test.happened", {})))
+                assert await anext(records) == later
     finally:
         await store.close()
 

@@ -42,8 +42,8 @@ class _Topic:
             except Fault as fault:
                 if fault.code != GONE.code:
                     raise
-                # Tokens are trimmed when their answer stands in the session as a whole: there is nothing to miss.
-                read = ()
+                # Tokens are kept for a day only, and their answer stands in the session: what is left is all behind.
+                read = await self._log.read(self._name, START, _PAGE)
             self._over = len(read) < _PAGE or read[-1].position > self._head
             self._page.extend(recorded for recorded in read if recorded.position <= self._head)
             if read:
@@ -107,7 +107,15 @@ class _Growth:
         self.position = START
 
     async def watch(self, log: Log, topic: str, after: Position) -> None:
-        """Follow a topic."""
+        """Follow a topic, from the first that is there where what follows ``after`` is gone."""
+        try:
+            await self._watch(log, topic, after)
+        except Fault as fault:
+            if fault.code != GONE.code:
+                raise
+            await self._watch(log, topic, START)
+
+    async def _watch(self, log: Log, topic: str, after: Position) -> None:
         async with aclosing(log.tail(topic, after)) as tail:
             async for recorded in tail:
                 self.position = max(self.position, recorded.position)
