@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from a2a.types import a2a_pb2 as pb
@@ -19,6 +19,7 @@ from tests.gateway.town import document, serve
 
 from pharos.core.fault import NOT_FOUND, Fault
 from pharos.core.principal import SYSTEM, Principal, PrincipalKind
+from pharos.gateway.federation import methods
 from pharos.gateway.federation.delegation import DELEGATION
 from pharos.gateway.federation.remote.connector import EveryAgent
 from pharos.gateway.federation.remote.tasks import end_of
@@ -101,6 +102,86 @@ async def test_a_task_is_asked_about_until_it_ends_also_after_a_restart(city: To
         assert event.type == "child.completed" and event.data["data"] == {"answer": 42}
         assert json.loads(event.data["text"]) == {"answer": 42}, "who reads the text alone reads the answer"
     assert city.work.begun[0].data == {"a": 1}
+
+
+HOUR = 3600.0
+
+
+async def test_the_stream_of_a_task_is_followed_where_its_agent_streams(city: Town, tmp_path: Path) -> None:
+    """Nobody asks again within the hour, so that it is the stream which tells that the task has ended."""
+    gate = asyncio.Event()
+
+    async def script(session: Session) -> None:
+        await session.think("I begin.")
+        await gate.wait()
+        await session.complete("done")
+
+    city.work.script = script
+    async with town(tmp_path / "other", ask_again=HOUR) as home:
+        await home.invoke("secrets.set", name="friend-key", value=city.secrets["caller"])
+        for number, binding in enumerate(["JSONRPC", "HTTP+JSON"]):
+            await home.apply(remote(city, bindings=[binding]))
+            gate.clear()
+            await home.remote.give(errand(f"e{number}"), Task("friend", "count"))
+            gate.set()
+            event = (await told(home, number + 1))[-1]
+            assert (event.type, event.data["text"]) == ("child.completed", "done")
+
+
+async def test_a_city_that_follows_a_task_closes_at_once(
+    city: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(session: Session) -> None:
+        await session.think("I begin.")
+
+    city.work.script = script
+    followed = asyncio.Event()
+    async with town(tmp_path / "other", ask_again=HOUR) as home:
+        await home.invoke("secrets.set", name="friend-key", value=city.secrets["caller"])
+        await home.apply(remote(city))
+        listening(monkeypatch, "SubscribeToTask", followed)
+        await home.remote.give(errand(), Task("friend", "count"))
+        await asyncio.wait_for(followed.wait(), 20)
+        began = asyncio.get_running_loop().time()
+    assert asyncio.get_running_loop().time() - began < 5
+
+
+async def test_a_task_of_an_agent_that_does_not_stream_is_asked_about(
+    city: Town, home: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = asyncio.Event()
+
+    async def script(session: Session) -> None:
+        await gate.wait()
+        await session.complete("done")
+
+    city.work.script = script
+    card = await fetched(city, CARD)
+    card["capabilities"]["streaming"] = False
+    followed = asyncio.Event()
+    listening(monkeypatch, "SubscribeToTask", followed)
+    async with elsewhere() as place:
+        place.answers = {"/card": (200, card)}
+        spec = {"unsigned": True, "hosts": [f"127.0.0.1:{city.port}"]}
+        await home.apply(remote(city, card=f"http://127.0.0.1:{place.port}/card", **spec))
+        await home.remote.give(errand(), Task("friend", "count"))
+        gate.set()
+        (event,) = await told(home)
+        assert (event.type, event.data["text"]) == ("child.completed", "done")
+    assert not followed.is_set()
+
+
+def listening(monkeypatch: pytest.MonkeyPatch, method: str, heard: asyncio.Event) -> None:
+    """Set ``heard`` when a streaming method of A2A is called in a city."""
+    known: Any = methods.METHODS[method]
+
+    async def call(handler: Any, request: Any, context: Any) -> AsyncIterator[Any]:
+        heard.set()
+        async with aclosing(known.call(handler, request, context)) as events:
+            async for event in events:
+                yield event
+
+    monkeypatch.setitem(cast("dict[str, Any]", methods.METHODS), method, replace(known, call=call))
 
 
 async def test_cancel_reaches_the_other_side_and_comes_back(city: Town, home: Town) -> None:

@@ -183,8 +183,8 @@ async def sent(client: Client, request: pb.SendMessageRequest) -> pb.Task:
 
 
 @asynccontextmanager
-async def town(home: Path, **options: Any) -> AsyncIterator[Town]:
-    """Open the city; ``options`` are those of ``federation_plane``."""
+async def town(home: Path, *, ask_again: float = 0.05, **options: Any) -> AsyncIterator[Town]:
+    """Open the city; ``options`` are those of ``federation_plane``, ``ask_again`` is that of ``RemoteAgents``."""
     home.mkdir(exist_ok=True)
     async with AsyncExitStack() as stack:
         store = open_store(home)
@@ -200,7 +200,7 @@ async def town(home: Path, **options: Any) -> AsyncIterator[Town]:
         work = Scripted(store)
         runners: list[ProjectionRunner] = []
         reaching = Reaching(index, "http://127.0.0.1")
-        remote = RemoteAgents(store, index, vault.reveal, reaching, ask_again=0.05)
+        remote = RemoteAgents(store, index, vault.reveal, reaching, ask_again=ask_again)
         plane = federation_plane(
             home,
             store,

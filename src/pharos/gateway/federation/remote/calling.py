@@ -49,16 +49,21 @@ class _Parameters(ClientCallInterceptor):
 
 
 @asynccontextmanager
-async def calling(agent: Resource[RemoteAgentSpec], reveal: Reveal) -> AsyncIterator[Client]:
-    """A client of the agent, for a few calls. Raises the faults of :func:`~.trusting.trusted_card`; errors of the
-    protocol become ``REMOTE_REFUSED``, all others ``REMOTE_UNREACHABLE``."""
+async def calling(
+    agent: Resource[RemoteAgentSpec], reveal: Reveal, *, streaming: bool = False
+) -> AsyncIterator[Client]:
+    """A client of the agent, for a few calls; ``streaming``: it can follow tasks, if the card says that they stream.
+
+    Raises the faults of :func:`~.trusting.trusted_card`; errors of the protocol become ``REMOTE_REFUSED``, all others
+    ``REMOTE_UNREACHABLE``.
+    """
     spec = agent.spec
     destinations = Destinations.of(spec.networks)
     async with guarded_client(lambda: destinations, spec.seconds) as http:
         card = await trusted_card(agent, http)
         http.headers["A2A-Version"] = PROTOCOL
         bindings: list[str] = [*spec.bindings]
-        config = ClientConfig(streaming=False, httpx_client=http, supported_protocol_bindings=bindings)
+        config = ClientConfig(streaming=streaming, httpx_client=http, supported_protocol_bindings=bindings)
         parameters = {"A2A-Version": PROTOCOL, "A2A-Extensions": _EXTENSIONS}
         if spec.credential is not None:
             parameters["authorization"] = f"Bearer {_revealed(agent, spec.credential, reveal)}"

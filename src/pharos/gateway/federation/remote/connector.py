@@ -1,13 +1,14 @@
 """Remote agents as an :class:`~pharos.mesh.connectors.AgentConnector`.
 
 A task is given with an id that follows from the effect's key, so that giving it again after a crash begins no second
-one where the other side keeps to the protocol's idempotency (ours does). How it ends is asked by a consumer of the
-mesh, and told to the session that waits as an event of its own, in the commit that ends the asking: once, whatever dies
-in between.
+one where the other side keeps to the protocol's idempotency (ours does). How it ends is found out by a consumer of the
+mesh, which follows the task's stream where the agent has one and asks with growing pauses where not, and is told to the
+session that waits as an event of its own, in the commit that ends the asking: once, whatever dies in between.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -42,6 +43,11 @@ SCHEME: Final = "a2a:"
 ASK_AGAIN: Final = 1.0
 LONGEST_PAUSE: Final = 15.0
 """Seconds after which a task that has not ended is asked about again: at first, and at last."""
+WORKERS: Final = 64
+MOST_FOLLOWED: Final = 32
+"""Tasks whose streams are followed at once, of those that are worked on at once; all others are asked about."""
+FOLLOW_SECONDS: Final = 60.0
+"""For which one is followed; then its agent's card is looked at anew, and others have their turn."""
 UNREACHED: Final = 10.0
 """And after which an agent that did not answer is."""
 LEASE: Final = 10.0
@@ -69,6 +75,8 @@ class RemoteAgents:
         self._index = index
         self._reaching = reaching
         self._ask_again = ask_again
+        self._followed = 0
+        self._leaving = asyncio.Event()
 
         def tasks() -> RemoteTasks:
             from pharos.gateway.federation.remote.tasks import RemoteTasks
@@ -76,14 +84,18 @@ class RemoteAgents:
             return RemoteTasks(reveal)
 
         self._tasks = Deferred(tasks)
-        self._consumer = Consumer(store, Policies(lambda: ()), GROUP, self._ask, workers=16, seconds=LEASE)
+        self._consumer = Consumer(store, Policies(lambda: ()), GROUP, self._ask, workers=WORKERS, seconds=LEASE)
 
     @asynccontextmanager
     async def service(self) -> AsyncIterator[None]:
         """Ask how tasks have ended, until left."""
         await self._store.commit(Subscribe(GROUP, PREFIX, backlog=True))
+        self._leaving.clear()
         async with self._consumer.service():
-            yield
+            try:
+                yield
+            finally:
+                self._leaving.set()  # The consumer waits for its handlers, and whoever follows a task for its end.
 
     def knows(self, name: str, namespace: str) -> bool:
         """Whether there is a remote agent of this name."""
@@ -120,11 +132,12 @@ class RemoteAgents:
         """Work on one given task: its end as an event of the session that waits, or :class:`Later`."""
         data: Any = recorded.event.data
         end: TaskEnd | None
+        followed = False
         if "task" in data:
             end = (await self._tasks.get()).ended(data["task"])
         else:
             try:
-                end = await self._end(data["id"])
+                end, followed = await self._watched(recorded, data["id"])
             except Fault as fault:
                 # Who cannot be reached may be again; a card that is not to be trusted any more ends the task for us.
                 if fault.code == REMOTE_UNREACHABLE.code and not _over(recorded):
@@ -132,7 +145,7 @@ class RemoteAgents:
                 end = TaskEnd("failed", fault.detail, fault=fault.code)
         if end is None:
             if not _over(recorded):
-                raise Later(self._pause(recorded))
+                raise Later(self._ask_again if followed else self._pause(recorded))
             end = TaskEnd("failed", "The task did not end before its deadline.", fault="TIMEOUT")
         told: JsonObject = {"id": data["child"], "text": end.text, "data": end.data, "spent": end.spent}
         if end.fault:
@@ -140,6 +153,18 @@ class RemoteAgents:
         type = _OUTCOMES.get(end.outcome, CHILD_CANCELLED)
         topic = Address.parse(data["session"]).topic
         return [Append(Event(topic, type, told, principal=recorded.event.principal), idempotency_key=data["id"])]
+
+    async def _watched(self, recorded: Recorded, id: str) -> tuple[TaskEnd | None, bool]:
+        """How a task has ended, perhaps in a while; and whether it was followed all that while."""
+        agent, task = self._named(id)
+        tasks = await self._tasks.get()
+        left = (_deadline(recorded) - datetime.now(UTC)).total_seconds()
+        seconds = min(FOLLOW_SECONDS, left) if self._followed < MOST_FOLLOWED else 0.0
+        self._followed += 1
+        try:
+            return await tasks.watch(agent, task, seconds, self._leaving)
+        finally:
+            self._followed -= 1
 
     def _pause(self, recorded: Recorded) -> float:
         """Before it is asked again: a tenth of the time it has taken so far."""
@@ -189,8 +214,11 @@ class EveryAgent:
         await (self._elsewhere if id.startswith(SCHEME) else self._here).cancel(errand, id, reason)
 
 
-def _over(recorded: Recorded) -> bool:
+def _deadline(recorded: Recorded) -> datetime:
     data: Any = recorded.event.data
     deadline = data.get("deadline")
-    ends = datetime.fromisoformat(deadline) if deadline else recorded.event.time + LONGEST
-    return datetime.now(UTC) >= ends
+    return datetime.fromisoformat(deadline) if deadline else recorded.event.time + LONGEST
+
+
+def _over(recorded: Recorded) -> bool:
+    return datetime.now(UTC) >= _deadline(recorded)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, cast
 
 import orjson
+from a2a.client import Client
 from a2a.types import a2a_pb2 as pb
+from a2a.utils.errors import A2AError
 from google.protobuf.json_format import MessageToDict, ParseDict
 
 from pharos.core.fault import Fault
@@ -54,6 +59,27 @@ class RemoteTasks:
         async with calling(agent, self._reveal) as client:
             return end_of(await client.get_task(pb.GetTaskRequest(id=id)))
 
+    async def watch(
+        self, agent: Resource[RemoteAgentSpec], id: str, seconds: float, leaving: asyncio.Event
+    ) -> tuple[TaskEnd | None, bool]:
+        """As :meth:`end`, and where the agent streams, as soon as the task ends within so many seconds and before
+        ``leaving`` is set. Says also whether its stream was there until then."""
+        async with calling(agent, self._reveal, streaming=True) as client:
+            end = end_of(await client.get_task(pb.GetTaskRequest(id=id)))
+            if end is not None or seconds <= 0:
+                return end, False
+            settled = asyncio.create_task(_settled(client, id))
+            over = asyncio.create_task(leaving.wait())
+            try:
+                await asyncio.wait({settled, over}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+                if not settled.done():
+                    return None, True
+                return (end_of(await client.get_task(pb.GetTaskRequest(id=id))) if settled.result() else None), False
+            finally:
+                for task in (settled, over):
+                    task.cancel()
+                await asyncio.gather(settled, over, return_exceptions=True)
+
     def ended(self, document: JsonObject) -> TaskEnd | None:
         """As :meth:`end`, of a task as :meth:`give` told of it."""
         return end_of(ParseDict(document, pb.Task()))
@@ -66,6 +92,22 @@ class RemoteTasks:
         except Fault as fault:
             if fault.code != REMOTE_REFUSED.code:
                 raise
+
+
+async def _settled(client: Client, id: str) -> bool:
+    """Wait until a task's stream says that it has ended or asks for something; false, where there is no stream or it
+    broke off: then the task is asked about, as one of an agent that does not stream."""
+    stream = cast("AsyncGenerator[pb.StreamResponse, None]", client.subscribe(pb.SubscribeToTaskRequest(id=id)))
+    try:
+        async with aclosing(stream) as responses:
+            async for response in responses:
+                told = response.task if response.HasField("task") else response.status_update
+                state: int = told.status.state
+                if state in ENDED or state == State.INPUT_REQUIRED:
+                    return True
+    except (A2AError, NotImplementedError):
+        return False
+    return False
 
 
 def _request(errand: Errand, task: Task, base: str) -> pb.SendMessageRequest:
