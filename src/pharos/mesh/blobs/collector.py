@@ -44,13 +44,18 @@ class Collected(NamedTuple):
 class Collector:
     """Looks from time to time, and when told."""
 
-    def __init__(self, store: Store, depot: Depot, grace: timedelta = GRACE) -> None:
+    def __init__(
+        self, store: Store, depot: Depot, grace: timedelta = GRACE, *, first: float = FIRST, period: float = PERIOD
+    ) -> None:
+        """``first``: seconds before the first look; ``period``: between two."""
         self._store = store
         self._depot = depot
         self.grace = grace
+        self._first = first
+        self._period = period
 
     def service(self) -> AbstractAsyncContextManager[None]:
-        """Look every hour until the context is left."""
+        """Look from time to time until the context is left, whatever comes of one look."""
         return running(self._serve, "blob collection")
 
     async def collect(self, now: datetime, grace: timedelta | None = None) -> Collected:
@@ -82,10 +87,10 @@ class Collector:
         return count if isinstance(count, int) else 0
 
     async def _serve(self) -> None:
-        pause = FIRST
+        pause = self._first
         while True:
             await asyncio.sleep(pause)
-            pause = PERIOD
+            pause = self._period
             try:
                 found = await self.collect(datetime.now(UTC))
             except Fault as fault:
