@@ -16,6 +16,7 @@ from pharos.core.fault import Fault
 from pharos.mesh.topics.names import STREAMS, Place
 from pharos.mesh.topics.reading import TopicReads
 from pharos.runtime.session.address import STREAMS as SESSION_STREAMS
+from pharos.store.delivery import Trim
 from pharos.store.ports import Append
 
 
@@ -281,6 +282,32 @@ async def test_a_round_over_many_topics_is_slices_one_after_the_other(
                 before = keeping.trimming.trimmed
                 await town.publish("other", 1)
                 assert keeping.trimming.trimmed - before <= 4
+
+
+async def test_a_long_topic_is_trimmed_a_page_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No single transaction is kept busy by all of it, and what a group needs ends it."""
+    monkeypatch.setattr("pharos.mesh.topics.trimming._PAGE", 3)
+    async with opened(tmp_path / "home", services=False) as town:
+        items = await town.publish("t", *range(20))
+        await town.call("groups.subscribe", group="g", topics="t")
+        await done(town, 10)
+        await town.declare("Topic", "t", retention={"count": 2})
+        removed: list[object] = []
+        commit = town.store.commit
+
+        async def noted(*commands: Any, **more: Any) -> Any:
+            results = await commit(*commands, **more)
+            removed.extend(result for command, result in zip(commands, results, strict=True) if type(command) is Trim)
+            return results
+
+        monkeypatch.setattr(town.store, "commit", noted)
+        await town.mesh.keeping.trimming.trim()
+        assert removed == [3, 3, 3, 1, 0]
+        await done(town, 10)
+        removed.clear()
+        await town.mesh.keeping.trimming.trim()
+        assert removed == [3, 3, 2]
+        assert (await town.call("topics.get", name="t"))["earliest"] == items[18]["position"]
 
 
 async def test_what_was_not_written_to_is_not_weighed_again(tmp_path: Path) -> None:

@@ -99,16 +99,28 @@ class Trimming:
         try:
             until = await self._surplus(topic, retention, topic.last <= round.settled)
             if until != START:
-                (removed,) = await self._store.commit(Trim(topic.name, until))
-                self.trimmed += removed if isinstance(removed, int) else 0
-                left = await self._store.log.read(topic.name, START, 1)
-                round.stuck |= bool(left) and left[0].position <= until
+                round.stuck |= not await self._remove(topic.name, until)
         except Fault as fault:
             if fault.code != GONE.code:
                 raise
             # Trimmed or retired by someone else meanwhile: the next round sees what is left.
             round.stuck = True
             self._sizes.pop(topic.name, None)
+
+    async def _remove(self, topic: str, until: Position) -> bool:
+        """Remove a topic's messages up to a position, as far as nobody needs them; whether all of them went.
+
+        A page at a time: to remove very many at once would keep the engine from everybody else.
+        """
+        while page := await self._store.log.read(topic, START, _PAGE):
+            positions = [recorded.position for recorded in page if recorded.position <= until]
+            if not positions:
+                return True
+            (removed,) = await self._store.commit(Trim(topic, positions[-1]))
+            if not isinstance(removed, int) or not removed:
+                return False
+            self.trimmed += removed
+        return True
 
     async def _surplus(self, topic: Topic, retention: Retention, settled: bool) -> Position:
         """The last message that is too old, too many, or too much; ``START`` if none is."""
