@@ -304,6 +304,10 @@ def test_what_a_session_waits_for_is_shown_with_the_commands_that_answer(shown: 
     [
         ("sessions.start", {"operation": "o", "session": {"session": "pilot", "namespace": "default"}},
          "follow it: pharos sessions stream pilot"),
+        ("sessions.approve", {"operation": "o", "session": {"session": "pilot", "namespace": "other"}},
+         "follow it: pharos sessions stream --namespace other pilot"),
+        ("groups.claim", {"operation": "o", "messages": []},
+         "no message waits for a worker; --wait-seconds 10 waits for one"),
         ("sessions.list", {"items": [_SESSION], "next": None},
          "what a person is asked: pharos sessions get --namespace other pilot"),
         ("approvals.list", {"items": [{"name": "a-1", "namespace": "default", "state": "pending"}], "next": None},

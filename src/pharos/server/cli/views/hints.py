@@ -55,7 +55,7 @@ def next_steps(view: str, output: _Output) -> Iterator[str]:
         yield from found(output)
 
 
-def _began(output: _Output) -> Iterator[str]:
+def _goes_on(output: _Output) -> Iterator[str]:
     session = output["session"]
     yield f"follow it: {command_line('sessions.stream', _named(session['namespace'], session=session['session']))}"
 
@@ -92,13 +92,20 @@ def _named(namespace: str, **which: str) -> dict[str, str]:
     return which if namespace == "default" else {**which, "namespace": namespace}
 
 
+def _claimed(output: _Output) -> Iterator[str]:
+    if not output.get("lease"):
+        yield "no message waits for a worker; --wait-seconds 10 waits for one"
+
+
+_GOES_ON = ("approve", "deny", "extend", "fork", "release", "resolve", "resume", "send", "start")
+"""After these a session goes on by itself."""
+
 _NEXT: dict[str, Callable[[_Output], Iterator[str]]] = {
     "agents.stop": _stopped,
     "approvals.list": _requests,
     "approvals.request": _asked,
-    "sessions.fork": _began,
+    "groups.claim": _claimed,
     "sessions.list": _sessions,
-    "sessions.send": _began,
-    "sessions.start": _began,
     "views.rebuild": _rebuilt,
+    **{f"sessions.{verb}": _goes_on for verb in _GOES_ON},
 }
