@@ -1,7 +1,8 @@
 """Operations on requests for approval: what someone may not do alone, put before someone who may.
 
 An approval lends no rights. Who approves makes the call themselves, with their own authority, in the same commit that
-records the approval: so it happens exactly once, and exactly as it was shown.
+records the approval: so it happens exactly once, and exactly as it was shown. (What a session asks agreement for is
+another thing: decision 28.)
 """
 
 from __future__ import annotations

@@ -224,7 +224,11 @@ async def test_runtime_33_what_a_parent_loses_its_children_lose(tmp_path: Path) 
 async def test_trust_follows_from_reviews_and_only_takes(tmp_path: Path) -> None:
     async with town(tmp_path) as example:
         await example.call("sessions.start", agent="planner", session="slow", text="slow")
-        assert (await refused(example, "trust.review", session="slow", good=True)).code == "NOT_REVIEWABLE"
+        early = await refused(example, "trust.review", session="slow", good=True)
+        assert early.code == "NOT_REVIEWABLE"
+        (look,) = early.document.fixes
+        shown = await example.call(look.call.operation, **look.call.arguments)
+        assert shown["session"] == "slow"
         await example.call("agents.stop", session="slow")
         for number in range(7):
             id = f"s{number}"
@@ -232,8 +236,9 @@ async def test_trust_follows_from_reviews_and_only_takes(tmp_path: Path) -> None
             await ended(example, id)
         assert (await refused(example, "trust.review", session="nobody", good=True)).code == "NOT_FOUND"
         own = Principal(PrincipalKind.AGENT, "sceptic", permissions=frozenset({"*"}))
-        with pytest.raises(Fault, match="OWN_REVIEW"):
+        with pytest.raises(Fault, match="OWN_REVIEW") as caught:
             await example.city.invoker.invoke("trust.review", {"session": "s0", "good": True}, own)
+        assert [fix.id for fix in caught.value.document.fixes] == ["have-another-review"]
         known = await example.call("trust.explain", agent="sceptic")
         assert (known["score"], known["level"], known["evidence"]) == (0.5, "normal", [])
         for number in range(7):

@@ -10,8 +10,9 @@ from typing import Annotated, Final, cast
 from pydantic import Field
 
 from pharos.control.index import Index
+from pharos.core.call import Call
 from pharos.core.event import Event
-from pharos.core.fault import NOT_FOUND
+from pharos.core.fault import NOT_FOUND, Applicability, Fix
 from pharos.core.operation import Decision, Invocation, Reversibility, Written, read, write
 from pharos.core.principal import Principal, PrincipalKind
 from pharos.core.resource import Name
@@ -150,9 +151,33 @@ class Reviewing:
         if not state.sequence:
             raise no_session(address)
         if state.end is None:
-            raise NOT_REVIEWABLE(f"The session {address} is {state.status}.", subject=str(address))
+            raise NOT_REVIEWABLE(
+                f"The session {address} is {state.status}.",
+                subject=str(address),
+                fixes=[
+                    Fix(
+                        id="see-what-it-waits-for",
+                        title="See what the session waits for; it can be reviewed when it has ended",
+                        applicability=Applicability.LIKELY,
+                        call=Call(
+                            operation="sessions.get",
+                            arguments={"session": address.id, "namespace": address.namespace},
+                        ),
+                    )
+                ],
+            )
         if _is_or_acts_for(principal, state.agent):
-            raise OWN_REVIEW(subject=str(address), rule="trust/own-review")
+            raise OWN_REVIEW(
+                subject=str(address),
+                rule="trust/own-review",
+                fixes=[
+                    Fix(
+                        id="have-another-review",
+                        title=f"Have a person with {REVIEW}, or an agent that had no part in it, review the session",
+                        applicability=Applicability.MANUAL,
+                    )
+                ],
+            )
         by_agent = principal.kind is PrincipalKind.AGENT
         said = Reviewed(
             agent=state.agent,
