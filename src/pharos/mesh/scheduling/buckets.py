@@ -83,8 +83,3 @@ class Bucket:
         """What could be used at once, in units; below zero where there is a debt."""
         self._rise(now)
         return (self._level - self._held) / self.period
-
-    def restore(self, level: float, now: int) -> None:
-        """Begin at a level that was known to hold at ``now``."""
-        self._at = now
-        self._level = min(self._full, int(level * self.period))
