@@ -42,13 +42,21 @@ class Wire(BaseModel):
             text, described = texts.get(name), properties.get(field.alias or name)
             if field.description is not None or text is None or described is None:
                 continue
-            if handler.resolve_ref_schema(described).get("description") != text:  # its type does not say it already
+            if _said(described, handler) != text:  # its type does not say it already
                 described["description"] = text
         return built
 
     def to_json(self) -> JsonObject:
         """The value as plain JSON data, with wire names; fields that are ``None`` are left out."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _said(described: JsonSchemaValue, handler: GetJsonSchemaHandler) -> object:
+    """What the schema of a field's type says of it."""
+    try:
+        return handler.resolve_ref_schema(described).get("description")
+    except LookupError:
+        return None  # a recursive type is named before it is described
 
 
 class Page(Wire, Generic[T]):

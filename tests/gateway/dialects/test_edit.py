@@ -159,9 +159,10 @@ def test_a_model_name_is_written_as_json() -> None:
 
 @BOTH
 def test_a_body_nested_too_deep_for_the_scanner_is_refused(dialect: Dialect) -> None:
-    raw = b'{"mod\\u0065l":"m","messages":[' + b"[" * 1000 + b"]" * 1000 + b"]}"
+    # How deep the scanner can go differs from one Python to the next; this is beyond all of them.
+    raw = b'{"mod\\u0065l":"m","messages":[' + b"[" * 200_000 + b"]" * 200_000 + b"]}"
     with pytest.raises(Fault, match="INVALID"):
-        dialect.edit(raw, orjson.loads(raw), Edits("x"))
+        dialect.edit(raw, {"model": "m", "messages": [[]]}, Edits("x"))
 
 
 def test_h16_reasoning_of_another_dialect_is_taken_out_of_a_messages_body() -> None:
