@@ -39,6 +39,11 @@ EffectId = Annotated[
 """As it stands in ``sessions.get``."""
 
 
+_ANSWERING = (
+    NOT_FOUND, OWN_REQUEST, ANSWER_GIVEN, ANSWER_LATE, ANSWER_MISMATCH, NOT_WAITING, SESSION_ENDED, SESSION_QUARANTINED,
+)  # fmt: skip
+
+
 class SendInput(Which):
     """Input of ``sessions.send``."""
 
@@ -118,7 +123,7 @@ class Steering:
         permission=APPROVE,
         reversibility=Reversibility.NONE,
         inverse=None,
-        faults=(NOT_FOUND, OWN_REQUEST, ANSWER_GIVEN, ANSWER_LATE, ANSWER_MISMATCH, NOT_WAITING, SESSION_ENDED),
+        faults=_ANSWERING,
         lacking=lacking_namespace,
     )
     async def approve(self, invocation: Invocation, input: Answer) -> Decision[Changed]:
@@ -127,25 +132,26 @@ class Steering:
         The agreement is to exactly the call whose `digest` is given. It is recorded before the call is made and stays
         whatever happens to the call. The first answer counts; the same one again changes nothing.
         """
-        await self._not_its_own(invocation.principal, input)
-        by = invocation.principal.id
-        command = commands.Approve(invocation.time, input.approval, input.digest, by, input.reason)
-        return await self._say(invocation, input, command)
+        return await self._answer(invocation, input, commands.Approve)
 
     @write(
         "sessions.deny",
         permission=APPROVE,
         reversibility=Reversibility.NONE,
         inverse=None,
-        faults=(NOT_FOUND, OWN_REQUEST, ANSWER_GIVEN, ANSWER_LATE, ANSWER_MISMATCH, NOT_WAITING, SESSION_ENDED),
+        faults=_ANSWERING,
         lacking=lacking_namespace,
     )
     async def deny(self, invocation: Invocation, input: Answer) -> Decision[Changed]:
         """Refuse a call that a session wants to make. The model is told, with the reason."""
+        return await self._answer(invocation, input, commands.Deny)
+
+    async def _answer(
+        self, invocation: Invocation, input: Answer, of: type[commands.Approve | commands.Deny]
+    ) -> Decision[Changed]:
         await self._not_its_own(invocation.principal, input)
-        by = invocation.principal.id
-        command = commands.Deny(invocation.time, input.approval, input.digest, by, input.reason)
-        return await self._say(invocation, input, command)
+        said = of(invocation.time, input.approval, input.digest, invocation.principal.id, input.reason)
+        return await self._say(invocation, input, said)
 
     async def _not_its_own(self, principal: Principal, input: Answer) -> None:
         """No agent agrees to its own calls, nor to those it has had made by giving the work to another, whoever it acts

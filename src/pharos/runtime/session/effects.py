@@ -1,8 +1,7 @@
 """What a decision wants done outside the log. Effects are performed after the events that ask for them are committed.
 
-Each names what it is about by an id of the state; the record there has the rest. (No named tuples: two of those are
-equal whatever they are called.) ``Wake`` and ``Unwake`` are no effects
-in that sense: they are brought about by the same commit.
+Each names what it is about by an id of the state; the record there has the rest. :class:`Wake`, :class:`Unwake` and
+:class:`Notify` are no effects in that sense: they are brought about by the same commit.
 """
 
 from __future__ import annotations
@@ -24,68 +23,67 @@ class Fact(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class CallModel:
+class _About:
+    """Something that is done about what has this id in the state. (No named tuple: two of those are equal whatever they
+    are called.)"""
+
+    id: str
+
+
+class CallModel(_About):
     """Ask the model."""
 
-    id: str
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class CallTool:
+class CallTool(_About):
     """Call a tool."""
 
-    id: str
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class LookUp:
+class LookUp(_About):
     """Ask whether a call happened."""
 
-    id: str
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class GiveTask:
+class GiveTask(_About):
     """Give a child its task, once per key."""
 
-    id: str
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class AwaitTask:
+class AwaitTask(_About):
     """Ask how a child is, in case its end was not heard of."""
 
-    id: str
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
-class CancelTask:
+class CancelTask(_About):
     """Ask a child to end. ``task`` is empty where nobody is known to have taken it."""
 
-    id: str
     task: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class AskPerson:
+class AskPerson(_About):
     """Put a question, or a request for approval, before a person."""
 
-    id: str
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Withdraw:
+class Withdraw(_About):
     """The answer is not needed any more."""
 
-    id: str
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(_About):
     """Stop an effect that is under way."""
 
-    id: str
+    __slots__ = ()
 
 
 Effect = CallModel | CallTool | LookUp | GiveTask | AwaitTask | CancelTask | AskPerson | Withdraw | Stop

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pharos.runtime.orchestration.delegation import DELEGATE, facts_of
 from pharos.runtime.session import events
 from pharos.runtime.session.commands import (
@@ -61,20 +63,41 @@ def _room(draft: Draft) -> bool:
 
 
 def request(draft: Draft, proposed: Proposed, tool: ToolFacts) -> None:
-    """Make the call, at once if there is room."""
+    """Make the call."""
+    _request(
+        draft,
+        {
+            "call": proposed.call,
+            "name": proposed.name,
+            "arguments": proposed.arguments,
+            "digest": proposed.digest,
+            "effect": tool.effect,
+            "version": tool.version,
+        },
+    )
+
+
+def _agreed(draft: Draft, approval: Approval) -> None:
+    """Make the call that somebody has agreed to: exactly as it was shown."""
+    _request(
+        draft,
+        {
+            "call": approval.call,
+            "name": approval.name,
+            "arguments": approval.arguments,
+            "digest": approval.digest,
+            "effect": approval.kind,
+            "version": approval.version,
+            "approval": approval.id,
+        },
+    )
+    draft.unwake_for(approval.id)
+
+
+def _request(draft: Draft, asked: Mapping[str, object]) -> None:
+    """At once if there is room."""
     id, room = draft.id, _room(draft)
-    data: dict[str, object] = {
-        "id": id,
-        "call": proposed.call,
-        "name": proposed.name,
-        "arguments": proposed.arguments,
-        "digest": proposed.digest,
-        "effect": tool.effect,
-        "version": tool.version,
-    }
-    if not room:
-        data["queued"] = True
-    draft.tell(events.EFFECT_REQUESTED, data)
+    draft.tell(events.EFFECT_REQUESTED, {"id": id, **asked} if room else {"id": id, **asked, "queued": True})
     if room:
         draft.do(CallTool(id))
 
@@ -83,26 +106,7 @@ def go_on(draft: Draft) -> None:
     """Begin what may begin now: calls that were agreed to, and those whose time has come."""
     state = draft.state
     for approval in [approval for approval in state.approvals.values() if approval.granted_by]:
-        if approval.name == DELEGATE:
-            _give(draft, approval)
-            continue
-        id, room = draft.id, _room(draft)
-        data: dict[str, object] = {
-            "id": id,
-            "call": approval.call,
-            "name": approval.name,
-            "arguments": approval.arguments,
-            "digest": approval.digest,
-            "effect": approval.kind,
-            "version": approval.version,
-            "approval": approval.id,
-        }
-        if not room:
-            data["queued"] = True
-        draft.tell(events.EFFECT_REQUESTED, data)
-        draft.unwake_for(approval.id)
-        if room:
-            draft.do(CallTool(id))
+        (_give if approval.name == DELEGATE else _agreed)(draft, approval)
     people.let_expire(draft)
     for effect in [effect for effect in state.effects.values() if effect.status == "due"]:
         if not _room(draft):
@@ -128,17 +132,23 @@ def returned(draft: Draft, command: ToolReturned) -> None:
     """A tool's answer. One that comes after the effect was given up is only noted; one to a question that only a person
     could have answered answers it."""
     effect = draft.state.effects.get(command.id)
-    data: dict[str, object] = {"id": command.id, "content": command.content, "failed": command.failed}
-    if command.structured is not None:
-        data["structured"] = command.structured
-    if command.blob is not None:
-        data["blob"] = command.blob
+    data = {"id": command.id, **_result(command)}
     if effect is None or effect.status in ("due", "retrying"):
         draft.tell(events.EFFECT_COMPLETED, {**data, "late": True})
     elif effect.status == "unknown":
         draft.tell(events.EFFECT_RECONCILED, {**data, "outcome": "done", "by": ""})
     else:
         draft.tell(events.EFFECT_COMPLETED, data)
+
+
+def _result(command: ToolReturned | ToolLookedUp) -> dict[str, object]:
+    """What a tool answered, as events have it."""
+    data: dict[str, object] = {"content": command.content, "failed": command.failed}
+    if command.structured is not None:
+        data["structured"] = command.structured
+    if command.blob is not None:
+        data["blob"] = command.blob
+    return data
 
 
 def failed(draft: Draft, command: ToolFailed) -> None:
@@ -185,11 +195,7 @@ def looked_up(draft: Draft, command: ToolLookedUp) -> None:
         return
     data: dict[str, object] = {"id": effect.id, "outcome": command.known, "by": ""}
     if command.known == "done":
-        data |= {"content": command.content, "failed": command.failed}
-        if command.structured is not None:
-            data["structured"] = command.structured
-        if command.blob is not None:
-            data["blob"] = command.blob
+        data |= _result(command)
     elif draft.state.cancel is not None:
         data["outcome"] = "abandoned"
     draft.tell(events.EFFECT_RECONCILED, data)
