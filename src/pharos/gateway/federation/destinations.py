@@ -49,10 +49,11 @@ def embedded(address: IpAddress) -> IpAddress:
 
 def public(address: IpAddress) -> bool:
     """Whether it is a unicast address of the public Internet."""
-    if isinstance(address, ipaddress.IPv6Address):
-        # Tunnels lead to who knows whom; 6to4 is given up (RFC 7526).
-        if address.is_site_local or address.teredo is not None or address.sixtofour is not None:
-            return False
+    # Tunnels lead to who knows whom; 6to4 is given up (RFC 7526).
+    if isinstance(address, ipaddress.IPv6Address) and (
+        address.is_site_local or address.teredo is not None or address.sixtofour is not None
+    ):
+        return False
     real = embedded(address)
     return real.is_global and not (real.is_multicast or real.is_reserved or real.is_unspecified or real.is_loopback)
 
