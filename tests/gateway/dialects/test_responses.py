@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 from openai.types.responses import Response
+from tests.gateway.dialects.gemini_wire import GEMINI
 from tests.gateway.dialects.responses_wire import (
     RESPONSES,
     added,
@@ -59,7 +60,7 @@ from pharos.gateway.models.dialects.canonical import (
     Thinking,
     ToolCall,
 )
-from pharos.gateway.models.dialects.dialect import Edits, Failing
+from pharos.gateway.models.dialects.dialect import Dialect, Edits, Failing
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "additionalProperties": False}
 TOOL = {"type": "function", "name": "f", "parameters": SCHEMA, "strict": True}
@@ -411,6 +412,18 @@ def test_h46_what_has_no_counterpart_is_listed() -> None:
     ]  # fmt: skip
     _, request = sent(CHAT, RESPONSES, chat_body(seed=1, stop=["x"], logit_bias={"1": 2}, top_k=3, frequency_penalty=1))
     assert sorted(request.dropped) == ["/frequency_penalty", "/logit_bias", "/seed", "/stop/0", "/top_k"]
+
+
+@pytest.mark.parametrize("provider", [CHAT, MESSAGES, GEMINI], ids=lambda dialect: dialect.name)
+def test_h46_members_that_have_namesakes_elsewhere_are_told_and_not_sent(provider: Dialect) -> None:
+    """Messages know another form of context management, and chat refuses ``top_logprobs`` without ``logprobs``."""
+    body = asked(HI, context_management=[{"type": "compaction"}], top_logprobs=2)
+    request = RESPONSES.read_request(body)
+    written = provider.write_request(request, "any-model", 100)
+    assert {"/context_management", "/top_logprobs"} <= set(request.dropped)
+    assert not {"context_management", "top_logprobs"} & written.keys()
+    for neutral in (asked(HI, top_logprobs=0), asked(HI, context_management=[])):
+        assert not RESPONSES.read_request(neutral).dropped
 
 
 def test_h47_unknown_members_pass_on_the_diagonal_and_are_told_elsewhere() -> None:

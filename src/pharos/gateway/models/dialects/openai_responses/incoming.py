@@ -21,6 +21,10 @@ _NEUTRAL: dict[str, Json] = {
     "top_logprobs": 0, "service_tier": "auto", "prompt_cache_options": {}, "context_management": [],
 }  # fmt: skip
 
+_HERE_ONLY = frozenset({"context_management", "top_logprobs"})
+"""Members of which other dialects have namesakes: those of messages are of another form, and those of chat completions
+stand for nothing without ``logprobs``."""
+
 ECHOED = (
     "instructions", "max_output_tokens", "max_tool_calls", "metadata", "parallel_tool_calls", "previous_response_id",
     "prompt_cache_key", "prompt_cache_retention", "reasoning", "safety_identifier", "store", "temperature", "text",
@@ -71,7 +75,11 @@ def read_request(body: JsonObject) -> Request:
     _read_reasoning(body, request, reading)
     _read_options(body, request, reading)
     for key in unknown(body, _FIELDS):
-        if key not in _NEUTRAL or body[key] != _NEUTRAL[key]:
+        if key in _NEUTRAL and body[key] == _NEUTRAL[key]:
+            continue
+        if key in _HERE_ONLY:
+            request.dropped.append(f"/{key}")
+        else:
             request.extra[key] = body[key]
     reading.close()
     return request

@@ -15,7 +15,6 @@ _DROPPED = (
     ("/text/verbosity", _NO_FIELD),
     ("/user", _NO_FIELD),
     ("/safety_identifier", _NO_FIELD),
-    ("/metadata", "Labels of OpenAI's own store of responses."),
     ("/reasoning/effort", "For models before Gemini 2.5, which do not reason."),
     ("/prompt_cache_key", _CACHES),
     ("/prompt_cache_options", _CACHES),
