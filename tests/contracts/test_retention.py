@@ -241,6 +241,11 @@ async def test_idle_topics_come_longest_idle_first(timed: Store, wall: Wall) -> 
     assert await timed.deliveries.idle("s/", wall.at(-5.0)) == ["s/1", "s/2"]
     assert await timed.deliveries.idle("s/", wall.at(5.0), limit=1) == ["s/1"]
     assert timedelta(0) <= timed.deliveries.now() - wall.at() < timedelta(seconds=30)
+    times = [
+        await timed.deliveries.least_recent(prefix, wall.at(at)) for prefix, at in (("s/", -60), ("s/", -5), ("o", -60))
+    ]
+    assert times == [wall.at(-20.0), wall.at(), wall.at()]
+    assert await timed.deliveries.least_recent("none", wall.at(-60.0)) is None
 
 
 async def test_a_tombstone_goes_when_its_time_has_come(open_timed: Open, wall: Wall) -> None:

@@ -374,3 +374,7 @@ class Deliveries(Protocol):
 
     async def idle(self, prefix: str, since: datetime, limit: int = 1000) -> Sequence[str]:
         """Topics that were last written to before ``since``, the longest idle first."""
+
+    async def least_recent(self, prefix: str, since: datetime) -> datetime | None:
+        """Of the topics that were written to at ``since`` or later, the time of the one that was not for longest;
+        ``None`` where there is none."""

@@ -155,6 +155,24 @@ async def test_the_service_waits_for_the_next_topic_that_will_be_idle(tmp_path: 
         assert [item["name"] for item in (await town.call("topics.list"))["items"]] == ["b"]
 
 
+async def test_an_idle_topic_of_another_rule_or_one_that_is_needed_wakes_nobody(tmp_path: Path) -> None:
+    """The service asked once a second, of all topics, where a closer rule kept one for longer."""
+    wall = Wall()
+    async with opened(tmp_path / "home", wall, services=False) as town:
+        await town.declare("Topic", "all", match="*", idleSeconds=1000)
+        await town.declare("Topic", "kept", match="kept/*")
+        await town.publish("kept/a", 1)
+        wall.ahead = 2000
+        await town.publish("b", 1)
+        assert 998 < await town.mesh.keeping.retire_idle() <= 1000
+        await town.call("groups.subscribe", group="g", topics="c")
+        await town.publish("c", 1)
+        wall.ahead = 3100
+        await town.publish("d", 1)
+        assert 299 < await town.mesh.keeping.retire_idle() <= 300
+        assert [item["name"] for item in (await town.call("topics.list"))["items"]] == ["c", "d", "kept/a"]
+
+
 async def test_idle_topics_go_by_themselves(town: Town) -> None:
     await town.publish("brief", 1)
     before = await town.store.log.topic("topics/default/brief")

@@ -44,8 +44,6 @@ TOMBSTONES_KEPT: Final = timedelta(days=30)
 _IDLE: Final = 1000
 _IDLE_MOST: Final = 64_000
 _AT_ONCE: Final = 64
-_HALVINGS: Final = 12
-"""The next due time is found as exactly as a 4,096th of the idle time, by as many looks into an index."""
 
 
 class Keeping:
@@ -114,7 +112,8 @@ class Keeping:
                 chunk = mine[start : start + _AT_ONCE]
                 retired += sum(await asyncio.gather(*(self._retire(topic, since) for topic in chunk)))
             if len(topics) < limit:
-                return STUCK if len(mine) > retired else await self._next_due(rule, idle)
+                following = await self._next_due(rule, idle, since)
+                return min(following, STUCK) if len(mine) > retired else following
             if not retired:
                 if limit >= _IDLE_MOST:
                     return STUCK
@@ -127,17 +126,12 @@ class Keeping:
             return True
         return False
 
-    async def _next_due(self, rule: Rule, idle: timedelta) -> float:
-        """Seconds for which no topic of a rule will have been idle long enough; what is written to only moves on."""
-        never, soonest = timedelta(), idle
-        since = self._store.deliveries.now() - idle
-        for _ in range(_HALVINGS):
-            middle = (never + soonest) / 2
-            if await self._store.deliveries.idle(rule.reach.prefix, since + middle, 1):
-                soonest = middle
-            else:
-                never = middle
-        return never.total_seconds()
+    async def _next_due(self, rule: Rule, idle: timedelta, since: datetime) -> float:
+        """Seconds for which no further topic of a rule will have been idle long enough; what is written to only moves
+        on."""
+        first = await self._store.deliveries.least_recent(rule.reach.prefix, since)
+        left = idle if first is None else idle - (self._store.deliveries.now() - first)
+        return left.total_seconds()
 
     async def _trim(self) -> float:
         if all(rule.policy.retention is None for rule in self._policies.rules()):

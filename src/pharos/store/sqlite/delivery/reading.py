@@ -159,6 +159,14 @@ class SqliteDeliveries:
         rows = await self._readers.run(lambda connection: select(connection, sql, (*bindings, end, max(limit, 0))))
         return [name for (name,) in rows]
 
+    async def least_recent(self, prefix: str, since: datetime) -> datetime | None:
+        """Goes through the topics, like :meth:`idle`."""
+        condition, bindings = _range("name", prefix, None)
+        sql = f"SELECT min(written_at) FROM topics WHERE {condition} AND sequence > 0 AND written_at >= ?"  # noqa: S608
+        begin = to_microseconds(since)
+        ((least,),) = await self._readers.run(lambda connection: select(connection, sql, (*bindings, begin)))
+        return None if least is None else from_microseconds(least)
+
 
 def _range(column: str, prefix: str, after: str | None) -> tuple[str, list[str]]:
     condition, bindings = f"{column} >= ?", [prefix]
