@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from pharos.core.wire import Json
+from pharos.gateway.models.routing.question import SECRET_HEADERS
 
 if TYPE_CHECKING:
     from pharos.gateway.models.call import Call
@@ -24,8 +25,6 @@ _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HEADER = re.compile(
     r"""headers\s*\.\s*([A-Za-z_]\w*)\b(?!\s*\()|headers\s*\[\s*(?:'([\w-]+)'|"([\w-]+)")\s*\]|(?:'([\w-]+)'|"([\w-]+)")\s+in\s+headers"""
 )
-
-_SECRET = frozenset({b"authorization", b"proxy-authorization", b"x-api-key", b"x-goog-api-key", b"api-key", b"cookie"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ class Varies:
             parts.append(call.session.encode("utf-8", "replace"))
         names = self.headers
         for name, value in call.headers if names is None else [each for each in call.headers if each[0] in names]:
-            if name not in _SECRET:
+            if name not in SECRET_HEADERS:
                 parts += (name, value)
         return parts
 

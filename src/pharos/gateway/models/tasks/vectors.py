@@ -95,8 +95,3 @@ def packed(vector: Vector) -> str:
     if sys.byteorder == "big":
         numbers.byteswap()
     return b64encode(numbers.tobytes()).decode()
-
-
-def prompt_only(tokens: int | None) -> Usage | None:
-    """Usage of an embedding: it has no output."""
-    return None if tokens is None else Usage(input=tokens, output=0)

@@ -92,14 +92,7 @@ class MessagesWriter:
 
     def _block_start(self, event: BlockStarted) -> bytes:
         kind, member = _DELTAS[event.kind]
-        self._head = (
-            b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":{"type":"%b","%b":'
-            % (
-                event.index,
-                kind.encode(),
-                member.encode(),
-            )
-        )
+        self._head = _DELTA_HEAD % (event.index, kind.encode(), member.encode())
         self._thinking = event.kind == "thinking"
         self._signed = False
         if self._thinking:
