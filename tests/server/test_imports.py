@@ -25,6 +25,27 @@ async def main():
 asyncio.run(main())
 """
 
+SERVE = """
+import json, os, signal, sys, threading
+from pharos.server import serve
+from pharos.server.cli.app import run
+
+imported, import_later = threading.Event(), serve._import_later
+
+def until_imported():
+    imported.wait(50)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+def spied():
+    import_later()
+    imported.set()
+
+serve._import_later = spied
+threading.Thread(target=until_imported).start()
+run(["up", "--home", sys.argv[1], "--port", "0"])
+print(json.dumps(sorted(sys.modules)))
+"""
+
 RUN = """
 import json, sys
 from pharos.server.cli.app import run
@@ -44,6 +65,10 @@ def loaded(program: str, *arguments: str) -> set[str]:
 
 def test_an_open_city_has_not_loaded_what_nobody_has_asked_for(tmp_path: Path) -> None:
     assert not loaded(OPEN, str(tmp_path / "home")) & {*HEAVY}
+
+
+def test_what_applying_needs_is_imported_once_the_port_is_open(tmp_path: Path) -> None:
+    assert {"cel", "joserfc.jwk"} <= loaded(SERVE, str(tmp_path / "home"))
 
 
 @pytest.mark.parametrize(

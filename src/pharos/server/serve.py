@@ -162,6 +162,8 @@ async def _run(
                 # look after every few calls, as it would by default.
                 gc.set_threshold(20_000, 20, 20)
                 say(voice.opened(opened))
+                # The loop's own executor, which is waited for at the end.
+                asyncio.get_running_loop().run_in_executor(None, _import_later)
 
             warnings = [finding.message for finding in await city.doctor.missing()]
             opened = _opened(city, doors, certificates is not None, warnings)
