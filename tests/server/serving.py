@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import uvicorn
 
 from pharos.core.plane import ASGIApp
-from pharos.server.protocol import BoundedProtocol, Limits, watch
+from pharos.server.bounds import Limits
+from pharos.server.deadlines import watch
+from pharos.server.protocol import BoundedProtocol
 
 
 @dataclass

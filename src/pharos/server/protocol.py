@@ -11,8 +11,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import cast
 from urllib.parse import unquote
 
@@ -23,36 +22,17 @@ from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
 from pharos.core.fault import HTTP_PROBLEM, OVERLOADED, Fault
-from pharos.core.plane import ON_DISCONNECT, WHOLE_BODY, WRITE, ASGIApp, Receive, Scope, Send
+from pharos.core.plane import ON_DISCONNECT, WHOLE_BODY, WRITE, ASGIApp, Scope
+from pharos.server.bounds import LEAST_READ, Limits, refuse, refuse_head, too_large
 from pharos.server.exchange import STATUS_LINES, Exchange
-from pharos.server.faults import HEAD_TOO_LARGE, MALFORMED_HTTP, REQUEST_TOO_SLOW
+from pharos.server.faults import MALFORMED_HTTP, REQUEST_TOO_SLOW
 from pharos.server.gate import Gate, Visitor
-from pharos.server.replies import send_problem
 
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 
-LEAST_READ = 16_384
-"""Bytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds of a connection: bytes, counts, seconds."""
-
-    head_bytes: int = 65_536
-    """Largest request line with headers; also the most that may arrive between two pieces of a body (trailers)."""
-    headers: int = 100
-    head_seconds: float = 15.0
-    """From the connection, or the first byte of the next request, to the end of its head."""
-    body_idle_seconds: float = 30.0
-    """Longest pause within a body, while the application is reading it."""
-    unread_seconds: float = 60.0
-    """Within which a peer must read at least :data:`LEAST_READ` of what waits for it, or the connection is cut."""
-    connections: int = 10_000
-
 
 class BoundedProtocol(asyncio.Protocol):
-    """A connection with :class:`Limits`; :func:`watch` enforces its deadlines.
+    """A connection with :class:`Limits`; ``deadlines.watch`` enforces those in time.
 
     uvicorn's server makes it and ends it. Requests in a pipeline are answered one after the other.
     """
@@ -206,7 +186,7 @@ class BoundedProtocol(asyncio.Protocol):
                 return
             self._piece = self._rest
         if self._loose > self.limits.head_bytes:
-            self.refuse(_too_large(self.limits))
+            self.refuse(too_large(self.limits))
 
     # The parser's callbacks.
 
@@ -235,9 +215,9 @@ class BoundedProtocol(asyncio.Protocol):
         self._loose = 0
         app = self._app
         if too_large or len(self._headers) > self.limits.headers:
-            app = functools.partial(_refuse_head, self.limits)
+            app = functools.partial(refuse_head, self.limits)
         elif self._visitor is not None and (fault := self._visitor.refusal(self._body_since)) is not None:
-            app = functools.partial(_refuse, fault)
+            app = functools.partial(refuse, fault)
         path, raw_path, query = _split(self._url)
         version = parser.get_http_version()
         scope: Scope = {
@@ -410,36 +390,3 @@ def _joined(headers: list[tuple[bytes, bytes]]) -> bytes:
     if headers is not _last_headers[0]:
         _last_headers = headers, b"".join(b"%b: %b\r\n" % header for header in headers)
     return _last_headers[1]
-
-
-def _too_large(limits: Limits) -> Fault:
-    return HEAD_TOO_LARGE(facts={"limitBytes": limits.head_bytes, "limitHeaders": limits.headers})
-
-
-async def _refuse(fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
-    # The connection ends with it: a body that comes after is not read.
-    await send_problem(send, fault.document, [(b"connection", b"close")])
-
-
-async def _refuse_head(limits: Limits, scope: Scope, receive: Receive, send: Send) -> None:
-    await send_problem(send, _too_large(limits).document, [(b"connection", b"close")])
-
-
-async def watch(connections: Iterable[object], period: float = 1.0) -> None:
-    """Close connections that are past a deadline, until cancelled.
-
-    One look over all of them each ``period`` seconds costs less than a timer for each request.
-    """
-    loop = asyncio.get_running_loop()
-    while True:
-        await asyncio.sleep(period)
-        now = loop.time()
-        for connection in list(connections):
-            if not isinstance(connection, BoundedProtocol):
-                continue
-            if connection.unread(now):
-                connection.transport.abort()
-            elif connection.idle(now):
-                connection.transport.close()
-            elif connection.late(now):
-                connection.give_up()
