@@ -33,6 +33,8 @@ from tests.gateway.upstream import (
     upstream,
 )
 
+from pharos.core.fault import Fault
+
 CLIENTS = ("openai", "anthropic")
 DIALECTS = ("openai-chat", "anthropic")
 TRIPLES = [
@@ -382,6 +384,16 @@ async def test_h28_thinking_is_restarted_and_not_resumed(city: Town) -> None:
         reply = await ask(city, "anthropic")
         is_whole(reply, "anthropic")
         assert text_of(reply, "anthropic") == "Hi."
+
+
+async def test_h28_a_model_that_can_resume_nothing_is_told_so_when_it_is_applied(city: Town) -> None:
+    targets = [{"provider": name, "model": "m", "prefill": "none"} for name in ("a", "b")]
+    with pytest.raises(Fault) as caught:
+        await city.model("fast", *targets, onStreamFailure="resume")
+    assert caught.value.document.pointer == "/spec/onStreamFailure"
+    await city.model("fast", *targets, onStreamFailure="restart")
+    await city.model("fast", *targets, onStreamFailure="resume", fallbacks=["slow"])
+    await city.model("fast", targets[0], {**targets[1], "prefill": "message"}, onStreamFailure="resume")
 
 
 async def test_h28_more_than_one_target_goes_on_in_turn(city: Town) -> None:

@@ -214,7 +214,18 @@ def _check_model(spec: ModelSpec) -> Sequence[tuple[str, str]]:
     problems = [*check_targets(spec.targets, "/targets"), *check_rules(spec.rules)]
     if len(set(spec.fallbacks)) < len(spec.fallbacks):
         problems.append(("/fallbacks", "a model stands twice"))
+    if spec.on_stream_failure == "resume" and _begins_anew(spec):
+        problems.append(("/onStreamFailure", "no target goes on from a given beginning: each says `prefill: none`"))
     return problems
+
+
+def _begins_anew(spec: ModelSpec) -> bool:
+    """Whether no answer can be resumed, whatever the providers speak."""
+    if spec.fallbacks or any(rule.model or rule.fallbacks for rule in spec.rules):
+        return False
+    return all(
+        target.prefill == "none" for target in (*spec.targets, *(t for rule in spec.rules for t in rule.targets))
+    )
 
 
 def _guard_provider(
