@@ -120,7 +120,7 @@ def failover(url: str, secret: str, doomed: subprocess.Popen[bytes]) -> None:
 async def run_fix(url: str, secret: str, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """Execute a fix as an MCP tool call."""
     async with (
-        httpx2.AsyncClient(headers={"authorization": f"Bearer {secret}"}) as http,
+        httpx2.AsyncClient(headers={"authorization": f"Bearer {secret}"}, timeout=30) as http,
         McpClient(streamable_http_client(f"{url}/mcp", http_client=http)) as session,
     ):
         result = await session.call_tool(tool, arguments)

@@ -343,7 +343,7 @@ def test_rows_of_the_ledger_that_are_no_request_say_what_they_are(shown: Any) ->
         "currency": "",
     }
     lines = shown({"items": [lost, again, corrected], "next": None}, "ledger.list").splitlines()
-    assert "0.01 USD" in lines[1] and "the city ended before the call did" in lines[1]
+    assert "?" in lines[1] and "0.01 USD" in lines[1] and "the city ended before the call did" in lines[1]
     assert "unpriced" not in lines[2] and lines[2].endswith("answer given again (hit), saved 0.50 USD")
     assert lines[3].endswith("correction of c/1: the bill")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from rich.text import Text
@@ -76,19 +76,25 @@ def pairs(value: Any) -> Text:
 
 def tokens_in(row: Mapping[str, Any]) -> Text:
     """Tokens of the prompt, of all classes."""
-    tokens = row.get("tokens") or {}
-    read = sum(tokens.get(name) or 0 for name in INPUT_CLASSES)
-    return _estimated(count(read), tokens)
+    return _tokens(row, INPUT_CLASSES)
 
 
 def tokens_out(row: Mapping[str, Any]) -> Text:
     """Tokens of the answer, of all classes."""
+    return _tokens(row, OUTPUT_CLASSES)
+
+
+def _tokens(row: Mapping[str, Any], classes: Iterable[str]) -> Text:
+    if _lost(row):
+        return Text("?")
     tokens = row.get("tokens") or {}
-    return _estimated(count(sum(tokens.get(name) or 0 for name in OUTPUT_CLASSES)), tokens)
+    sum_ = count(sum(tokens.get(name) or 0 for name in classes))
+    return Text.assemble("~", sum_) if tokens.get("estimated") else sum_
 
 
-def _estimated(text: Text, tokens: Mapping[str, Any]) -> Text:
-    return Text.assemble("~", text) if tokens.get("estimated") else text
+def _lost(row: Mapping[str, Any]) -> bool:
+    """Whether nobody knows what the call used: it was counted as what was reserved for it."""
+    return (row.get("price") or {}).get("source") == "reservation"
 
 
 def served_by(row: Mapping[str, Any]) -> Text:
@@ -106,12 +112,11 @@ def cost(row: Mapping[str, Any]) -> Text:
 
 def remark(row: Mapping[str, Any]) -> Text:
     """What a row of the ledger is, where it is no request that a provider answered or refused."""
-    price = row.get("price") or {}
     if row.get("kind") == "cached":
         return Text.assemble(f"answer given again ({row.get('reason')}), saved ", usd(row.get("saved")))
     if row.get("kind") == "correction":
         return Text(f"correction of {row.get('corrects')}: {row.get('reason')}")
-    if price.get("source") == "reservation":
+    if _lost(row):
         return Text("the city ended before the call did: the most that it can have cost")
     return Text("")
 
