@@ -5,8 +5,11 @@ Inverses, fixes and requests for approval are calls, so each of them can be run 
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from pydantic import Field
 
+from pharos.core.principal import Principal
 from pharos.core.wire import JsonObject, Wire
 
 
@@ -17,6 +20,23 @@ class Call(Wire):
     """Name of the operation, such as ``budgets.raise``."""
     arguments: JsonObject = Field(default_factory=dict)
     """Its input, with wire names."""
+
+
+class Invoke(Protocol):
+    """Calls an operation, as rooms that do not know the invoker have it done (``Invoker.invoke``)."""
+
+    async def __call__(
+        self,
+        name: str,
+        arguments: JsonObject,
+        principal: Principal | None,
+        /,
+        *,
+        idempotency_key: str | None = None,
+        correlation: str = "",
+        traceparent: str = "",
+    ) -> JsonObject:
+        """The operation's output. Raises its fault, resolved for the caller."""
 
 
 def tool_name(operation: str) -> str:

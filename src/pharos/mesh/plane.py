@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from pharos.core.call import Invoke
 from pharos.core.operation import operations_of
 from pharos.core.plane import Plane, Series
 from pharos.core.resource import AnyResource, Resource, ResourceId
@@ -12,7 +13,7 @@ from pharos.mesh.topics import faults
 from pharos.mesh.topics.dead_letters import DeadLetterOperations
 from pharos.mesh.topics.firing import Firing
 from pharos.mesh.topics.groups import GroupOperations
-from pharos.mesh.topics.http import CloudEventsFace, Identify, Invoke, ReadBody
+from pharos.mesh.topics.http import CloudEventsFace, Identify
 from pharos.mesh.topics.keeping import Keeping
 from pharos.mesh.topics.kinds import SCHEDULE, TOPIC, ScheduleSpec, TopicSpec
 from pharos.mesh.topics.policies import Policies
@@ -55,7 +56,7 @@ class Mesh:
             self.firing.changed()
 
 
-def mesh_plane(store: Store, mesh: Mesh, invoke: Invoke, identify: Identify, read_body: ReadBody) -> Plane:
+def mesh_plane(store: Store, mesh: Mesh, invoke: Invoke, identify: Identify) -> Plane:
     """Topics, groups, dead letters, schedules, and CloudEvents over HTTP."""
     owners = (
         Publishing(store, mesh.publisher),
@@ -71,7 +72,7 @@ def mesh_plane(store: Store, mesh: Mesh, invoke: Invoke, identify: Identify, rea
         kinds=(TOPIC, SCHEDULE),
         operations=tuple(operation for owner in owners for operation in operations_of(owner)),
         faults=faults.ALL,
-        routes=CloudEventsFace(invoke, identify, read_body).routes(),
+        routes=CloudEventsFace(invoke, identify).routes(),
         services=(mesh.firing.service, mesh.keeping.service),
         series=_series(mesh),
     )

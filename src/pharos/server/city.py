@@ -20,7 +20,6 @@ from pharos.control.directory import Directory
 from pharos.control.index import Index
 from pharos.control.invoker import Invoker
 from pharos.control.plane import control_plane
-from pharos.core.asgi import read_body
 from pharos.core.fault import Fault
 from pharos.core.plane import Route, Service
 from pharos.core.principal import SYSTEM, Principal
@@ -167,7 +166,7 @@ async def open_city(
                 inner=models,
                 stitching=pepper.derived("conversation marks"),
             ),
-            mesh_plane(store, mesh, invoker.invoke, identify, read_body),
+            mesh_plane(store, mesh, invoker.invoke, identify),
             blobs_plane(store, depot, identify),
             scheduling_plane(store, scheduling),
             *agents.planes,

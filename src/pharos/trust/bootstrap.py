@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
 from pathlib import Path
-from typing import Protocol
 
 from pharos.control.index import Index
+from pharos.core.call import Invoke
 from pharos.core.fault import Fault
-from pharos.core.principal import SYSTEM, Principal
+from pharos.core.principal import SYSTEM
 from pharos.core.resource import API_VERSION
 from pharos.core.wire import JsonObject
 from pharos.trust.authenticator import Authenticator, key_status
@@ -30,12 +29,6 @@ _log = logging.getLogger(__name__)
 
 ADMIN = "admin"
 ADMIN_FILE = "admin.key"
-
-
-class Invoke(Protocol):
-    """``Invoker.invoke``."""
-
-    def __call__(self, name: str, arguments: JsonObject, principal: Principal | None, /) -> Awaitable[JsonObject]: ...
 
 
 async def ensure_admin(home: Path, index: Index, invoke: Invoke, authenticator: Authenticator) -> bool:

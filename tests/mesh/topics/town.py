@@ -17,7 +17,7 @@ from pharos.control.invoker import Invoker
 from pharos.control.plane import control_plane
 from pharos.core.event import START, Recorded
 from pharos.core.fault import UNAUTHENTICATED, Fault
-from pharos.core.plane import Receive, Scope
+from pharos.core.plane import Scope
 from pharos.core.principal import Principal, PrincipalKind
 from pharos.core.wire import JsonObject
 from pharos.mesh.plane import Declared, Mesh, mesh_plane
@@ -111,7 +111,7 @@ async def opened(home: Path, wall: Wall | None = None, services: bool = True) ->
         mesh = Mesh(store, Declared(partial(index.all, TOPIC), partial(index.all, SCHEDULE), index.subscribe))
         planes = (
             control_plane(directory, store, index, invoker),
-            mesh_plane(store, mesh, invoker.invoke, _nobody, _nothing),
+            mesh_plane(store, mesh, invoker.invoke, _nobody),
         )
         for plane in planes:
             directory.add(plane)
@@ -125,10 +125,6 @@ async def opened(home: Path, wall: Wall | None = None, services: bool = True) ->
 
 def _nobody(scope: Scope) -> Principal:
     raise UNAUTHENTICATED()
-
-
-async def _nothing(scope: Scope, receive: Receive, limit: int) -> bytes:
-    return b""
 
 
 async def events(store: SqliteStore, topic: str) -> list[Recorded]:

@@ -3,9 +3,9 @@ and each call is recorded like theirs."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
-from pharos.core.principal import Principal
+from pharos.core.call import Invoke
 from pharos.core.wire import JsonObject
 from pharos.gateway.federation.delegation import Delegation
 from pharos.gateway.federation.work import Asked, Beginning
@@ -15,21 +15,6 @@ TREE, DEPTH = "a2a.tree", "a2a.depth"
 """Labels of a session: what its caller says about the tree of tasks that it belongs to."""
 
 _MOST_LABEL = 256
-
-
-class Invoke(Protocol):
-    """``Invoker.invoke``."""
-
-    async def __call__(
-        self,
-        name: str,
-        arguments: JsonObject,
-        principal: Principal | None,
-        *,
-        idempotency_key: str | None = None,
-        correlation: str = "",
-        traceparent: str = "",
-    ) -> JsonObject: ...
 
 
 class OperatedSessions:

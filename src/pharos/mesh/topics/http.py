@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Final, Protocol, cast
+from collections.abc import Callable
+from typing import Final, cast
 from urllib.parse import parse_qsl, unquote
 
 import orjson
 
+from pharos.core.asgi import read_body
+from pharos.core.call import Invoke
 from pharos.core.fault import INVALID, NOT_FOUND, Problem
 from pharos.core.plane import Receive, Route, Scope, Send, correlation_of, fields_of
 from pharos.core.principal import Principal
@@ -25,36 +27,16 @@ BODY_LIMIT: Final = 8 * 1024 * 1024
 _FORMS: Final = ("batch", "structured", "binary")
 
 
-class Invoke(Protocol):
-    """``Invoker.invoke``."""
-
-    def __call__(
-        self,
-        name: str,
-        arguments: JsonObject,
-        principal: Principal | None,
-        /,
-        *,
-        idempotency_key: str | None = None,
-        correlation: str = "",
-        traceparent: str = "",
-    ) -> Awaitable[JsonObject]: ...
-
-
 Identify = Callable[[Scope], Principal]
 """Who makes a request; raises ``UNAUTHENTICATED``."""
-
-ReadBody = Callable[[Scope, Receive, int], Awaitable[bytes]]
-"""The whole body, of at most so many bytes; raises ``TOO_LARGE`` and ``TIMEOUT``."""
 
 
 class CloudEventsFace:
     """The ASGI application of ``/topics/``."""
 
-    def __init__(self, invoke: Invoke, identify: Identify, read_body: ReadBody) -> None:
+    def __init__(self, invoke: Invoke, identify: Identify) -> None:
         self._invoke = invoke
         self._identify = identify
-        self._read_body = read_body
 
     def routes(self) -> tuple[Route, ...]:
         """Where it answers."""
@@ -78,7 +60,7 @@ class CloudEventsFace:
     async def _publish(
         self, scope: Scope, receive: Receive, send: Send, principal: Principal, address: JsonObject
     ) -> None:
-        body = await self._read_body(scope, receive, BODY_LIMIT)
+        body = await read_body(scope, receive, BODY_LIMIT)
         headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in fields_of(scope).items()}
         messages = cloudevents.read_request(headers, body)
         if not messages:
