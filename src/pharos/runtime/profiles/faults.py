@@ -15,7 +15,8 @@ TEMPLATE_VALUES = FaultCode(
 AGENT_INCOMPLETE = FaultCode(
     "AGENT_INCOMPLETE", "The agent cannot be run as declared", 409, Category.PRECONDITION,
     "The agent names a model, key, template, delegate or pool that does not exist, or its template's variables have no "
-    "value. `problems` lists each place in its manifest. Sessions that began before go on with what they pinned.",
+    "value; `problems` lists each place in its manifest. Or it is not declared any more, and a session of it is to be "
+    "forked. Sessions that began before go on with what they pinned.",
     Retry.AFTER_FIX,
 )  # fmt: skip
 DELEGATES_CYCLIC = FaultCode(

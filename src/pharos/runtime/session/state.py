@@ -26,7 +26,6 @@ Status = Literal[
     "created", "queued", "running", "waiting", "paused", "cancelling", "completed", "failed", "cancelled", "expired",
     "quarantined",
 ]  # fmt: skip
-ENDED: frozenset[Status] = frozenset({"completed", "failed", "cancelled", "expired"})
 
 
 class Limits(NamedTuple):

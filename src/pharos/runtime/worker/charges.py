@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Container, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from pharos.core.event import START, Position, Recorded
 from pharos.core.fault import Fault
@@ -26,15 +26,28 @@ _log = logging.getLogger(__name__)
 PAGE: Final = 1000
 
 
+class Place(NamedTuple):
+    """An event of a session, and where it stands in the log."""
+
+    sequence: int = 0
+    position: Position = START
+
+
+BEGINNING: Final = Place()
+
+
 async def charges(
-    log: Log, state: State, model: ModelCall, now: datetime, known: Container[str] = ()
+    log: Log, state: State, model: ModelCall, now: datetime, known: Container[str] = (), seen: Place = BEGINNING
 ) -> Sequence[ModelCharged]:
     """What calls made for an answer have cost that nobody has counted: not those of ``known``, which the caller knows
-    of, nor those that the session has counted already. Where the log cannot be read, nothing is known of them."""
+    of, nor those that the session has counted already. Where the log cannot be read, nothing is known of them.
+
+    ``seen``: an event of the session whose place the caller knows, so that it need not be read from its beginning.
+    """
     key = effect_key(state.address, model.id)
     found: list[ModelCharged] = []
     try:
-        since = await _place(log, state.address.topic, int(model.id[1:]))
+        since = await _place(log, state.address.topic, int(model.id[1:]), seen)
         async for recorded in _all(log, calls_topic(state.account), since):
             event = recorded.event
             # A summary of what was before is asked for under a key of its own, below that of the answer.
@@ -48,9 +61,9 @@ async def charges(
     return found
 
 
-async def _place(log: Log, topic: str, sequence: int) -> Position:
+async def _place(log: Log, topic: str, sequence: int, seen: Place) -> Position:
     """Where an event of a topic stands: what it led to stands behind it."""
-    async for recorded in _all(log, topic, START):
+    async for recorded in _all(log, topic, seen.position if seen.sequence < sequence else START):
         if recorded.sequence >= sequence:
             return recorded.position
     return START

@@ -39,7 +39,7 @@ from pharos.runtime.session.data.parts import BlobRef
 from pharos.runtime.session.deciding.guards import end_of
 from pharos.runtime.session.state import Effect, State
 from pharos.runtime.tools.offering import Offer
-from pharos.runtime.worker.charges import charges
+from pharos.runtime.worker.charges import BEGINNING, Place, charges
 from pharos.runtime.worker.ports import Reach, Shortened
 from pharos.runtime.worker.streams import Stream
 from pharos.store.ports import Store
@@ -70,11 +70,13 @@ def offered(offer: Offer, *, asking: bool) -> Offered:
 class Performer:
     """Performs the effects of one session at a time, on behalf of whom it acts for."""
 
-    def __init__(self, store: Store, reach: Reach, profiles: dict[str, Profile]) -> None:
-        """``profiles``: those that were read already, by version."""
+    def __init__(self, store: Store, reach: Reach, profiles: dict[str, Profile], seen: Place = BEGINNING) -> None:
+        """``profiles``: those that were read already, by version. ``seen``: how far the session was read when it was
+        taken up."""
         self._store = store
         self._reach = reach
         self._profiles = profiles
+        self._seen = seen
         self._found: dict[str, Tool] | None = None
         self._offered: tuple[str, Sequence[Tool], Offer] | None = None
 
@@ -132,7 +134,8 @@ class Performer:
         commands: list[Command] = [said]
         if isinstance(said, ModelAnswered) and self._offered is not None and self._offered[2].versions != state.tools:
             commands.insert(0, offered(self._offered[2], asking=False))
-        if not fresh or not isinstance(said, ModelAnswered | Compact) or not said.call:
+        whole = isinstance(said, Offered) or (isinstance(said, ModelAnswered | Compact) and said.call)
+        if not (fresh and whole):
             commands = [*await self.charges(state, id, said), *commands]
         return commands, rest
 
@@ -142,7 +145,7 @@ class Performer:
         if model is None or model.id != id:
             return ()
         known = (said.call,) if isinstance(said, ModelAnswered | Compact) else ()
-        return await charges(self._store.log, state, model, now(), known)
+        return await charges(self._store.log, state, model, now(), known, self._seen)
 
     async def _ask(self, state: State, id: str, stream: Stream) -> tuple[ModelSaid, tuple[Event, ...]]:
         try:

@@ -14,6 +14,7 @@ from pharos.core.fault import Fault
 from pharos.mesh.scheduling.grants import Dispatch, Grant
 from pharos.runtime.profiles.profile import Profile
 from pharos.runtime.session.address import PREFIX, Address
+from pharos.runtime.worker.charges import Place
 from pharos.runtime.worker.checkpoints import EVERY, Checkpoints
 from pharos.runtime.worker.live import Memory
 from pharos.runtime.worker.performing import Performer
@@ -115,7 +116,7 @@ class Worker:
     async def _session(self, grant: Grant) -> None:
         address = Address.of_topic(grant.lease.topic)
         live = await self._memory.take(address)
-        performer = Performer(self._store, self._reach, self._profiles)
+        performer = Performer(self._store, self._reach, self._profiles, Place(live.state.sequence, live.position))
         run = Run(
             self._store,
             grant,

@@ -40,11 +40,6 @@ class Draft:
         self.notices: list[Notify] = []
 
     @property
-    def next(self) -> int:
-        """The sequence that the next fact will have."""
-        return self.state.sequence + 1
-
-    @property
     def id(self) -> str:
         """The id of what the next fact asks for."""
         return effect_id(self.state.sequence + 1)

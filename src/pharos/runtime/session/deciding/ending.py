@@ -21,7 +21,8 @@ CHILD_EVENTS = {
     "expired": events.CHILD_FAILED,
     "cancelled": events.CHILD_CANCELLED,
 }
-ENDED = "The session ends."
+OVER = "The session ends."
+"""Why what is open is closed."""
 
 
 MOST_REFUSED = 2
@@ -83,15 +84,15 @@ def unwind(draft: Draft) -> None:
         else:
             draft.tell(
                 events.MODEL_FAILED,
-                {"id": model.id, "code": "CANCELLED", "detail": ENDED, "attempt": model.attempt},
+                {"id": model.id, "code": "CANCELLED", "detail": OVER, "attempt": model.attempt},
             )
     for effect in list(state.effects.values()):
         if effect.status == "begun":
             draft.do(Stop(effect.id))
         elif effect.status != "unknown":
-            draft.tell(events.EFFECT_CANCELLED, {"id": effect.id, "reason": ENDED})
+            draft.tell(events.EFFECT_CANCELLED, {"id": effect.id, "reason": OVER})
     for id in list(state.approvals):
-        draft.tell(events.APPROVAL_EXPIRED, {"id": id, "reason": ENDED})
+        draft.tell(events.APPROVAL_EXPIRED, {"id": id, "reason": OVER})
         draft.do(Withdraw(id))
     for child in state.children.values():
         draft.do(CancelTask(child.id, child.task, cancel.reason))

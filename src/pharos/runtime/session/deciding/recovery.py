@@ -27,7 +27,7 @@ def recover(draft: Draft) -> None:
         elif effect.kind == "reconcilable":
             draft.do(LookUp(effect.id))
         elif ends:
-            draft.tell(events.EFFECT_CANCELLED, {"id": effect.id, "reason": ending.ENDED})
+            draft.tell(events.EFFECT_CANCELLED, {"id": effect.id, "reason": ending.OVER})
         else:
             draft.do(CallTool(effect.id))
     for child in state.children.values():

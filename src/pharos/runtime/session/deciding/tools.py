@@ -218,7 +218,7 @@ def stopped(draft: Draft, id: str) -> None:
     elif effect.kind == "reconcilable":
         draft.do(LookUp(id))
     else:
-        draft.tell(events.EFFECT_CANCELLED, {"id": id, "reason": ending.ENDED})
+        draft.tell(events.EFFECT_CANCELLED, {"id": id, "reason": ending.OVER})
 
 
 def _again_or_give_up(

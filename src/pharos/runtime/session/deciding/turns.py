@@ -145,7 +145,7 @@ def stopped(draft: Draft, id: str) -> None:
     """A model call ended because the session does."""
     model = draft.state.model
     if model is not None and model.id == id:
-        data = {"id": id, "code": "CANCELLED", "detail": ending.ENDED, "attempt": model.attempt}
+        data = {"id": id, "code": "CANCELLED", "detail": ending.OVER, "attempt": model.attempt}
         draft.tell(events.MODEL_FAILED, data)
 
 
