@@ -98,8 +98,8 @@ class Trimming:
     async def _trim(self, topic: Topic, retention: Retention, round: _Round) -> None:
         try:
             until = await self._surplus(topic, retention, topic.last <= round.settled)
-            if until != START:
-                round.stuck |= not await self._remove(topic.name, until)
+            if until != START and not await self._remove(topic.name, until):
+                round.stuck = True
         except Fault as fault:
             if fault.code != GONE.code:
                 raise
