@@ -72,7 +72,7 @@ class Sessions(Namespace):
 
         Needs the permission ``sessions.approve``. Reversibility: none. With ``dry_run`` nothing changes. Raises a
         fault with code NOT_FOUND, OWN_REQUEST, ANSWER_GIVEN, ANSWER_LATE, ANSWER_MISMATCH, NOT_WAITING,
-        SESSION_ENDED.
+        SESSION_ENDED, SESSION_QUARANTINED.
         """
         from pharos.runtime.operations.items import Changed
 
@@ -246,7 +246,7 @@ class Sessions(Namespace):
 
         Needs the permission ``sessions.approve``. Reversibility: none. With ``dry_run`` nothing changes. Raises a
         fault with code NOT_FOUND, OWN_REQUEST, ANSWER_GIVEN, ANSWER_LATE, ANSWER_MISMATCH, NOT_WAITING,
-        SESSION_ENDED.
+        SESSION_ENDED, SESSION_QUARANTINED.
         """
         from pharos.runtime.operations.items import Changed
 
