@@ -47,12 +47,13 @@ class Parser:
 
     __slots__ = ("_first", "_limit", "_searched", "rest")
 
-    def __init__(self, limit: int = MAX_FRAME) -> None:
+    def __init__(self, limit: int = MAX_FRAME, *, begun: bool = False) -> None:
+        """``begun``: there can be no byte-order mark, because the stream is one of ours or is under way."""
         self._limit = limit
         self.rest = bytearray()
         """Bytes received since the last complete frame."""
         self._searched = 0
-        self._first = True
+        self._first = not begun
 
     def feed(self, chunk: bytes) -> list[Frame]:
         """The frames that ``chunk`` completes. Raises ``ValueError`` for a frame over the limit or not UTF-8."""

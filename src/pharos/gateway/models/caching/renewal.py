@@ -32,7 +32,7 @@ class Renewal:
     def __init__(self, call: Call) -> None:
         body = call.body
         self._id = dump(new_id()).decode()
-        self._parser = Parser(_ANY_SIZE)
+        self._parser = Parser(_ANY_SIZE, begun=True)
         try:
             self._said = {
                 name: dump(body[name]).decode()
