@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import orjson
 
 from pharos.core.fault import TIMEOUT, TOO_LARGE
-from pharos.core.plane import Receive, Scope, Send
+from pharos.core.plane import Receive, Scope, Send, fields_of
 from pharos.core.wire import Json
 
 Header = tuple[bytes, bytes]
@@ -23,11 +23,18 @@ class Disconnected(Exception):
 
 def header(scope: Scope, name: bytes) -> str | None:
     """The value of the first header called ``name`` (lower case), or ``None``."""
-    value: bytes
-    for key, value in scope["headers"]:
-        if key == name:
-            return value.decode("latin-1")
-    return None
+    value = fields_of(scope).get(name)
+    return None if value is None else value.decode("latin-1")
+
+
+def secret_in(fields: Mapping[bytes, bytes]) -> str | None:
+    """The credential that a request brought, ``None`` without one: ``Authorization: Bearer``, ``x-api-key`` as the SDK
+    of Anthropic sends it, or ``x-goog-api-key`` as Google's does."""
+    scheme, _, secret = fields.get(b"authorization", b"").decode("latin-1").partition(" ")
+    if scheme.lower() == "bearer" and secret.strip():
+        return secret.strip()
+    key = fields.get(b"x-api-key") or fields.get(b"x-goog-api-key") or b""
+    return key.decode("latin-1").strip() or None
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int, deadline: float = BODY_DEADLINE) -> bytes:

@@ -1,13 +1,12 @@
-"""Where a request carries its credential: ``Authorization: Bearer``, ``x-api-key`` as the Anthropic SDK sends it,
-or ``x-goog-api-key`` as Google's does."""
+"""Who makes a request."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from pharos.core.asgi import header
+from pharos.core.asgi import secret_in
 from pharos.core.fault import NO_CREDENTIAL, UNAUTHENTICATED
-from pharos.core.plane import Scope
+from pharos.core.plane import Scope, fields_of
 from pharos.core.principal import Principal
 
 Authenticate = Callable[[str], Principal]
@@ -16,7 +15,7 @@ Authenticate = Callable[[str], Principal]
 
 def caller(scope: Scope, authenticate: Authenticate) -> Principal | None:
     """Who makes a request; ``None`` without a credential. Raises ``UNAUTHENTICATED`` for one that is not good."""
-    secret = secret_of(scope)
+    secret = secret_in(fields_of(scope))
     return None if secret is None else authenticate(secret)
 
 
@@ -26,14 +25,3 @@ def known_caller(scope: Scope, authenticate: Authenticate) -> Principal:
     if principal is None:
         raise UNAUTHENTICATED(NO_CREDENTIAL)
     return principal
-
-
-def secret_of(scope: Scope) -> str | None:
-    """The secret that came with a request, or ``None`` if it brought none."""
-    authorization = header(scope, b"authorization")
-    if authorization is not None:
-        scheme, _, secret = authorization.partition(" ")
-        if scheme.lower() == "bearer" and secret.strip():
-            return secret.strip()
-    key = header(scope, b"x-api-key") or header(scope, b"x-goog-api-key")
-    return key.strip() if key and key.strip() else None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from pharos.control.index import Index
-from pharos.core.fault import UNAUTHENTICATED
+from pharos.core.asgi import secret_in
+from pharos.core.fault import NO_CREDENTIAL, UNAUTHENTICATED
 from pharos.core.principal import Principal
 from pharos.core.resource import Resource
 from pharos.runtime.profiles.kinds import AGENT, AgentSpec, is_private
@@ -16,12 +17,10 @@ Authenticate = Callable[[str], Principal]
 
 def caller(fields: Mapping[bytes, bytes], authenticate: Authenticate) -> Principal:
     """Who calls. Raises ``UNAUTHENTICATED``."""
-    scheme, _, secret = fields.get(b"authorization", b"").decode("latin-1").partition(" ")
-    if scheme.lower() != "bearer" or not secret.strip():
-        secret = fields.get(b"x-api-key", b"").decode("latin-1")
-    if not secret.strip():
-        raise UNAUTHENTICATED()
-    return authenticate(secret.strip())
+    secret = secret_in(fields)
+    if secret is None:
+        raise UNAUTHENTICATED(NO_CREDENTIAL)
+    return authenticate(secret)
 
 
 def public_agent(index: Index, namespace: str, name: str) -> Resource[AgentSpec] | None:

@@ -14,7 +14,7 @@ from a2a.utils.errors import UnsupportedOperationError
 
 from pharos.control.index import Index
 from pharos.core.asgi import Header, send_bytes
-from pharos.core.fault import NOT_FOUND, UNAUTHENTICATED
+from pharos.core.fault import NOT_FOUND
 from pharos.core.plane import Receive, Scope, Send, correlation_of, fields_of
 from pharos.core.principal import Principal
 from pharos.core.resource import Resource
@@ -72,21 +72,23 @@ class Door:
     async def agent(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Everything below ``/a2a/``."""
         place = _place(scope["path"])
-        public = scope["method"] in ("GET", "HEAD") and place.rest == WELL_KNOWN
-        principal = None if public else caller(fields_of(scope), self._authenticate)
-        agent = public_agent(self._index, place.namespace, place.agent)
-        if agent is None:
-            raise NOT_FOUND(f"There is no agent {place.namespace[:128]}/{place.agent[:128]} here.")
-        if public:
-            await self._send_card(agent, scope, send)
+        if scope["method"] in ("GET", "HEAD") and place.rest == WELL_KNOWN:
+            await self._send_card(self._agent(place), scope, send)
             return
-        visit = self.visit(scope, principal or _nobody(), agent)
+        principal = caller(fields_of(scope), self._authenticate)
+        visit = self._visit(scope, principal, self._agent(place))
         if place.rest in ("", "/") and scope["method"] == "POST":
             await self._rpc.answer(visit, scope, receive, send)
         else:
             await self._rest.answer(visit, place.rest, scope, receive, send)
 
-    def visit(self, scope: Scope, principal: Principal, agent: Resource[AgentSpec]) -> Visit:
+    def _agent(self, place: _Place) -> Resource[AgentSpec]:
+        agent = public_agent(self._index, place.namespace, place.agent)
+        if agent is None:
+            raise NOT_FOUND(f"There is no agent {place.namespace[:128]}/{place.agent[:128]} here.")
+        return agent
+
+    def _visit(self, scope: Scope, principal: Principal, agent: Resource[AgentSpec]) -> Visit:
         """The visit that a request is."""
         fields = fields_of(scope)
         return Visit(
@@ -170,7 +172,3 @@ def _parameter(scope: Scope, name: str) -> str:
         if key == name:
             return str(value)
     return ""
-
-
-def _nobody() -> Principal:
-    raise UNAUTHENTICATED()
