@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -143,6 +146,57 @@ async def test_the_next_process_goes_on(tmp_path: Path, store: SqliteStore) -> N
     await until(again, lambda: not count(again, "removals"))
     assert count(again, "deliveries") == 2 * TOPICS
     await again.close()
+
+
+MORTAL = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from pharos.store.delivery import Subscribe, Unsubscribe
+from pharos.store.sqlite.delivery import slices
+from pharos.store.sqlite.engine import open_store
+
+async def main(home, deeds):
+    slices.SLICE = 8
+    store = open_store(Path(home))
+    begin, times = store._writer._deliveries.slices.begin, 0
+
+    def mortal(epoch):
+        nonlocal times
+        begin(epoch)
+        times += 1
+        if times == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    store._writer._deliveries.slices.begin = mortal
+    await store.commit(*(Subscribe("g", "s/", True) if deed == "come" else Unsubscribe("g") for deed in deeds))
+    await asyncio.sleep(30)
+
+asyncio.run(main(sys.argv[1], sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize("deeds", [["come"], ["go"], ["go", "come"]])
+async def test_killed_between_a_slice_and_what_follows_nothing_is_lost_or_done_twice(
+    tmp_path: Path, store: SqliteStore, deeds: list[str]
+) -> None:
+    if "go" in deeds:
+        await store.commit(Subscribe("g", "s/", backlog=True))
+        await until(store, lambda: count(store, "deliveries") == TOPICS and not count(store, "fillings"))
+    await store.close()
+    command = [sys.executable, "-c", MORTAL, str(tmp_path / "home"), *deeds]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = await asyncio.create_subprocess_exec(*command, env=environment)
+    assert await process.wait() == -signal.SIGKILL
+    again = open_store(tmp_path / "home")
+    try:
+        assert count(again, "fillings") + count(again, "removals") == len(deeds)
+        if "come" in deeds:
+            assert sorted(await claim_all(again)) == [f"s/{n:03}" for n in range(TOPICS)]
+        await until(again, lambda: not count(again, "removals") and not count(again, "fillings"))
+        assert count(again, "deliveries") == (TOPICS if "come" in deeds else 0)
+        assert {lane: waiting.ready for lane, waiting in (await again.deliveries.lanes("g")).items()} == {}
+    finally:
+        await again.close()
 
 
 async def test_a_lease_of_a_group_that_went_fits_none_that_came(store: SqliteStore) -> None:

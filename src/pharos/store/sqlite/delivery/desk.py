@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pharos.core.fault import Fault
 from pharos.store.delivery import Waiting
 from pharos.store.faults import STORAGE_FAILED
-from pharos.store.sqlite.delivery.news import Feed
+from pharos.store.sqlite.delivery.news import Feed, News
 from pharos.store.sqlite.delivery.slices import Proceed
 from pharos.store.sqlite.hub import Hub
 
@@ -91,6 +91,9 @@ class Desk:
         self._proceeding: asyncio.Task[None] | None = None
         self._closed = False
         self._take_in()
+        if self._unfinished:
+            # No event loop may run yet: it is told again with the first commit, should nobody wait before.
+            feed.append(News(unfinished=True))
 
     def begin(self) -> None:
         """Another event loop takes over: nobody of the former one waits any more."""
