@@ -21,7 +21,6 @@ import orjson
 from pydantic import ValidationError
 
 from pharos.core.fault import INTERNAL, TIMEOUT, Fault, FaultDocument, State
-from pharos.core.ids import uuid7
 from pharos.core.principal import Principal, PrincipalKind
 from pharos.core.resource import Ref
 from pharos.core.wire import Json, JsonObject
@@ -32,6 +31,7 @@ from pharos.gateway.models.dialects.openai_chat.words import output_limit
 from pharos.gateway.models.entrance import OPERATION, Resolve
 from pharos.gateway.models.faults import UPSTREAM_PROTOCOL
 from pharos.gateway.models.folding import Folded
+from pharos.gateway.models.inner_call import inner_call
 from pharos.gateway.models.layers.understand import SESSION_HEADER
 from pharos.gateway.models.spending.settlement import Settlements
 from pharos.gateway.models.upstream.watchdog import Watchdogs
@@ -75,36 +75,23 @@ class InnerEntrance:
         account = _KEY.resolve(errand.account, "default")
         user = _user_of(errand.principal)
         with self._tickets.ticket(account, errand.principal.name, user, errand.budgets) as ticket:
-            raw = orjson.dumps(_body(request))
-
-            async def read() -> bytes:
-                return raw
-
-            id = uuid7()
-            watchdog = self._watchdogs.watch()
-            call = Call(
-                id=id,
-                dialect=self._dialect,
-                headers=(),
+            under_way = inner_call(
+                self._dialect,
+                _body(request),
+                self._settlements,
+                self._watchdogs,
                 fields=_fields(errand, ticket),
-                read=read,
-                watchdog=watchdog,
-                correlation=errand.correlation or id,
+                correlation=errand.correlation,
                 cause=errand.key,
             )
-            self._settlements.begin(id)
-            try:
-                async with aclosing(self._pieces(call, _by(errand.deadline))) as pieces:
-                    async for piece in pieces:
-                        yield piece
-            except Fault as fault:
-                principal = call.identity.principal if call.authenticated else None
-                raise self._resolve(fault, principal, OPERATION, call.correlation) from None
-            finally:
-                self._settlements.end(id)
-                watchdog.close()
-                # The call and its reader know each other: untied, they are freed at once and not by the collector.
-                call.read = _nothing_more
+            with under_way as call:
+                try:
+                    async with aclosing(self._pieces(call, _by(errand.deadline))) as pieces:
+                        async for piece in pieces:
+                            yield piece
+                except Fault as fault:
+                    principal = call.identity.principal if call.authenticated else None
+                    raise self._resolve(fault, principal, OPERATION, call.correlation) from None
 
     async def _pieces(self, call: Call, deadline: float | None) -> AsyncGenerator[ModelText | ModelReply, None]:
         try:
@@ -254,7 +241,3 @@ def _defect(call: Call, error: Exception) -> NoReturn:
     frames = "".join(traceback.format_tb(error.__traceback__))
     _log.error("defect in call %s: %s\n%s", call.id, type(error).__name__, frames)
     raise INTERNAL() from None
-
-
-async def _nothing_more() -> bytes:
-    return b""

@@ -13,10 +13,10 @@ from dataclasses import replace
 
 import orjson
 
-from pharos.core.ids import uuid7
 from pharos.core.resource import ResourceId
-from pharos.core.wire import Json
+from pharos.core.wire import Json, JsonObject
 from pharos.gateway.models.call import Call, Layer
+from pharos.gateway.models.inner_call import inner_call
 from pharos.gateway.models.layers.admit import Admit
 from pharos.gateway.models.layers.attempt import AttemptLayer
 from pharos.gateway.models.layers.guard import Guard
@@ -60,33 +60,14 @@ class Encoder:
     async def __call__(self, text: str, *, model: ResourceId, caller: Identity) -> Sequence[float]:
         """The vector of a text. Raises the fault of a call that fails, and ``ValueError`` for an answer without one."""
         name = f"{model.namespace}/{model.name}"
-        raw = orjson.dumps({"model": name, "input": text, "encoding_format": "float"})
-
-        async def read() -> bytes:
-            return raw
-
-        id = uuid7()
-        watchdog = self._watchdogs.watch()
-        call = Call(
-            id=id,
-            dialect=self._dialect,
-            headers=(),
-            fields={},
-            read=read,
-            watchdog=watchdog,
-            correlation=id,
-            task=self._task,
-        )
+        body: JsonObject = {"model": name, "input": text, "encoding_format": "float"}
         key = self._plans.key(caller.key)
-        # What this call may use is not remembered for the key's own.
-        call.identity, call.key = caller, replace(key, models=key.models | {model}, asked={})
-        call.authenticated = True
-        self._settlements.begin(id)
-        try:
+        under_way = inner_call(self._dialect, body, self._settlements, self._watchdogs, fields={}, task=self._task)
+        with under_way as call:
+            # What this call may use is not remembered for the key's own.
+            call.identity, call.key = caller, replace(key, models=key.models | {model}, asked={})
+            call.authenticated = True
             reply = await self._way(call)
-        finally:
-            self._settlements.end(id)
-            watchdog.close()
         if not isinstance(reply.body, bytes):
             raise ValueError("embeddings are not streamed")
         return _vector(orjson.loads(reply.body))
