@@ -101,6 +101,18 @@ async def test_keys_are_found_by_the_url_of_the_issuer_and_looked_for_anew(
             assert "/evil" not in idp.asked
 
 
+async def test_an_issuer_whose_keys_are_at_no_address_stops_nobody_elses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with provider(tmp_path / "tls", monkeypatch) as idp:
+        idp.answers = {CONFIGURATION: {"issuer": idp.url, "jwks_uri": "https://999.1.1.1/keys"}}
+        lost = discovered(idp.url)
+        lost["metadata"]["name"] = "lost"
+        async with town_with(tmp_path / "home", issuer()) as town:
+            await town.apply(lost)
+            assert "https://999.1.1.1/keys cannot be fetched" in await ready(town, "lost", "False")
+
+
 async def test_an_issuer_that_leads_nowhere_says_where_its_keys_are(tmp_path: Path) -> None:
     async with town_with(tmp_path) as town:
         for name in ("login", "http://login.example", "https://login.example/?a=b", "https://u:p@login.example"):

@@ -196,5 +196,5 @@ async def _fetched(url: str) -> bytes:
                 if len(body) > LARGEST:
                     raise UnusableKeys(f"{url} answers with more than {LARGEST} bytes")
             return body
-    except (httpx2.HTTPError, OSError, TimeoutError) as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, TimeoutError) as error:
         raise UnusableKeys(f"{url} cannot be fetched ({type(error).__name__})") from None
