@@ -3,11 +3,13 @@ behave becomes a command to the decider."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from operator import is_
 from typing import Final, cast
 
@@ -48,6 +50,12 @@ _log = logging.getLogger(__name__)
 
 LONGEST_RESULT: Final = 64 * 1024
 """Bytes of a tool's answer that an event holds; of a longer one it holds the beginning, and where the whole is."""
+
+SHORT: Final = 4 * 1024
+"""Characters of a tool's answer that is judged at once."""
+
+MOST_STEPS: Final = 5_000_000
+"""Taken to judge a tool's answer: its schema comes with installed code, and a thousand things in a list are no attack."""
 
 ModelSaid = ModelAnswered | ModelFailed | Compact | Offered
 """What asking a model may come to."""
@@ -205,7 +213,7 @@ class Performer:
         except Exception as error:  # noqa: BLE001 - the boundary: see above
             _log.exception("the tool %s failed by a defect", effect.name)
             return ToolFailed(now(), id, "TOOL_FAILED", type(error).__name__, False)
-        if (wrong := self._misfit(effect, result)) is not None:
+        if (wrong := await self._misfit(effect, result)) is not None:
             return ToolReturned(now(), id, wrong, failed=True)
         return ToolReturned(now(), id, content, result.failed, result.structured if blob is None else None, blob)
 
@@ -240,7 +248,7 @@ class Performer:
             return ToolFailed(now(), effect.id, "TOOL_CHANGED", words, False, None, False)
         return None
 
-    def _misfit(self, effect: Effect, result: ToolResult) -> str | None:
+    async def _misfit(self, effect: Effect, result: ToolResult) -> str | None:
         """Why an answer is not what the tool promises."""
         tool = None if self._found is None else self._found.get(effect.name)
         schema = None if tool is None else tool.output_schema
@@ -248,7 +256,9 @@ class Performer:
             return None
         if result.structured is None:
             return "TOOL_RESULT_INVALID: the tool promises an object and answered without one."
-        wrong = misfits(schema, result.structured)
+        judge = partial(misfits, schema, result.structured, MOST_STEPS)
+        # A long one takes long: others go on meanwhile.
+        wrong = judge() if len(result.content) <= SHORT else await asyncio.to_thread(judge)
         return f"TOOL_RESULT_INVALID: the tool's answer is not what it promises: {'; '.join(wrong)}" if wrong else None
 
     async def _kept(self, result: ToolResult) -> tuple[str, BlobRef | None]:
