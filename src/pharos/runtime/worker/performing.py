@@ -55,7 +55,7 @@ SHORT: Final = 4 * 1024
 """Characters of a tool's answer that is judged at once."""
 
 MOST_STEPS: Final = 5_000_000
-"""Taken to judge a tool's answer: its schema comes with installed code, and a thousand things in a list are no attack."""
+"""Taken to judge a tool's answer: its schema comes with installed code, and a list of a thousand is no attack."""
 
 ModelSaid = ModelAnswered | ModelFailed | Compact | Offered
 """What asking a model may come to."""
