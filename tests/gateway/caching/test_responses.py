@@ -129,6 +129,36 @@ async def test_what_a_call_says_of_itself_is_told_to_no_other(
     assert b"alice" not in replies[1].body
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("dialect", ["openai-chat", "openai-responses"])
+async def test_what_another_call_says_of_itself_is_not_told_to_one_that_says_null(
+    city: Town, running: Upstream, dialect: str, stream: bool
+) -> None:
+    await prepare(city, running, dialect)
+    first = await ask(city, "one", stream=stream, user="alice", metadata={"who": "alice"})
+    second = await ask(city, "two", stream=stream, user=None, metadata=None)
+    assert [result(first), result(second)] == ["miss", "hit"]
+    assert b"alice" in first.body and b"alice" not in second.body
+
+
+async def test_what_was_continued_is_not_told_to_one_that_says_all_of_it(city: Town, running: Upstream) -> None:
+    await prepare(city, running)
+
+    async def say(key: str, told: Any, previous: str | None) -> Answer:
+        body = {"model": "fast", "input": told, "previous_response_id": previous}
+        return await city.ask(key, json.dumps(body, separators=(",", ":")).encode(), PATH)
+
+    texts = ("Say hello.", "And again.")
+    begun = of(await say("one", texts[0], None))
+    continued = await say("one", texts[1], begun["id"])
+    assert of(continued)["previous_response_id"] == begun["id"]
+    first, last = [
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]} for text in texts
+    ]
+    other = await say("two", [first, *begun["output"], last], None)
+    assert result(other) == "hit" and of(other)["previous_response_id"] is None
+
+
 async def test_what_forbids_to_keep_is_kept_nowhere(city: Town, running: Upstream) -> None:
     await prepare(city, running)
     replies = [await ask(city, store=False) for _ in range(2)]

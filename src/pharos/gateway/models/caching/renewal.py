@@ -34,10 +34,10 @@ class Renewal:
         self._id = dump(new_id()).decode()
         self._parser = Parser(_ANY_SIZE, begun=True)
         try:
+            # Also that it said null: its key leaves that out too. That it said nothing of a member its key does tell.
             self._said = {
-                name: dump(body[name]).decode()
-                for name in (*RULES[call.dialect.name].volatile, _PREVIOUS)
-                if body.get(name) is not None
+                name: dump(body.get(name)).decode()
+                for name in (*RULES[call.dialect.name].volatile & body.keys(), _PREVIOUS)
             }
         except ValueError as error:
             raise too_deep() from error
