@@ -120,6 +120,8 @@ async def test_a_session_is_paused_resumed_cancelled_and_each_is_recorded(harbou
     before: Any = await harbour.until(session, "waiting")
     paused = (await harbour("pause", session=session, reason="storm"))["session"]
     assert (paused["status"], paused["waiting"]) == ("paused", ["resume", *before["waiting"]])
+    [listed] = (await harbour("list"))["items"]
+    assert (listed["status"], listed["waiting"]) == ("paused", paused["waiting"])
     resumed = (await harbour("resume", session=session))["session"]
     assert resumed["status"] != "paused" and "resume" not in resumed["waiting"]
     cancelled = await harbour("cancel", session=session, reason="too late")

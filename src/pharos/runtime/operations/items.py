@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -240,7 +240,7 @@ def _short(state: State) -> dict[str, object]:
         "version": state.version,
         "owner": state.owner,
         "status": "quarantined" if state.poison is not None else state.status,
-        "waiting": _waiting(state),
+        "waiting": list(state.waiting) if state.pause is None else paused_on(state.waiting),
         "started": state.created_at,
         "updated": state.updated_at,
         "steps": state.turn,
@@ -251,11 +251,9 @@ def _short(state: State) -> dict[str, object]:
     }
 
 
-def _waiting(state: State) -> list[str]:
-    """What it waits for, with what was asked of it a moment ago and its worker has not taken up yet."""
-    if state.pause is None:
-        return list(state.waiting)
-    return ["resume", *(on for on in state.waiting if on not in ("resume", "input"))]
+def paused_on(waiting: Sequence[str]) -> list[str]:
+    """What a session waits for that was paused while it waited for this, also before its worker has taken that up."""
+    return ["resume", *(on for on in waiting if on not in ("resume", "input"))]
 
 
 def explained(state: State) -> Iterator[str]:

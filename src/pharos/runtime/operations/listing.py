@@ -11,7 +11,7 @@ import orjson
 from pharos.core.event import Recorded
 from pharos.core.projection import Row, Scalar, View
 from pharos.mesh.money import decimal_text, nanos_of
-from pharos.runtime.operations.items import SessionItem
+from pharos.runtime.operations.items import SessionItem, paused_on
 from pharos.runtime.session import events
 from pharos.runtime.session.address import PREFIX, Address
 
@@ -155,13 +155,17 @@ def _next(row: dict[str, Scalar] | None, recorded: Recorded) -> dict[str, Scalar
     if becomes == "running" and status not in _RUNNING_ONLY_FROM and type != events.RESUMED:
         return row
     if becomes == "waiting":
-        row["waiting"] = orjson.dumps(data["on"]).decode()
+        row["waiting"] = _written(data["on"])
         return row if status == "paused" else {**row, "status": becomes}
-    row["waiting"] = "[]"
+    row["waiting"] = _written(paused_on(orjson.loads(str(row["waiting"]))) if becomes == "paused" else [])
     if becomes in _ENDED:
         row["answer"] = _text(data[_ANSWERS[becomes]])
         row["spent"] = nanos_of(str(data["spent"])) if becomes != "completed" else row["spent"]
     return {**row, "status": becomes}
+
+
+def _written(value: object) -> str:
+    return orjson.dumps(value).decode()
 
 
 def _text(value: object) -> str:
