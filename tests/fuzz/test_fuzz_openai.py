@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import requests
 from schemathesis.core.transport import Response
-from scripts.contract import Contract, error_shape, found
 from scripts.fuzz_openai import main
+from scripts.fuzzing.contract import Contract, error_shape, found
 
 ROOT = Path(__file__).parents[2]
 
