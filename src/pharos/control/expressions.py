@@ -21,7 +21,9 @@ Variables = Mapping[str, Json]
 MAX_EXPRESSION: Final = 1024
 """Characters of an expression."""
 
-_LOOP = re.compile(r"\.\s*(?:all|exists|exists_one|existsOne|map|filter)\s*\(\s*(\w+)\s*,")
+_GAP = r"(?:\s|//[^\n]*\n)*"
+"""What may stand between two words: blanks and comments."""
+_LOOP = re.compile(rf"\.{_GAP}(?:all|exists|exists_one|existsOne|map|filter){_GAP}\({_GAP}(\w+){_GAP},")
 _WORD = re.compile(r"[A-Za-z]\w*")
 
 

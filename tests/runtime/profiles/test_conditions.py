@@ -12,3 +12,6 @@ def test_an_expression_walks_over_a_list_once() -> None:
     # Nested, their times multiply, and the model chooses how long the list is.
     nested = "arguments.to.all(a, arguments.to.all(b, a != b))"
     assert any("more than once" in problem for problem in problems_of(nested))
+    # A comment hides no loop, whose variable may have the name of another.
+    hidden = "arguments.a.all(//\n tool, arguments.a.all//\n(agent //\n, tool + agent > 0))"
+    assert any("more than once" in problem for problem in problems_of(hidden))
