@@ -69,6 +69,9 @@ class _Declared:
     def resolve(self, agent: str, namespace: str, values: Mapping[str, Json]) -> Profile:
         return resolve(self.index, agent_for(self.index, agent, namespace), values)
 
+    def require(self, agent: str, namespace: str) -> None:
+        agent_for(self.index, agent, namespace)
+
 
 def principal_by(account: AccountOf, halted: Callable[[str], bool] = lambda _: False) -> PrincipalOf:
     """Whom a session acts for: its agent, with what its account may do now, and never more than when it began, nor more

@@ -143,3 +143,16 @@ async def test_an_agent_that_is_private_works_in_its_own_namespace_alone(harbour
     with pytest.raises(Fault) as withheld:
         await invoke("catalog.apply", {"documents": [helper]}, declarer)
     assert withheld.value.document.required_permission == "namespaces.cross"
+
+
+async def test_an_agent_that_became_private_goes_on_elsewhere_in_no_fork(harbour: Harbour) -> None:
+    invoke = harbour.city.invoker.invoke
+    manifest: dict[str, Any] = {"kind": "Agent", "metadata": {"name": "maid"}}
+    manifest["spec"] = {"model": "fast", "key": "crew", "instructions": "You keep to the house."}
+    await invoke("catalog.apply", {"documents": [manifest]}, boss())
+    crossing = boss("sessions.*", "namespaces.cross", namespace="guests")
+    begun = await harbour("start", crossing, agent="default/maid", text="come")
+    manifest["metadata"]["labels"] = {"federation": "private"}
+    await invoke("catalog.apply", {"documents": [manifest]}, boss())
+    refused = await harbour.fault("fork", crossing, session=begun["session"]["session"])
+    assert refused.code == "FORBIDDEN" and refused.document.rule == "profiles/private"

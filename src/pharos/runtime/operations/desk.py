@@ -41,6 +41,9 @@ class Profiles(Protocol):
         """The profile of an agent as it is declared now. Raises ``NOT_FOUND``, ``FORBIDDEN`` for one that is private in
         another namespace, ``AGENT_INCOMPLETE`` …"""
 
+    def require(self, agent: str, namespace: str) -> None:
+        """Raise what resolving raises where an agent may not work in a namespace now."""
+
 
 AccountOf = Callable[[str], Principal | None]
 """Who works on the account ``namespace/name``, with the rights they have now; ``None``: there is no such account."""

@@ -201,7 +201,7 @@ class Starting:
         What was open there stays with the source: the fork sends no effect again, and has none of its approvals,
         timers, questions and children. It acts for whoever forks it, and what was spent before is not counted again.
         What a lack of trust takes from the agent now is taken from the fork, and who may not read the session cannot
-        have its history either. Refused where the agent is not declared any more.
+        have its history either. Refused where the agent is not declared any more, or is private elsewhere by now.
         """
         principal = invocation.principal
         require_outside(principal, "fork sessions")
@@ -226,6 +226,7 @@ class Starting:
             commands.Fork(invocation.time, str(source), state.sequence, rights, state.account, principal.id)
         ]
         now = await self._desk.admitted(profile)
+        self._desk.profiles.require(state.agent, address.namespace)
         if now.version != profile.version:
             limit = state.limits.cost
             bounds = bounds_of(now, None if limit is None else decimal_text(limit))

@@ -350,7 +350,7 @@ class Sessions(Namespace):
         What was open there stays with the source: the fork sends no effect again, and has none of its approvals,
         timers, questions and children. It acts for whoever forks it, and what was spent before is not counted again.
         What a lack of trust takes from the agent now is taken from the fork, and who may not read the session cannot
-        have its history either. Refused where the agent is not declared any more.
+        have its history either. Refused where the agent is not declared any more, or is private elsewhere by now.
 
         Args:
             session: Its id.
