@@ -285,3 +285,11 @@ async def test_a_question_to_a_person_is_answered_once(harbour: Harbour) -> None
     done = await harbour.until(session, "completed")
     assert done["answer"] == "You said: blue"
     assert (await harbour.fault("send", session=session, text="red", answers=question["id"])).code == "SESSION_ENDED"
+
+
+async def test_a_session_that_never_got_a_slot_ends_when_it_is_told_to(harbour: Harbour) -> None:
+    closed = {"apiVersion": "pharos/v1", "kind": "Pool", "metadata": {"name": "default"}, "spec": {"slots": 0}}
+    await harbour.city.invoker.invoke("catalog.apply", {"documents": [closed]}, boss())
+    session = await harbour.begin("hello")
+    await harbour("cancel", session=session)
+    assert (await harbour.until(session, "cancelled"))["steps"] == 0

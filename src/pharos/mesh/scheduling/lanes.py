@@ -15,6 +15,10 @@ from urllib.parse import parse_qsl, urlencode
 DEFAULT_POOL = "default/default"
 """The pool of work that names none. It has a place also where nobody declared it."""
 
+ENDING_POOL = "~/ending"
+"""The pool of work that is told to end. It is no name that could be declared, so that it has places whatever happens to
+the others: who wants something to end does not wait for what is to be ended."""
+
 LABEL = "label/"
 """An attribute that begins so is a label: ``label/team``."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -17,6 +18,7 @@ from pharos.mesh.money import to_nanos
 from pharos.mesh.topics.access import lacking_namespace
 from pharos.runtime.operations.desk import APPROVE, CONTROL, SEND, Desk
 from pharos.runtime.operations.items import Changed, Reason, Text, Which, item_of
+from pharos.runtime.orchestration.beginning import ending
 from pharos.runtime.orchestration.bounds import require_outside
 from pharos.runtime.orchestration.faults import TREE_BOUND
 from pharos.runtime.orchestration.reviewers import WAY
@@ -189,7 +191,10 @@ class Steering:
         command = commands.Cancel(invocation.time, invocation.principal.id, input.reason)
         made = await self._say(invocation, input, command)
         before = max(made.expects.values(), default=None)
-        return made if before is None else _with_inverse(made, "sessions.fork", at=before)
+        if before is None:
+            return made
+        made = _with_inverse(made, "sessions.fork", at=before)
+        return replace(made, commands=(ending(self._desk.address(invocation.principal, input)),))
 
     @write(
         "sessions.pause",
@@ -291,4 +296,4 @@ def _agents_above(state: State) -> set[str]:
 def _with_inverse(made: Decision[Changed], operation: str, **more: Json) -> Decision[Changed]:
     session = made.output.session
     call = Call(operation=operation, arguments={"session": session.session, "namespace": session.namespace, **more})
-    return Decision(made.output, events=made.events, expects=made.expects, inverse=call)
+    return replace(made, inverse=call)

@@ -17,7 +17,7 @@ from pharos.core.fault import CONFLICT, Fault
 from pharos.core.wire import JsonObject
 from pharos.mesh.connectors import Errand, Task, TaskEnd
 from pharos.mesh.money import decimal_text
-from pharos.runtime.orchestration.beginning import bounds_of, lane_of, rights_of
+from pharos.runtime.orchestration.beginning import bounds_of, ending, lane_of, rights_of
 from pharos.runtime.profiles.profile import Profile
 from pharos.runtime.profiles.resolving import agent_for, resolve
 from pharos.runtime.session.address import Address
@@ -149,7 +149,7 @@ async def cancel(store: Store, address: Address, by: str, reason: str) -> bool:
             for place, fact in enumerate(decided.facts)
         ]
         try:
-            await store.commit(*appends, principal=by)
+            await store.commit(*appends, ending(address), principal=by)
         except Fault as fault:
             if fault.code != POSITION_CONFLICT.code or attempt == TRIES - 1:
                 raise
