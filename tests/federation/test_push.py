@@ -201,6 +201,15 @@ async def test_mesh_38_internal_addresses_are_refused(tmp_path: Path, url: str) 
     assert caught.value.code in ("DESTINATION_FORBIDDEN", "REMOTE_UNREACHABLE")
 
 
+@pytest.mark.parametrize("url", ["https://999.1.1.1/x", "https://[v1.x]/x", "https://example.com/\1", "https://xn--/x"])
+async def test_what_is_no_address_is_refused_and_not_tried(url: str) -> None:
+    async def resolve(host: str, port: int) -> list[str]:
+        raise AssertionError(host)
+
+    with pytest.raises(Fault, match="DESTINATION_FORBIDDEN"):
+        await Destinations((), resolve).address(url)
+
+
 async def test_mesh_38_a_configuration_with_an_internal_address_is_refused(city: Town) -> None:
     await city.federation(push={})
     async with city.client("JSONRPC") as client:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -389,8 +390,6 @@ async def test_mesh_37_a_card_that_changed_since_is_looked_at_again(city: Town, 
 
 @pytest.mark.parametrize("change", ["description", "url", "signature", "alg", "none", "crit"])
 async def test_mesh_37_a_card_that_was_altered_is_refused(city: Town, home: Town, change: str) -> None:
-    import base64
-
     card = await fetched(city, CARD)
     entry = card["signatures"][0]
     header = json.loads(base64.urlsafe_b64decode(entry["protected"] + "=="))
@@ -413,6 +412,35 @@ async def test_mesh_37_a_card_that_was_altered_is_refused(city: Town, home: Town
         place.answers = {"/card": (200, card), "/a2a/keys.json": (200, await fetched(city, "/a2a/keys.json"))}
         await home.apply(remote(city, card=f"http://127.0.0.1:{place.port}/card"))
         assert await refusal(home) == "signature"
+
+
+@pytest.mark.parametrize("url", ["http://[x/", "http://127.0.0.1:{port}/\1", "http://127.0.0.1:{port}/" + "x" * 70_000])
+async def test_mesh_37_a_card_that_leads_to_what_is_no_url_is_refused(city: Town, home: Town, url: str) -> None:
+    """A fault of the other side's and no defect of ours."""
+    card = await fetched(city, CARD)
+    async with elsewhere() as place:
+        bad = url.format(port=place.port)
+        header = {"alg": "ES256", "kid": "k", "jku": bad}
+        protected = base64.urlsafe_b64encode(json.dumps(header).encode()).rstrip(b"=").decode()
+        place.answers = {"/card": (200, {**card, "signatures": [{"protected": protected, "signature": "AAAA"}]})}
+        await home.apply(remote(city, card=f"http://127.0.0.1:{place.port}/card"))
+        assert await refusal(home) == "signature"
+        for interface in card["supportedInterfaces"]:
+            interface["url"] = bad
+        place.answers = {"/card": (200, card)}
+        await home.apply(remote(city, card=f"http://127.0.0.1:{place.port}/card", unsigned=True))
+        assert await refusal(home) == "elsewhere"
+
+
+async def test_mesh_37_a_key_set_that_is_too_deep_is_refused(city: Town, home: Town) -> None:
+    card = await fetched(city, CARD)
+    async with elsewhere() as place:
+        header = {"alg": "ES256", "kid": "k", "jku": f"http://127.0.0.1:{place.port}/keys"}
+        card["signatures"][0]["protected"] = base64.urlsafe_b64encode(json.dumps(header).encode()).decode().rstrip("=")
+        deep = json.loads("[" * 600 + "]" * 600)
+        place.answers = {"/card": (200, card), "/keys": (200, {"keys": [{"x": deep}]})}
+        await home.apply(remote(city, card=f"http://127.0.0.1:{place.port}/card"))
+        assert await refusal(home) == "keys"
 
 
 async def test_mesh_37_without_a_signature_a_card_is_refused(city: Town, home: Town) -> None:

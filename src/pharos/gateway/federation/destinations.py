@@ -84,9 +84,10 @@ class Destinations:
         Plain http is for allowed networks: over the Internet nobody reads along.
         """
         try:
+            httpx.URL(url).host  # noqa: B018 - what the client cannot ask is told to who names it
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
-        except ValueError:
+        except (ValueError, httpx.InvalidURL):
             host, port = None, None
         if host is None or parts.scheme not in ("http", "https") or parts.username is not None:
             raise DESTINATION_FORBIDDEN("The URL must be an http or https URL without credentials.")

@@ -24,7 +24,7 @@ from pharos.gateway.federation.card import payload_of
 from pharos.gateway.federation.card_keys import decoded, encoded
 from pharos.gateway.federation.faults import CARD_UNTRUSTED, REMOTE_UNREACHABLE
 from pharos.gateway.federation.kinds import RemoteAgentSpec
-from pharos.trust.issuers.keys import PublicKey, UnusableKeys, parsed_keys, public_keys
+from pharos.trust.issuers.keys import PublicKey, UnusableKeys, public_keys
 
 LARGEST: Final = 256 * 1024
 """Bytes of a card or a key set."""
@@ -54,8 +54,8 @@ async def trusted_card(agent: Resource[RemoteAgentSpec], http: httpx.AsyncClient
         _refuse("no-interface", f"The card offers none of {', '.join(spec.bindings)} in A2A 1.")
     hosts = {urlsplit(spec.card).netloc, *spec.hosts}
     for each in chosen:
-        parts = urlsplit(each.url)
-        if parts.scheme not in ("https", "http") or parts.netloc not in hosts:
+        scheme, host = _origin(each.url)
+        if scheme not in ("https", "http") or host not in hosts:
             where = each.url[:200]
             _refuse("elsewhere", f"The card leads to {where}, which is neither its own host nor one that is named.")
     del card.supported_interfaces[:]
@@ -120,7 +120,7 @@ def _signed(header: JsonObject, text: bytes, signature: bytes, keys: tuple[Publi
 async def _keys(url: str, http: httpx.AsyncClient) -> tuple[PublicKey, ...]:
     document = await _fetched(url, http, "the key set")
     try:
-        return parsed_keys(orjson.dumps(document))
+        return public_keys(document)
     except UnusableKeys as error:
         _refuse("keys", f"The key set of the card's host {error}.")
 
@@ -146,7 +146,12 @@ async def _fetched(url: str, http: httpx.AsyncClient, what: str) -> Json:
 
 
 def _origin(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
+    """Scheme and host, with its port, of a URL; empty for what is none that can be asked."""
+    try:
+        parts = urlsplit(url)
+        httpx.URL(url)
+    except (ValueError, httpx.InvalidURL):
+        return "", ""
     return parts.scheme, parts.netloc
 
 
