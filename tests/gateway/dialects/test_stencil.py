@@ -29,6 +29,9 @@ TEXTS = st.one_of(
     st.text(max_size=8), st.sampled_from(["", "a", '"', "\\", "\n", "\x7f", '","content":"', "中文", "\u2028"])
 )
 SPACED = b'data: {"model": "m", "choices": [{"index": 0, "delta": {"content": "%b"}}]}\n\n'
+# Of two members of one name the last one counts.
+TWICE = b'data: {"choices": [{"delta": {"content":"%b","content" :"x"}}]}\n\n'
+TWICE_ESCAPED = b'data: {"choices": [{"delta": {"content":"%b","\\u0063ontent":"x"}}]}\n\n'
 CHUNKS = st.one_of(
     TEXTS.map(chat),
     TEXTS.map(lambda text: chat(text, usage={"prompt_tokens": 1, "completion_tokens": 2})),
@@ -63,6 +66,8 @@ def seen(dialect: Dialect, chunks: list[bytes], lessons: int) -> list[object]:
 @given(chunks=st.lists(CHUNKS, max_size=12))
 @example(chunks=[SPACED % b"one", SPACED % b"two", SPACED % b"\xff"])
 @example(chunks=[chat("one"), b": unfinished", chat("two"), chat("three")])
+@example(chunks=[TWICE % text for text in (b"a", b"a", b"bcd")])
+@example(chunks=[TWICE_ESCAPED % text for text in (b"a", b"a", b"bcd")])
 def test_a_chat_stream_is_seen_the_same(chunks: list[bytes]) -> None:
     assert seen(CHAT, chunks, LESSONS) == seen(CHAT, chunks, 0)
 

@@ -39,16 +39,17 @@ class Stencil:
             return  # its text has escapes; the next one's may have none
         self.lessons = LESSONS if self.size > self._learned_at else self.lessons - 1
         self._learned_at = self.size
-        name = b'"%b":' % member
+        name = b'"%b"' % member
         found = frame.find(name)
         if found < 0 or frame.find(name, found + 1) >= 0:
             return
-        value = found + len(name)
-        start = frame.find(b'"', value) + 1
+        start = frame.find(b'"', found + len(name)) + 1
         end = start + size
         # Some write a blank after the colon; a text that is no string, or the wrong one, has no quote at its end.
-        if not start or frame[value : start - 1].strip() or frame[end : end + 1] != b'"':
+        if frame[found + len(name) : start].translate(None, b" ") != b':"' or frame[end : end + 1] != b'"':
             return
+        if b"\\" in frame[:start] or b"\\" in frame[end:]:
+            return  # an escape could spell the name once more, and of two members the last one counts
         if _PLAIN.fullmatch(frame, start, end) is not None:
             self._form = frame[:start], frame[end:], start, len(frame) - end
 
