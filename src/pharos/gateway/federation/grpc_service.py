@@ -16,6 +16,7 @@ from pharos.core.fault import Fault
 from pharos.core.resource import AnyResource, ResourceId
 from pharos.core.tasks import running
 from pharos.gateway.federation.addresses import Pem
+from pharos.gateway.federation.faults import GRPC_UNAVAILABLE
 from pharos.gateway.federation.kinds import FEDERATION, THE, GrpcDoor
 from pharos.gateway.federation.reach import Reaching
 
@@ -77,9 +78,15 @@ class GrpcService:
 
     @asynccontextmanager
     async def _serving(self, door: GrpcDoor) -> AsyncIterator[int]:
-        server = await self._server.get()
-        # gRPC is heavy: a city that does not serve it does not load it, and one that does goes on meanwhile.
-        await asyncio.to_thread(import_module, _DOOR)
+        try:
+            server = await self._server.get()
+            # gRPC is heavy: a city that does not serve it does not load it, and one that does goes on meanwhile.
+            await asyncio.to_thread(import_module, _DOOR)
+        except (ImportError, OSError) as error:
+            # A package that is missing or broken, a key that cannot be written: the city opens without gRPC.
+            raise GRPC_UNAVAILABLE(
+                f"gRPC cannot be served: {error}.", facts={"host": door.host, "port": door.port}
+            ) from error
         from pharos.gateway.federation.grpc_door import Servicer, serving
 
         servicer = Servicer(server.handler, server.door.admit)
