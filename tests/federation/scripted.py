@@ -13,7 +13,7 @@ from typing import Any
 
 from pharos.core.event import Event
 from pharos.core.ids import uuid7
-from pharos.gateway.federation.work import Asked, Beginning
+from pharos.gateway.federation.tasks.work import Asked, Beginning
 from pharos.runtime.session import events as of
 from pharos.runtime.session.address import Address
 from pharos.runtime.session.faults import SESSION_ENDED

@@ -13,8 +13,8 @@ from jwt import PyJWK
 from tests.federation.town import Town, town
 
 from pharos.core.fault import Fault
-from pharos.gateway.federation.canonical import NotCanonical, canonical
-from pharos.gateway.federation.card_keys import FILE, CardKeys
+from pharos.gateway.federation.cards.canonical import NotCanonical, canonical
+from pharos.gateway.federation.cards.keys import FILE, CardKeys
 
 
 def verifier(keys: dict) -> object:

@@ -23,7 +23,7 @@ from tests.gateway.town import document
 from tests.server.serving import serving
 
 from pharos.core.principal import SYSTEM
-from pharos.gateway.federation.delegation import DELEGATION
+from pharos.gateway.federation.tasks.delegation import DELEGATION
 from pharos.release.simulator import Simulator, parse_script, serve
 from pharos.server.city import City, open_city
 

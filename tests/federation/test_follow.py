@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pharos.core.event import START, Event, Position, Recorded
-from pharos.gateway.federation.follow import following
+from pharos.gateway.federation.tasks.follow import following
 from pharos.store.delivery import Trim
 from pharos.store.ports import Append
 from pharos.store.sqlite.engine import open_store

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from tests.federation.town import Town, town
 
-from pharos.gateway.federation import grpc_service
-from pharos.gateway.federation.grpc_service import READY
+from pharos.gateway.federation.bindings import grpc_service
+from pharos.gateway.federation.bindings.grpc_service import READY
 from pharos.gateway.federation.kinds import FEDERATION
 
 

@@ -11,7 +11,7 @@ from a2a.types import a2a_pb2 as pb
 from tests.federation.town import Town, _Credential, furnished, send, sent
 from tests.server.certificates import Pair, make
 
-from pharos.server.tls import Certificates, TlsFiles
+from pharos.server.http.tls import Certificates, TlsFiles
 
 
 async def called(city: Town, trusted: Pair) -> pb.Task:

@@ -14,7 +14,7 @@ from tests.federation.webhook import webhook
 from tests.gateway.town import document
 from tests.server.processes import Running, up
 
-from pharos.gateway.federation.extensions import RESUME
+from pharos.gateway.federation.bindings.extensions import RESUME
 from pharos.release.simulator import Simulator, parse_script, serve
 
 WORDS = [f"word{n}" for n in range(60)]

@@ -300,7 +300,7 @@ async def test_accepted_output_modes_are_kept_to(city: Town, binding: str) -> No
 
 
 async def test_what_a_delegation_says_goes_along_and_its_cost_comes_back(city: Town, binding: str) -> None:
-    from pharos.gateway.federation.delegation import DELEGATION
+    from pharos.gateway.federation.tasks.delegation import DELEGATION
 
     said = {DELEGATION: {"tree": "t1", "depth": 2, "path": ["a", "b"], "budget": "0.50"}}
     request = send()

@@ -20,10 +20,10 @@ from tests.gateway.town import document, serve
 
 from pharos.core.fault import NOT_FOUND, Fault
 from pharos.core.principal import SYSTEM, Principal, PrincipalKind
-from pharos.gateway.federation import methods
-from pharos.gateway.federation.delegation import DELEGATION
+from pharos.gateway.federation.bindings import methods
 from pharos.gateway.federation.remote.connector import EveryAgent
 from pharos.gateway.federation.remote.tasks import end_of
+from pharos.gateway.federation.tasks.delegation import DELEGATION
 from pharos.mesh.connectors import Errand, Task, TaskEnd
 
 LOOPBACK = ["127.0.0.1/32"]

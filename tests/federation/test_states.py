@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from a2a.types import a2a_pb2 as pb
 
-from pharos.gateway.federation.states import State
+from pharos.gateway.federation.tasks.states import State
 
 
 def test_states_have_the_numbers_of_the_protocol() -> None:

@@ -18,8 +18,8 @@ from tests.federation.scripted import Session
 from tests.federation.town import Town, send
 
 from pharos.core.event import Event, Recorded
-from pharos.gateway.federation.extensions import RESUME
-from pharos.gateway.federation.tasks import TaskFold
+from pharos.gateway.federation.bindings.extensions import RESUME
+from pharos.gateway.federation.tasks.task import TaskFold
 from pharos.runtime.session import events as of
 from pharos.runtime.session.address import Address
 

@@ -20,8 +20,8 @@ from pharos.core.fault import Fault
 from pharos.core.principal import Principal, PrincipalKind
 from pharos.gateway.models.dialects.registry import DIALECTS
 from pharos.mesh.connectors import Errand, Task
-from pharos.server.app import App
-from pharos.server.tls import Certificates, TlsFiles
+from pharos.server.http.app import App
+from pharos.server.http.tls import Certificates, TlsFiles
 
 
 @asynccontextmanager

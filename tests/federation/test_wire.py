@@ -14,7 +14,7 @@ from a2a.types import a2a_pb2_grpc
 from google.rpc import error_details_pb2
 from tests.federation.town import Town, send
 
-from pharos.gateway.federation.extensions import RESUME
+from pharos.gateway.federation.bindings.extensions import RESUME
 
 HELLO = {"message": {"messageId": "m1", "role": "ROLE_USER", "parts": [{"text": "hello"}]}}
 

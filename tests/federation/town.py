@@ -24,7 +24,7 @@ from pharos.control.invoker import Invoker
 from pharos.control.plane import control_plane
 from pharos.core.plane import Plane
 from pharos.core.principal import SYSTEM, Principal
-from pharos.gateway.federation.grpc_service import READY
+from pharos.gateway.federation.bindings.grpc_service import READY
 from pharos.gateway.federation.kinds import FEDERATION
 from pharos.gateway.federation.plane import federation_plane
 from pharos.gateway.federation.reach import Reaching
@@ -33,15 +33,15 @@ from pharos.gateway.models.dialects.registry import DIALECTS
 from pharos.mesh.runner import ProjectionRunner
 from pharos.runtime.profiles.plane import profiles_plane
 from pharos.runtime.tools.functions import FunctionTools
-from pharos.server.app import App
+from pharos.server.http.app import App
 from pharos.store.sqlite.engine import SqliteStore, open_store
 from pharos.trust.authenticator import Authenticator
 from pharos.trust.clock import SteadyClock
-from pharos.trust.keyring import Keyring
 from pharos.trust.plane import trust_plane
-from pharos.trust.secret_plane import secret_plane
+from pharos.trust.sealed.keyring import Keyring
+from pharos.trust.sealed.plane import secret_plane
+from pharos.trust.sealed.vault import Vault
 from pharos.trust.secrets import load_pepper
-from pharos.trust.vault import Vault
 
 SCOPES = ["sessions.*", "models.call"]
 

@@ -11,7 +11,7 @@ from tests.gateway.town import Town, chat, town
 from tests.gateway.upstream import DONE, Exchange, openai_answer, openai_delta, openai_usage, upstream
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from pharos.server.protocol import BoundedProtocol
+from pharos.server.http.protocol import BoundedProtocol
 
 
 @pytest.fixture(params=[BoundedProtocol, HttpToolsProtocol], ids=["city's server", "any ASGI server"])

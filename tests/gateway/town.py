@@ -26,8 +26,8 @@ from pharos.core.principal import SYSTEM, Principal
 from pharos.gateway.models.dialects.registry import DIALECTS
 from pharos.gateway.models.plane import models_plane
 from pharos.mesh.facts import MODEL_CALLED
-from pharos.server.app import App
-from pharos.server.protocol import BoundedProtocol
+from pharos.server.http.app import App
+from pharos.server.http.protocol import BoundedProtocol
 from pharos.store.sqlite.engine import SqliteStore, open_store
 from pharos.trust.authenticator import Authenticator
 from pharos.trust.clock import SteadyClock

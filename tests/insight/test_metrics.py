@@ -18,7 +18,7 @@ from pharos.core.event import Event
 from pharos.core.fault import Fault
 from pharos.core.plane import ASGIApp, Receive, Scope, Send
 from pharos.insight.metrics import MOST_VALUES, Reading
-from pharos.server.replies import send_problem
+from pharos.server.http.replies import send_problem
 
 KEY = {"x-api-key": "scraper"}
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import uvicorn
 
 from pharos.core.plane import ASGIApp
-from pharos.server.bounds import Limits
-from pharos.server.deadlines import watch
-from pharos.server.protocol import BoundedProtocol
+from pharos.server.http.bounds import Limits
+from pharos.server.http.deadlines import watch
+from pharos.server.http.protocol import BoundedProtocol
 
 
 @dataclass

@@ -20,8 +20,8 @@ from tests.server.serving import Raw, serving
 
 from pharos.core.asgi import send_bytes
 from pharos.core.plane import WRITE, ASGIApp, Receive, Scope, Send
-from pharos.server.app import App
-from pharos.server.encoding import Encoding, Extent, coding
+from pharos.server.http.app import App
+from pharos.server.http.encoding import Encoding, Extent, coding
 
 LONG = json.dumps([{"name": f"thing {n}", "price": n} for n in range(200)]).encode()
 

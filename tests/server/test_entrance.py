@@ -15,8 +15,8 @@ from tests.server.certificates import Pair, make
 from tests.server.processes import Running, up
 
 from pharos.core.fault import Fault
-from pharos.server.surfaces import Surface
-from pharos.server.tls import Certificates, TlsFiles
+from pharos.server.http.surfaces import Surface
+from pharos.server.http.tls import Certificates, TlsFiles
 
 
 def tls(pair: Pair) -> tuple[str, ...]:

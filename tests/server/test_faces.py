@@ -16,7 +16,7 @@ from pharos.client.description import descriptions
 from pharos.core.call import operation_name, tool_name
 from pharos.core.operation import AnyOperation, Effect
 from pharos.server.cli.app import root
-from pharos.server.schema import input_schema
+from pharos.server.faces.schema import input_schema
 
 
 @pytest.fixture

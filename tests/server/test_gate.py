@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.server.processes import up
 
-from pharos.server.gate import Bounds, Gate, network
+from pharos.server.http.gate import Bounds, Gate, network
 
 
 def test_requests_of_an_address_refill_with_time() -> None:

@@ -17,7 +17,7 @@ from mcp.shared.exceptions import MCPError
 from tests.server.toys import ADMIN, READER, Playroom, playing
 
 from pharos.core.wire import Wire
-from pharos.server.mcp import McpFace
+from pharos.server.faces.mcp import McpFace
 
 ERAS = ["legacy", "auto", "2026-07-28"]
 

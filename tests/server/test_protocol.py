@@ -10,7 +10,7 @@ from tests.server.serving import Served, serving
 
 from pharos.core.asgi import Disconnected, read_body, send_json
 from pharos.core.plane import Receive, Scope, Send
-from pharos.server.bounds import Limits
+from pharos.server.http.bounds import Limits
 
 TIGHT = Limits(head_bytes=4096, headers=20, head_seconds=60, body_idle_seconds=60, connections=8)
 HASTY = Limits(head_bytes=4096, headers=1000, head_seconds=0.2, body_idle_seconds=0.2)

@@ -9,7 +9,7 @@ import pytest
 
 from pharos.core.fault import Fault
 from pharos.core.wire import JsonObject, Wire
-from pharos.server.query import arguments, parameters
+from pharos.server.faces.query import arguments, parameters
 
 
 class Colour(StrEnum):

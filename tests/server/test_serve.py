@@ -17,8 +17,8 @@ from tests.server.processes import Running, up
 
 from pharos.core.fault import Fault
 from pharos.server import serve
+from pharos.server.http.surfaces import Surface
 from pharos.server.serve import is_loopback
-from pharos.server.surfaces import Surface
 from pharos.server.terminal import Opened, greeting
 
 

@@ -13,7 +13,7 @@ from pharos.core import streaming
 from pharos.core.fault import NOT_FOUND, Fault
 from pharos.core.plane import Message, Receive, Scope, Send
 from pharos.core.wire import JsonObject
-from pharos.server.streams import send_stream
+from pharos.server.http.streams import send_stream
 
 
 async def silence(closed: asyncio.Event) -> AsyncIterator[JsonObject]:

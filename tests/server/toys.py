@@ -21,9 +21,9 @@ from pharos.core.plane import Plane, Route
 from pharos.core.principal import Principal, PrincipalKind
 from pharos.core.resource import Kind, Metadata, Name, Resource, Spec
 from pharos.core.wire import Page, Wire
-from pharos.server.app import App
-from pharos.server.http import HttpFace
-from pharos.server.mcp import McpFace
+from pharos.server.faces.mcp import McpFace
+from pharos.server.faces.operations import HttpFace
+from pharos.server.http.app import App
 from pharos.store.ports import Append, Store
 from pharos.store.sqlite.engine import open_store
 

@@ -17,11 +17,11 @@ from pharos.store.ports import Store
 from pharos.store.sqlite.engine import open_store
 from pharos.trust.authenticator import Authenticator, Identity
 from pharos.trust.clock import SteadyClock
-from pharos.trust.keyring import Keyring
 from pharos.trust.plane import trust_plane
-from pharos.trust.secret_plane import secret_plane
+from pharos.trust.sealed.keyring import Keyring
+from pharos.trust.sealed.plane import secret_plane
+from pharos.trust.sealed.vault import Vault
 from pharos.trust.secrets import load_pepper
-from pharos.trust.vault import Vault
 
 
 class Hands:

@@ -16,10 +16,10 @@ from pharos.core.fault import Fault
 from pharos.core.principal import SYSTEM
 from pharos.core.resource import ResourceId
 from pharos.core.wire import JsonObject
-from pharos.trust.envelope import SealBroken, opened, rewrapped, seal
-from pharos.trust.keyring import FILE, Keyring
-from pharos.trust.secret_upkeep import READABLE
-from pharos.trust.vault import SECRET, secret_status
+from pharos.trust.sealed.envelope import SealBroken, opened, rewrapped, seal
+from pharos.trust.sealed.keyring import FILE, Keyring
+from pharos.trust.sealed.upkeep import READABLE
+from pharos.trust.sealed.vault import SECRET, secret_status
 
 VALUE = "sk-acme-1f7b2c9d0e5a48f6b3"
 ID = ResourceId("Secret", "default", "acme")

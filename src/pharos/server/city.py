@@ -42,15 +42,15 @@ from pharos.mesh.scheduling.plane import DeclaredPools, Scheduling, scheduling_p
 from pharos.mesh.topics.kinds import SCHEDULE, TOPIC
 from pharos.runtime.code import CodeAgent
 from pharos.server.agents import agents_of, brought
-from pharos.server.app import App
-from pharos.server.credentials import Authenticate, known_caller
 from pharos.server.doctor import Doctor
+from pharos.server.faces.mcp import PATH, McpFace
+from pharos.server.faces.operations import PREFIX, HttpFace
+from pharos.server.faces.pages import pages
 from pharos.server.faults import MANIFEST_UNREADABLE
 from pharos.server.ground import HERE, Ground, Pem
-from pharos.server.http import PREFIX, HttpFace
+from pharos.server.http.app import App
+from pharos.server.http.credentials import Authenticate, known_caller
 from pharos.server.manifests import Document, documents_in, placed
-from pharos.server.mcp import PATH, McpFace
-from pharos.server.pages import pages
 from pharos.server.system import system_plane
 from pharos.store import faults as store_faults
 from pharos.store.ports import Store
@@ -60,13 +60,13 @@ from pharos.trust.bootstrap import ensure_admin
 from pharos.trust.clock import SteadyClock
 from pharos.trust.founding import founded
 from pharos.trust.issuers.plane import issuer_plane
-from pharos.trust.keyring import Keyring
 from pharos.trust.plane import trust_plane
-from pharos.trust.secret_plane import secret_plane
+from pharos.trust.sealed.keyring import Keyring
+from pharos.trust.sealed.plane import secret_plane
+from pharos.trust.sealed.vault import Vault
 from pharos.trust.signers.plane import signer_plane
 from pharos.trust.signers.signatures import Signatures
 from pharos.trust.tickets import Tickets
-from pharos.trust.vault import Vault
 
 PLANES = "pharos.planes"
 """Entry point group of the planes of third parties; each entry is a :data:`Factory`."""

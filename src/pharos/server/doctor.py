@@ -29,8 +29,8 @@ from pharos.gateway.models.upstream.conditions import CREDENTIAL_READY
 from pharos.mesh.runner import ProjectionRunner
 from pharos.server.outside import EXTRA, lacking
 from pharos.store.ports import Remember, Store
-from pharos.trust.secret_upkeep import READABLE
-from pharos.trust.vault import Vault
+from pharos.trust.sealed.upkeep import READABLE
+from pharos.trust.sealed.vault import Vault
 
 DEADLINE = 5.0
 """Seconds a check may take."""

@@ -45,7 +45,7 @@ def outside(
     from pharos.gateway.federation.plane import federation_plane
     from pharos.gateway.federation.reach import Reaching
     from pharos.gateway.federation.remote.connector import EveryAgent, RemoteAgents
-    from pharos.gateway.federation.sessions import OperatedSessions
+    from pharos.gateway.federation.tasks.sessions import OperatedSessions
 
     store, index = ground.store, ground.index
     reaching = Reaching(index, ground.url)

@@ -26,14 +26,14 @@ import uvloop
 from pharos.core.fault import ADDRESS_UNAVAILABLE, Applicability, Fix
 from pharos.core.plane import ASGIApp
 from pharos.server.city import City, open_city
-from pharos.server.deadlines import watch
-from pharos.server.encoding import Encoding, Extent
-from pharos.server.gate import Bounds, Gate
+from pharos.server.http.deadlines import watch
+from pharos.server.http.encoding import Encoding, Extent
+from pharos.server.http.gate import Bounds, Gate
+from pharos.server.http.protocol import BoundedProtocol
+from pharos.server.http.surfaces import Surface
+from pharos.server.http.tls import Certificates, TlsFiles
 from pharos.server.logs import logging_to
-from pharos.server.protocol import BoundedProtocol
-from pharos.server.surfaces import Surface
 from pharos.server.terminal import PEOPLE, Opened, Voice, say, url_of
-from pharos.server.tls import Certificates, TlsFiles
 from pharos.store.faults import STORAGE_FAILED
 
 logger = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from pharos.core.principal import Principal
 from pharos.core.wire import JsonObject
 from pharos.mesh.connectors import EffectClass, Errand, Known, Tool, ToolResult
 from pharos.runtime.tools.definitions import versioned
-from pharos.server.schema import input_schema, output_schema
+from pharos.server.faces.schema import input_schema, output_schema
 
 _PASSING = frozenset({Category.TRANSIENT, Category.CAPACITY, Category.DEPENDENCY, Category.INTERNAL})
 """Sorts of faults that say nothing of what was asked."""

@@ -15,7 +15,7 @@ from tests.gateway.upstream import DONE, Exchange, openai_delta, openai_usage, u
 
 from pharos.gateway.models.upstream.pool import PooledTransport
 from pharos.gateway.models.upstream.transport import UpstreamRequest
-from pharos.server.protocol import BoundedProtocol
+from pharos.server.http.protocol import BoundedProtocol
 
 
 async def prepare(city: Town, url: str, **spec: Any) -> None:

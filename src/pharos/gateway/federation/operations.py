@@ -13,7 +13,7 @@ from pharos.core.fault import NOT_FOUND
 from pharos.core.operation import Decision, Invocation, Reversibility, Written, read, write
 from pharos.core.resource import Name
 from pharos.core.wire import JsonObject, Wire
-from pharos.gateway.federation.card_keys import CardKeys
+from pharos.gateway.federation.cards.keys import CardKeys
 from pharos.gateway.federation.faults import CARD_KEYS_DAMAGED
 from pharos.gateway.federation.kinds import MANAGE
 from pharos.gateway.federation.reach import Reaching

@@ -15,19 +15,19 @@ from pharos.core.event import Recorded
 from pharos.core.operation import operations_of
 from pharos.core.plane import Plane
 from pharos.gateway.federation.addresses import Pem
-from pharos.gateway.federation.caller import Authenticate
-from pharos.gateway.federation.card_keys import CardKeys
+from pharos.gateway.federation.bindings.caller import Authenticate
+from pharos.gateway.federation.bindings.grpc_service import GrpcService
+from pharos.gateway.federation.cards.keys import CardKeys
 from pharos.gateway.federation.faults import ALL
-from pharos.gateway.federation.grpc_service import GrpcService
 from pharos.gateway.federation.kinds import KINDS
-from pharos.gateway.federation.listing import Listing, TaskProjection
 from pharos.gateway.federation.operations import CardOperations
 from pharos.gateway.federation.push.followers import Followers
 from pharos.gateway.federation.push.outboxes import Outboxes
 from pharos.gateway.federation.reach import Reaching
 from pharos.gateway.federation.remote.connector import RemoteAgents
 from pharos.gateway.federation.routes import routes
-from pharos.gateway.federation.work import Work
+from pharos.gateway.federation.tasks.listing import Listing, TaskProjection
+from pharos.gateway.federation.tasks.work import Work
 from pharos.mesh.runner import ProjectionRunner
 from pharos.mesh.topics.kinds import DeadLetters
 from pharos.runtime.session.address import Address

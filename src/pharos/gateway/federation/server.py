@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from functools import partial
 
 from pharos.control.index import Index
-from pharos.gateway.federation.caller import Authenticate
-from pharos.gateway.federation.card import Cards
-from pharos.gateway.federation.card_keys import CardKeys
+from pharos.gateway.federation.bindings.caller import Authenticate
+from pharos.gateway.federation.bindings.door import Door
+from pharos.gateway.federation.cards.card import Cards
+from pharos.gateway.federation.cards.keys import CardKeys
 from pharos.gateway.federation.destinations import Destinations
-from pharos.gateway.federation.door import Door
-from pharos.gateway.federation.handler import Handler
-from pharos.gateway.federation.listing import Listing
 from pharos.gateway.federation.push.configs import Configs
 from pharos.gateway.federation.push.relay import relay
 from pharos.gateway.federation.push.sender import Sender
 from pharos.gateway.federation.reach import Reaching
-from pharos.gateway.federation.work import Work
+from pharos.gateway.federation.tasks.handler import Handler
+from pharos.gateway.federation.tasks.listing import Listing
+from pharos.gateway.federation.tasks.work import Work
 from pharos.runtime.session.address import Address
 from pharos.store.ports import Store
 

@@ -125,11 +125,11 @@ def up(
       pharos up --home /var/lib/pharos --host 0.0.0.0 -f manifests/
       pharos up --host 0.0.0.0 --tls-cert chain.pem --tls-key key.pem --admin-port 7701
     """
-    from pharos.server.gate import Bounds
+    from pharos.server.http.gate import Bounds
+    from pharos.server.http.tls import TlsFiles
     from pharos.server.serve import Address
     from pharos.server.serve import up as serve
     from pharos.server.terminal import PEOPLE, PROGRAMS
-    from pharos.server.tls import TlsFiles
 
     if (tls_cert is None) != (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key are given together.")

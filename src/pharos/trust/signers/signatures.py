@@ -22,10 +22,10 @@ from pharos.core.fault import NOT_ACCEPTED, OVERLOADED, UNAUTHENTICATED
 from pharos.core.resource import AnyResource, Ref, Resource, ResourceId
 from pharos.trust.authenticator import Authenticator, Identity, principal_of
 from pharos.trust.clock import Seconds
-from pharos.trust.envelope import SealBroken
 from pharos.trust.kinds import KEY
+from pharos.trust.sealed.envelope import SealBroken
+from pharos.trust.sealed.vault import Vault
 from pharos.trust.signers.kinds import SIGNER, SignerSpec
-from pharos.trust.vault import Vault
 
 SCHEME = "Pharos-HMAC-SHA256"
 LEAST_SECRET = 32

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pharos.control.plan import Plan
     from pharos.core.wire import Page
-    from pharos.trust.secret_operations import Rotated, SecretItem, SecretSet
+    from pharos.trust.sealed.operations import Rotated, SecretItem, SecretSet
 
 
 class AsyncSecrets(AsyncNamespace):
@@ -33,7 +33,7 @@ class AsyncSecrets(AsyncNamespace):
         Needs the permission ``secrets.read``.
         """
         from pharos.core.wire import Page
-        from pharos.trust.secret_operations import SecretItem
+        from pharos.trust.sealed.operations import SecretItem
 
         return await self._caller.typed(
             "secrets.list", {"namespace": namespace, "limit": limit, "cursor": cursor}, Page[SecretItem]
@@ -53,7 +53,7 @@ class AsyncSecrets(AsyncNamespace):
         Needs the permission ``secrets.rotate``. Reversibility: none. With ``dry_run`` nothing changes. Raises a
         fault with code MASTER_KEYS_DAMAGED.
         """
-        from pharos.trust.secret_operations import Rotated
+        from pharos.trust.sealed.operations import Rotated
 
         input_: dict[str, object] = {}
         if dry_run:
@@ -102,7 +102,7 @@ class AsyncSecrets(AsyncNamespace):
         Needs the permission ``providers.entrust``. Reversibility: none. With ``dry_run`` nothing changes. Raises a
         fault with code INVALID, MASTER_KEYS_DAMAGED.
         """
-        from pharos.trust.secret_operations import SecretSet
+        from pharos.trust.sealed.operations import SecretSet
 
         input_: dict[str, object] = {"name": name, "namespace": namespace, "value": value}
         if dry_run:

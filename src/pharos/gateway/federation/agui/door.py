@@ -28,10 +28,10 @@ from pharos.core.streaming import Piece, send_pieces
 from pharos.core.wire import JsonObject
 from pharos.gateway.federation.addresses import AGUI, BODY_LIMIT
 from pharos.gateway.federation.agui.runs import RUN, RunFold
-from pharos.gateway.federation.caller import Authenticate, caller, public_agent
-from pharos.gateway.federation.follow import between, following, topics_of
-from pharos.gateway.federation.tasks import Cursor
-from pharos.gateway.federation.work import READ, Asked, Beginning, Work
+from pharos.gateway.federation.bindings.caller import Authenticate, caller, public_agent
+from pharos.gateway.federation.tasks.follow import between, following, topics_of
+from pharos.gateway.federation.tasks.task import Cursor
+from pharos.gateway.federation.tasks.work import READ, Asked, Beginning, Work
 from pharos.runtime.session.address import Address
 from pharos.store.ports import Log
 

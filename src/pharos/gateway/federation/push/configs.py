@@ -16,12 +16,12 @@ from pharos.core.event import START, Event
 from pharos.core.fault import Fault
 from pharos.core.ids import uuid7
 from pharos.core.wire import JsonObject
-from pharos.gateway.federation.card_keys import CardKeys
+from pharos.gateway.federation.bindings.errors import violation
+from pharos.gateway.federation.cards.keys import CardKeys
 from pharos.gateway.federation.destinations import Destinations
-from pharos.gateway.federation.errors import violation
 from pharos.gateway.federation.faults import REMOTE_UNREACHABLE
-from pharos.gateway.federation.message import sane_id
 from pharos.gateway.federation.push.topics import CONFIGURED, REMOVED, topic_of
+from pharos.gateway.federation.tasks.message import sane_id
 from pharos.runtime.session.address import Address
 from pharos.store.ports import Append, Store
 
@@ -49,7 +49,7 @@ class Config:
         return config
 
     def headers(self, keys: CardKeys, topic: str) -> dict[str, str]:
-        """What goes along with a notification. Raises :class:`~pharos.trust.envelope.SealBroken`."""
+        """What goes along with a notification. Raises :class:`~pharos.trust.sealed.envelope.SealBroken`."""
         headers = {}
         if self._token is not None:
             headers["x-a2a-notification-token"] = keys.reveal(self._token, f"{topic} {self.id} token")

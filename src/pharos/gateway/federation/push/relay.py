@@ -15,10 +15,10 @@ from google.protobuf.json_format import MessageToDict
 
 from pharos.core.event import START, Event
 from pharos.core.wire import JsonObject
-from pharos.gateway.federation.follow import following, topics_of
 from pharos.gateway.federation.push.configs import Configs
 from pharos.gateway.federation.push.topics import DUE, FINISHED, OUTBOX, topic_of
-from pharos.gateway.federation.tasks import TaskFold, Told
+from pharos.gateway.federation.tasks.follow import following, topics_of
+from pharos.gateway.federation.tasks.task import TaskFold, Told
 from pharos.runtime.session.address import Address
 from pharos.store.ports import Append, Store
 

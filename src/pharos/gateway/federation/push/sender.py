@@ -15,14 +15,14 @@ import orjson
 
 from pharos.core.event import Recorded
 from pharos.core.fault import Fault
-from pharos.gateway.federation.card_keys import CardKeys
+from pharos.gateway.federation.cards.keys import CardKeys
 from pharos.gateway.federation.destinations import Destinations, guarded_client
 from pharos.gateway.federation.faults import DESTINATION_FORBIDDEN
 from pharos.gateway.federation.push.configs import Configs
 from pharos.gateway.federation.push.topics import address_of, topic_of
 from pharos.mesh.topics.consumer import Refuse
 from pharos.store.ports import Command
-from pharos.trust.envelope import SealBroken
+from pharos.trust.sealed.envelope import SealBroken
 
 MEDIA: Final = "application/a2a+json"
 SECONDS: Final = 20.0

@@ -16,12 +16,12 @@ from a2a.utils.errors import A2A_ERROR_REASONS, A2AError
 from pharos.core.fault import Fault
 from pharos.core.resource import Ref, Resource, ResourceId
 from pharos.gateway.federation.addresses import PROTOCOL
+from pharos.gateway.federation.bindings.extensions import ALL
 from pharos.gateway.federation.destinations import Destinations, guarded_client
-from pharos.gateway.federation.extensions import ALL
 from pharos.gateway.federation.faults import REMOTE_REFUSED, REMOTE_UNREACHABLE
 from pharos.gateway.federation.kinds import RemoteAgentSpec
 from pharos.gateway.federation.remote.trusting import trusted_card
-from pharos.trust.envelope import SealBroken
+from pharos.trust.sealed.envelope import SealBroken
 
 Reveal = Callable[[ResourceId], str]
 """What a sealed secret is (``Vault.reveal``). Raises ``SealBroken``."""

@@ -18,12 +18,12 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 from pharos.core.fault import Fault
 from pharos.core.resource import Resource
 from pharos.core.wire import Json, JsonObject
-from pharos.gateway.federation.delegation import DELEGATION, Delegation
-from pharos.gateway.federation.extensions import metadata_of
+from pharos.gateway.federation.bindings.extensions import metadata_of
 from pharos.gateway.federation.faults import REMOTE_REFUSED
 from pharos.gateway.federation.kinds import RemoteAgentSpec
 from pharos.gateway.federation.remote.calling import Reveal, calling
-from pharos.gateway.federation.states import ENDED, State
+from pharos.gateway.federation.tasks.delegation import DELEGATION, Delegation
+from pharos.gateway.federation.tasks.states import ENDED, State
 from pharos.mesh.connectors import Errand, Task, TaskEnd
 
 

@@ -19,9 +19,9 @@ from google.protobuf.json_format import ParseDict, ParseError
 from pharos.core.fault import Fault
 from pharos.core.resource import Resource
 from pharos.core.wire import Json, JsonObject
-from pharos.gateway.federation.canonical import NotCanonical
-from pharos.gateway.federation.card import payload_of
-from pharos.gateway.federation.card_keys import decoded, encoded
+from pharos.gateway.federation.cards.canonical import NotCanonical
+from pharos.gateway.federation.cards.card import payload_of
+from pharos.gateway.federation.cards.keys import decoded, encoded
 from pharos.gateway.federation.faults import CARD_UNTRUSTED, REMOTE_UNREACHABLE
 from pharos.gateway.federation.kinds import RemoteAgentSpec
 from pharos.trust.issuers.keys import PublicKey, UnusableKeys, public_keys

@@ -16,7 +16,7 @@ from pharos.gateway.models.kinds import ProviderSpec, SecretSource
 from pharos.gateway.models.routing.pulse import Pulse
 from pharos.gateway.models.upstream.breaker import Breaker
 from pharos.gateway.models.upstream.transport import Headers, Transport
-from pharos.trust.envelope import SealBroken
+from pharos.trust.sealed.envelope import SealBroken
 
 MAX_SECRET = 8_192
 

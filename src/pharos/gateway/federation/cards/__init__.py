@@ -1,0 +1,1 @@
+"""Agents' cards: what they say, and the signatures under them."""

@@ -1,0 +1,1 @@
+"""Sessions of the city as tasks of A2A."""

@@ -1,0 +1,1 @@
+"""Secrets the city keeps for calls to others: sealed under a master key, rotated while it runs."""
