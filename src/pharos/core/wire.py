@@ -6,7 +6,7 @@ uses snake_case names; the wire uses their camelCase form; both are accepted as 
 
 from __future__ import annotations
 
-from typing import Generic, TypeAlias, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, JsonValue
 from pydantic.alias_generators import to_camel
@@ -19,6 +19,24 @@ Json: TypeAlias = JsonValue
 JsonObject: TypeAlias = dict[str, JsonValue]
 
 T = TypeVar("T")
+
+DEEPEST: Final = 128
+"""Levels of what others may have us keep. Twice as many is more than JSON is written with here, so what is kept can
+still be put into something."""
+
+
+def is_deep(value: Json) -> bool:
+    """Whether a value has more levels than that."""
+    level: list[Json] = [value]
+    for _ in range(DEEPEST + 1):
+        level = [
+            inner
+            for one in level
+            for inner in (one.values() if isinstance(one, dict) else one if isinstance(one, list) else ())
+        ]
+        if not level:
+            return False
+    return True
 
 
 class Wire(BaseModel):

@@ -10,7 +10,7 @@ import orjson
 
 from pharos.control.expressions import Variables
 from pharos.core.principal import Principal
-from pharos.core.wire import Json, JsonObject
+from pharos.core.wire import Json, JsonObject, is_deep
 from pharos.mesh.connectors import EffectClass, Tool, ToolConnector
 from pharos.mesh.money import NANOS
 from pharos.runtime.context.excerpts import READER
@@ -111,6 +111,8 @@ class Offer:
             arguments, problem = {}, f"they are no JSON: {error}"
         if not isinstance(arguments, dict):
             arguments, problem = {}, "they must be an object"
+        elif is_deep(arguments):
+            arguments, problem = {}, "they are nested too deeply"
         if facts is not None and facts.kind == "agent" and not problem:
             facts = facts_of(arguments, self._delegates)
         if facts is not None and facts.kind in ("tool", "agent") and not problem:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import orjson
 
-from pharos.core.wire import Json, JsonObject
+from pharos.core.wire import Json, JsonObject, is_deep
 from pharos.mesh.money import decimal_text
 from pharos.runtime.schemas import misfits
 from pharos.runtime.session import events
@@ -157,4 +157,6 @@ def _judged(schema: JsonObject, text: str) -> tuple[JsonObject, Sequence[str]]:
         return {}, (f"/: it is no JSON: {error}",)
     if not isinstance(value, dict):
         return {}, ("/: it is no object",)
+    if is_deep(value):
+        return {}, ("/: it is nested too deeply",)
     return value, misfits(schema, value)
