@@ -97,3 +97,18 @@ def test_items_that_are_the_same(same: list[Any]) -> None:
 def test_items_that_are_not() -> None:
     distinct: list[Any] = [0, False, 1, True, "1", None, [], {}, [1], [True], {"a": 1}, {"a": True}, {"b": 1}]
     assert misfits({"uniqueItems": True}, distinct) == []
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "objekt"},
+        {"properties": 3},
+        {"default": {"properties": 3}, "properties": {"a": {"$ref": "#/default"}}},
+        {"properties": {"a": {"$ref": "https://elsewhere.example/a"}}},
+        nested(110),
+    ],
+)
+def test_what_is_no_schema_judges_nothing(schema: dict[str, Any]) -> None:
+    """A tool's comes with its code: a wrong one must not break the session after the tool was called."""
+    assert misfits(schema, {"a": {"a": 1}}) == []

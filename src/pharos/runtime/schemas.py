@@ -67,7 +67,7 @@ def _problems(schema: JsonObject) -> Sequence[tuple[str, str]]:
 
 def misfits(schema: JsonObject, value: Json, most: int = MOST_STEPS) -> Sequence[str]:
     """Where a value is not what the schema says, in words for whoever wrote it; none: it fits, or nobody can say,
-    since the schema refers to what is not there. ``most``: steps that may be taken."""
+    since the schema is none, or refers to what is not there. ``most``: steps that may be taken."""
     from referencing.exceptions import Unresolvable
 
     judge = _judge(orjson.dumps(schema))
@@ -80,8 +80,8 @@ def misfits(schema: JsonObject, value: Json, most: int = MOST_STEPS) -> Sequence
                 break
     except (RecursionError, _TooManyError):
         found.append(f"/: it {_UNJUDGED}")
-    except Unresolvable:
-        pass
+    except (Unresolvable, AttributeError, TypeError):
+        pass  # a reference led nowhere, or to what is no schema
     finally:
         _taken.reset(mark)
     return found
@@ -145,8 +145,17 @@ def _identity(value: Json) -> Hashable:
 def _judge(written: bytes) -> Draft202012Validator:
     from referencing import Registry
 
+    schema = orjson.loads(written)
     # A registry of its own, which has nothing: the one there is else fetches what a reference names.
-    return _kind()(orjson.loads(written), registry=Registry())
+    return _kind()(schema if _sound(schema) else True, registry=Registry())
+
+
+def _sound(schema: JsonObject) -> bool:
+    """Whether values can be judged by it. Those of tools come with their code, and nobody looked at them before."""
+    try:
+        return bool(_meta().is_valid(schema))
+    except RecursionError:
+        return False
 
 
 @cache
