@@ -82,8 +82,8 @@ async def test_keys_are_found_by_the_url_of_the_issuer_and_looked_for_anew(
             assert idp.asked[:2] == [CONFIGURATION, "/keys"]
             assert who(town, token(iss=idp.url))
             assert who(town, token(iss=f"{idp.url}/")) is None
-            # The keys have moved.
-            idp.answers = {
+            # The keys have moved. Where they were they still are: somebody may be on the way there.
+            idp.answers |= {
                 CONFIGURATION: {"issuer": idp.url, "jwks_uri": f"{root}/moved"},
                 "/moved": jwks("RS256"),
             }
@@ -91,7 +91,7 @@ async def test_keys_are_found_by_the_url_of_the_issuer_and_looked_for_anew(
                 while who(town, token("RS256", iss=idp.url)) is None:
                     await asyncio.sleep(0.01)
             # A configuration of somebody else's counts for nothing: the keys that were known go on.
-            idp.answers = {
+            idp.answers |= {
                 CONFIGURATION: {"issuer": f"{idp.url}/", "jwks_uri": f"{root}/evil"},
                 "/evil": jwks("EdDSA"),
             }
