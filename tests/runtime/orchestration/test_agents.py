@@ -10,9 +10,9 @@ import pytest
 from tests.runtime.orchestration.village import Village, errand, open_village
 from tests.runtime.session.town import said
 
-from pharos.core.fault import Fault
+from pharos.core.fault import OVERLOADED, Fault
 from pharos.core.wire import JsonObject
-from pharos.mesh.connectors import ModelRequest, Share, Task
+from pharos.mesh.connectors import Errand, ModelRequest, Share, Task
 from pharos.mesh.money import nanos_of
 from pharos.runtime.orchestration.agents import SessionAgents, cancel
 from pharos.runtime.session.address import Address
@@ -180,6 +180,74 @@ async def test_runtime_25_a_cancelled_tree_ends_from_its_leaves(tmp_path: Path) 
             if recorded.event.type == "session.cancelled"
         ]
         assert order[-1] == root.topic and len(order) == 4
+
+
+class Deaf(SessionAgents):
+    """Children that are told to end and take their time; the first few that are told cannot be reached."""
+
+    unreachable = 0
+
+    def reset(self) -> None:
+        self.told: list[str] = []
+        self.all = asyncio.Event()
+        self.may_end = asyncio.Event()
+
+    async def cancel(self, errand: Errand, id: str, reason: str) -> None:
+        self.told.append(id)
+        if len(self.told) == 3:
+            self.all.set()
+        if len(self.told) <= self.unreachable:
+            raise OVERLOADED("Nobody is there.")
+        if self.may_end.is_set():
+            await super().cancel(errand, id, reason)
+
+
+async def _told_to_end(village: Village, agents: Deaf) -> Address:
+    """A parent that has told its three children to end."""
+    agents.reset()
+    every = asyncio.Event()
+    begun: list[str] = []
+
+    async def forever(*_: object) -> JsonObject:
+        begun.append("")
+        if len(begun) == 3:
+            every.set()
+        await asyncio.Event().wait()
+        return said("never")
+
+    village.play = lambda who, turn, request: _plan(who, turn, request) if "planner" in who else forever  # type: ignore[assignment,return-value]
+    root = await village.begin("planner")
+    async with asyncio.timeout(10):
+        await every.wait()
+        assert await cancel(village.store, root, "key/default/ci", "enough")
+        await agents.all.wait()
+    return root
+
+
+async def test_children_are_told_to_end_once_however_long_they_take(tmp_path: Path) -> None:
+    async with open_village(tmp_path, _plan, FAMILY) as village:
+        agents = village.agents = Deaf(village.index, village.store)
+        async with village.working():
+            root = await _told_to_end(village, agents)
+            # As long as many more rounds would take: each was begun by the end of the one before.
+            for _ in range(50):
+                await village.store.log.head()
+                await read(village.store.log, root)
+            assert len(agents.told) == 3
+            agents.may_end.set()
+            for id in set(agents.told):
+                assert await cancel(village.store, Address.parse(id), "key/default/ci", "now")
+            await village.town.until(root, "cancelled")
+
+
+async def test_a_child_that_could_not_be_told_is_told_again(tmp_path: Path) -> None:
+    async with open_village(tmp_path, _plan, FAMILY) as village:
+        agents = village.agents = Deaf(village.index, village.store)
+        agents.unreachable = 3
+        async with village.working():
+            root = await _told_to_end(village, agents)
+            agents.may_end.set()
+            await village.town.until(root, "cancelled")
 
 
 async def test_a_child_that_cannot_be_begun_is_told_to_the_model(tmp_path: Path) -> None:

@@ -98,10 +98,11 @@ class Run:
                 if self._lost or self._grant.lost.is_set():
                     raise Lost
                 mail, under_way.mail = under_way.mail, deque()
-                self._hear()
+                heard = self._hear()
                 if self._draining():
                     await self._step(*mail, advance=False)
-                else:
+                elif mail or heard:
+                    # That an errand is done decides nothing: a step would begin it again.
                     await self._step(*(mail or (Advance(now()),)))
             await self._give_back()
         finally:
@@ -253,9 +254,10 @@ class Run:
 
     # Hearing.
 
-    def _hear(self) -> None:
-        """Fold what others said to the session, as far as it follows on what is known."""
+    def _hear(self) -> bool:
+        """Fold what others said to the session, as far as it follows on what is known; whether they said something."""
         live = self._live
+        before = live.state.sequence
         if self._news:
             # Effects under way look at the state as it was when they began.
             live.state = live.state.copy()
@@ -263,6 +265,7 @@ class Run:
             recorded = self._news.popleft()
             if recorded.sequence == live.state.sequence + 1:
                 live.take((recorded,))
+        return live.state.sequence > before
 
     async def _wait(self) -> None:
         loop = asyncio.get_running_loop()

@@ -12,6 +12,7 @@ from pharos.core.event import Event
 from pharos.mesh.scheduling.grants import Grant
 from pharos.runtime.session import effects
 from pharos.runtime.session.commands import (
+    Advance,
     ChildRefused,
     Command,
     ModelFailed,
@@ -31,6 +32,11 @@ _log = logging.getLogger(__name__)
 GRACE: Final = 5.0
 """Seconds that an effect has to end when the session does, before it is given up. One that may have happened has them
 to say so; others are cancelled at once."""
+
+
+AGAIN: Final = 0.5
+LONGEST_AGAIN: Final = 30.0
+"""Seconds before what errands failed at is decided anew; doubled from the first to the last."""
 
 
 class _Open:
@@ -80,12 +86,17 @@ class UnderWay:
         self._grace = grace
         self._open: dict[str, _Open] = {}
         self._errands: set[asyncio.Task[None]] = set()
+        self._again: asyncio.TimerHandle | None = None
+        """Set while errands that failed wait to be looked at again."""
+        self._failed = 0
+        """How often that has been."""
+        self._closed = False
         self._abandoned: set[asyncio.Task[None]] = set()
 
     @property
     def any(self) -> bool:
         """Whether anything is waited for."""
-        return bool(self._open or self.mail or self._errands - self._abandoned)
+        return bool(self._open or self.mail or self._again or self._errands - self._abandoned)
 
     def begin(self, effect: effects.Effect) -> None:
         """Begin an effect, or stop one."""
@@ -259,10 +270,23 @@ class UnderWay:
         self._abandoned.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.warning("an errand of %s failed", self._state().address, exc_info=error)
+            if self._again is None and not self._closed:
+                delay = min(LONGEST_AGAIN, AGAIN * 2.0 ** min(self._failed, 10))
+                self._again = asyncio.get_running_loop().call_later(delay, self._look_again)
+                self._failed += 1
+        self._wake()
+
+    def _look_again(self) -> None:
+        """What is still wanted is decided anew, once for all errands that failed."""
+        self._again = None
+        self.mail.append(Advance(now()))
         self._wake()
 
     async def close(self) -> None:
         """Cancel whatever is left."""
+        self._closed = True
+        if self._again is not None:
+            self._again.cancel()
         tasks = [opened.task for opened in self._open.values() if opened.task is not None]
         for id in list(self._open):
             self._leave(id)
