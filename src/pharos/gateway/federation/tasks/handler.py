@@ -379,8 +379,9 @@ def _first(fold: TaskFold, history: int | None, marks: bool) -> pb.Task:
 
 
 def _asks_for_input(event: Event) -> bool:
+    # A quick agent has asked before the stream's first word, which then is a task that already waits.
     asks = pb.TaskState.TASK_STATE_INPUT_REQUIRED
-    return isinstance(event, pb.TaskStatusUpdateEvent) and event.status.state == asks
+    return isinstance(event, pb.Task | pb.TaskStatusUpdateEvent) and event.status.state == asks
 
 
 def _state(fold: TaskFold) -> str:
