@@ -52,3 +52,17 @@ async def test_what_was_changed_meanwhile_stays_as_it_is() -> None:
         raise CONFLICT("changed")
 
     await note(refuses, resource(), judged("Ready", "", good="Listening", bad="Broken"))
+
+
+async def test_several_conditions_are_one_write_and_what_no_longer_applies_is_taken_out() -> None:
+    observed = Observed()
+    ready, reachable = (Condition(type=type, status="True") for type in ("Ready", "Reachable"))
+    await note(observed, resource(ready), reachable, ready, gone=("Absent",))
+    assert observed.status is not None
+    assert [each.type for each in observed.status.conditions] == ["Ready", "Reachable"]
+    kept = observed.status.conditions[0]
+    await note(observed, resource(*observed.status.conditions), gone=("Reachable",))
+    assert observed.status.conditions == [kept]
+    observed.status = None
+    await note(observed, resource(kept), gone=("Reachable",))
+    assert observed.status is None

@@ -3,42 +3,39 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 from pharos.core.fault import Fault
-from pharos.core.operation import SetStatus
+from pharos.core.operation import Observe, SetStatus
 from pharos.core.resource import AnyResource, Condition
 
 _log = logging.getLogger(__name__)
 
-Observe = Callable[[SetStatus], Awaitable[None]]
-"""``Invoker.observe``."""
 
+async def note(observe: Observe, resource: AnyResource, *conditions: Condition, gone: Collection[str] = ()) -> None:
+    """Write conditions into the status of a resource, unless they stand there already, and take out those ``gone``.
 
-async def note(observe: Observe, resource: AnyResource, condition: Condition) -> None:
-    """Write a condition into the status of a resource, unless it stands there already.
-
-    The time is that of the last change between true and false. A resource that was changed or removed meanwhile stays
-    as it is: who observes it looks again when it changes.
+    The time of each is that of its last change between true, false and unknown. A resource that was changed or removed
+    meanwhile stays as it is: who observes it looks again when it changes.
     """
     status = resource.status
-    known = next((each for each in status.conditions if each.type == condition.type), None)
-    if known is not None and _said(known) == _said(condition):
+    known = {condition.type: condition for condition in status.conditions}
+    after = {type: condition for type, condition in known.items() if type not in gone}
+    after |= {condition.type: _dated(condition, known.get(condition.type)) for condition in conditions}
+    if after == known:
         return
-    same = known is not None and known.status == condition.status
-    since = known.last_transition_time if known is not None and same else datetime.now(UTC)
-    others = [each for each in status.conditions if each.type != condition.type]
-    conditions = [*others, condition.model_copy(update={"last_transition_time": since})]
-    after = status.model_copy(update={"conditions": conditions})
     try:
-        await observe(SetStatus(resource.id, after, expected=status))
+        written = status.model_copy(update={"conditions": [*after.values()]})
+        await observe(SetStatus(resource.id, written, expected=status))
     except Fault as fault:
         _log.info("the status of %s was not written: %s", resource.id, fault.code)
 
 
-def _said(condition: Condition) -> tuple[str, str, str]:
-    return condition.status, condition.reason, condition.message
+def _dated(condition: Condition, before: Condition | None) -> Condition:
+    same = before is not None and before.status == condition.status
+    since = before.last_transition_time if before is not None and same else datetime.now(UTC)
+    return condition.model_copy(update={"last_transition_time": since})
 
 
 def judged(type: str, problem: str, *, good: str, bad: str) -> Condition:

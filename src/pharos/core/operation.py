@@ -104,6 +104,10 @@ class SetStatus:
     revision: int | None = None
 
 
+Observe = Callable[[SetStatus], Awaitable[None]]
+"""``Invoker.observe``: write down what was observed. Raises the faults of a resource that is another by now."""
+
+
 Change = Put | Delete | SetStatus
 
 I = TypeVar("I", bound=Wire)  # noqa: E741

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pharos.control.index import Index
-from pharos.control.observing import Observe
 from pharos.core.deferred import Deferred
 from pharos.core.event import Recorded
-from pharos.core.operation import operations_of
+from pharos.core.operation import Observe, operations_of
 from pharos.core.plane import Plane
 from pharos.gateway.federation.addresses import Pem
 from pharos.gateway.federation.bindings.caller import Authenticate

@@ -11,7 +11,7 @@ from functools import partial
 
 from pharos.control.index import Index
 from pharos.core.fault import Fault
-from pharos.core.operation import operations_of
+from pharos.core.operation import Observe, operations_of
 from pharos.core.plane import Plane, Route
 from pharos.core.tasks import running
 from pharos.gateway.models.caching.room import Caching
@@ -48,7 +48,7 @@ from pharos.gateway.models.state.sweep import Sweep
 from pharos.gateway.models.tasks.count import Estimate
 from pharos.gateway.models.tasks.encoder import Encoder
 from pharos.gateway.models.tasks.routes import google_routes, task_routes
-from pharos.gateway.models.upstream.conditions import Conditions, Observe
+from pharos.gateway.models.upstream.conditions import Conditions
 from pharos.gateway.models.upstream.pool import PooledTransport
 from pharos.gateway.models.upstream.provider import Reveal, nothing_kept
 from pharos.gateway.models.upstream.transport import Transport

@@ -17,10 +17,11 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from types import TracebackType
 
 from pharos.core.fault import INTERNAL, Fault
+from pharos.core.operation import Observe
 from pharos.core.tasks import running
 from pharos.mesh.scheduling.grants import Grant
 from pharos.mesh.scheduling.holding import Held, Keeper, delay_after, give_back
-from pharos.mesh.scheduling.pools import Observe, Pools
+from pharos.mesh.scheduling.pools import Pools
 from pharos.mesh.scheduling.scheduler import Scheduler
 from pharos.mesh.scheduling.tickets import Ticket
 from pharos.store.delivery import Claim, Delivery, Lease

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from pharos.core.operation import operations_of
+from pharos.core.operation import Observe, operations_of
 from pharos.core.plane import Plane, Series
 from pharos.core.resource import AnyResource, Resource, ResourceId
 from pharos.mesh.scheduling.dispatcher import Dispatcher
 from pharos.mesh.scheduling.kinds import POOL, PoolSpec
 from pharos.mesh.scheduling.operations import PoolOperations
-from pharos.mesh.scheduling.pools import Observe, Pools
+from pharos.mesh.scheduling.pools import Pools
 from pharos.mesh.scheduling.scheduler import Scheduler
 from pharos.store.ports import Store
 

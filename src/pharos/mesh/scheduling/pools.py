@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 from pharos.core.operation import SetStatus
@@ -18,8 +18,6 @@ UNDECLARED = PoolSpec(slots=256)
 
 Find = Callable[[str], Resource[PoolSpec] | None]
 """The pool with a name (``namespace/name``)."""
-
-Observe = Callable[[SetStatus], Awaitable[None]]
 
 
 def monotonic() -> int:

@@ -19,7 +19,8 @@ import httpx2
 import orjson
 
 from pharos.control.index import Index
-from pharos.control.observing import Observe, judged, note
+from pharos.control.observing import judged, note
+from pharos.core.operation import Observe
 from pharos.core.resource import AnyResource, Resource, ResourceId
 from pharos.core.tasks import running
 from pharos.trust.issuers.discovery import configuration_url, key_set_url

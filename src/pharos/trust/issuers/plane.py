@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pharos.control.index import Index
-from pharos.control.observing import Observe
+from pharos.core.operation import Observe
 from pharos.core.plane import Plane
 from pharos.trust.authenticator import Authenticator
 from pharos.trust.clock import Seconds

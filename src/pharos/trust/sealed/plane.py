@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from pharos.control.index import Index
-from pharos.control.observing import Observe
-from pharos.core.operation import operations_of
+from pharos.core.operation import Observe, operations_of
 from pharos.core.plane import Plane
 from pharos.trust.faults import MASTER_KEYS_DAMAGED
 from pharos.trust.sealed.operations import SecretOperations

@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 from pydantic import ValidationError
 
 from pharos.control.index import Index
-from pharos.control.observing import Observe, judged, note
+from pharos.control.observing import judged, note
+from pharos.core.operation import Observe
 from pharos.core.resource import AnyResource, ResourceId
 from pharos.core.tasks import running
 from pharos.trust.sealed.envelope import SealBroken

@@ -10,9 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from pharos.control.index import Index
-from pharos.control.observing import Observe, judged, note
+from pharos.control.observing import judged, note
 from pharos.core.deferred import Deferred
 from pharos.core.fault import Fault
+from pharos.core.operation import Observe
 from pharos.core.resource import AnyResource, ResourceId
 from pharos.core.tasks import running
 from pharos.gateway.federation.addresses import Pem

@@ -7,23 +7,17 @@ the calls go on without it, and the condition says why.
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 
 from pharos.control.index import Index
-from pharos.core.fault import Fault
-from pharos.core.operation import SetStatus
+from pharos.control.observing import note
+from pharos.core.operation import Observe
 from pharos.core.resource import AnyResource, Condition, Ref, Resource, ResourceId
 from pharos.core.tasks import running
 from pharos.gateway.models.kinds import MODEL, ModelSpec
 
-_log = logging.getLogger(__name__)
-
 READY = "SemanticCacheReady"
-
-Observe = Callable[[SetStatus], Awaitable[None]]
 
 
 class Readiness:
@@ -50,20 +44,11 @@ class Readiness:
 
     async def _look(self, model: Resource[ModelSpec]) -> None:
         cache = model.spec.cache
-        known = next((each for each in model.status.conditions if each.type == READY), None)
-        conditions = [each for each in model.status.conditions if each is not known]
         if cache is not None and cache.semantic is not None:
-            news = self._condition(Ref("Model").resolve(cache.semantic.embeddings, model.metadata.namespace))
-            if known is not None and (known.status, known.reason) == (news.status, news.reason):
-                return
-            conditions.append(news.model_copy(update={"last_transition_time": datetime.now(UTC)}))
-        elif known is None:
-            return
-        status = model.status.model_copy(update={"conditions": conditions})
-        try:
-            await self._observe(SetStatus(model.id, status, expected=model.status))
-        except Fault as fault:  # removed or changed meanwhile: the next look sees what is
-            _log.info("the status of %s was not written: %s", model.id, fault.code)
+            embeddings = Ref("Model").resolve(cache.semantic.embeddings, model.metadata.namespace)
+            await note(self._observe, model, self._condition(embeddings))
+        else:
+            await note(self._observe, model, gone=(READY,))
 
     def _condition(self, embeddings: ResourceId) -> Condition:
         if self._index.find(embeddings) is None:

@@ -9,12 +9,13 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from pharos.control.index import Index
+from pharos.core.operation import Observe
 from pharos.core.resource import ResourceId
 from pharos.core.tasks import running
 from pharos.gateway.models.caching.metrics import series
 from pharos.gateway.models.caching.operations import CacheOperations
 from pharos.gateway.models.caching.plan import CachePlan, Caches
-from pharos.gateway.models.caching.readiness import Observe, Readiness
+from pharos.gateway.models.caching.readiness import Readiness
 from pharos.gateway.models.caching.semantic import Embed, SemanticCache
 from pharos.gateway.models.caching.shelf import CITY_BYTES, Shelves
 from pharos.gateway.models.layers.cache import Cache

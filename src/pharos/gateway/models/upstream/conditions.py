@@ -7,30 +7,23 @@ provider changes, when a breaker opens or closes, and every few seconds; written
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
 
 from pharos.control.index import Index
-from pharos.core.fault import Fault
-from pharos.core.operation import SetStatus
-from pharos.core.resource import AnyResource, Condition, Resource, ResourceId, Status
+from pharos.control.observing import note
+from pharos.core.operation import Observe
+from pharos.core.resource import AnyResource, Condition, Resource, ResourceId
 from pharos.core.tasks import running
 from pharos.gateway.models.kinds import PROVIDER, ProviderSpec
 from pharos.gateway.models.plans import Plans
-
-_log = logging.getLogger(__name__)
 
 PERIOD = 5.0
 """Seconds between two looks."""
 
 CREDENTIAL_READY = "CredentialReady"
 """Type of the condition that our credential with a provider is where its spec says."""
-
-Observe = Callable[[SetStatus], Awaitable[None]]
-"""``Invoker.observe``."""
 
 
 class Conditions:
@@ -53,13 +46,7 @@ class Conditions:
     async def look(self) -> None:
         """Observe every provider once."""
         for provider in self._index.all(PROVIDER):
-            conditions = await self._conditions(provider)
-            status = _updated(provider.status, conditions, datetime.now(UTC))
-            if status is not None:
-                try:
-                    await self._observe(SetStatus(provider.id, status))
-                except Fault as fault:  # removed or changed meanwhile: the next look sees what is
-                    _log.info("the status of %s was not written: %s", provider.id, fault.code)
+            await note(self._observe, provider, *await self._conditions(provider))
 
     async def _run(self) -> None:
         while True:
@@ -93,19 +80,3 @@ class Conditions:
     def _follow(self, id: ResourceId, resource: AnyResource | None) -> None:
         if id.kind == PROVIDER.name and resource is not None:
             self._changed.set()
-
-
-def _updated(status: Status, conditions: list[Condition], now: datetime) -> Status | None:
-    """The status with these conditions, or ``None`` if it says so already."""
-    known = {condition.type: condition for condition in status.conditions}
-    news = {condition.type for condition in conditions if _said(known.get(condition.type)) != _said(condition)}
-    if not news:
-        return None
-    for condition in conditions:
-        if condition.type in news:
-            known[condition.type] = condition.model_copy(update={"last_transition_time": now})
-    return status.model_copy(update={"conditions": list(known.values())})
-
-
-def _said(condition: Condition | None) -> tuple[str, str, str] | None:
-    return None if condition is None else (condition.status, condition.reason, condition.message)
