@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Literal
 
+from pharos.core.asgi import secret_in
 from pharos.core.fault import FORBIDDEN, NO_CREDENTIAL, UNAUTHENTICATED
 from pharos.gateway.models.call import Call, Next, Reply
 from pharos.gateway.models.plans import Plans
@@ -41,22 +42,13 @@ class Authenticate:
 
     def identify(self, fields: Mapping[bytes, bytes]) -> Identity:
         """The caller. Raises ``UNAUTHENTICATED``."""
-        return self._authenticate(_presented(fields))
+        secret = secret_in(fields)
+        if secret is None:
+            raise UNAUTHENTICATED(NO_CREDENTIAL)
+        return self._authenticate(secret)
 
 
 def authorise(identity: Identity) -> None:
     """Raises ``FORBIDDEN`` for a caller who may not call models at all."""
     if not identity.principal.may(PERMISSION):
         raise FORBIDDEN("The key may not call models.", required_permission=PERMISSION)
-
-
-def _presented(fields: Mapping[bytes, bytes]) -> str:
-    """The credential: ``Authorization: Bearer`` as OpenAI's clients send it, ``x-api-key`` as Anthropic's do, or
-    ``x-goog-api-key`` as Google's."""
-    scheme, _, secret = fields.get(b"authorization", b"").decode("latin-1").partition(" ")
-    if scheme.lower() == "bearer" and (secret := secret.strip()):
-        return secret
-    other = (fields.get(b"x-api-key") or fields.get(b"x-goog-api-key", b"")).decode("latin-1").strip()
-    if not other:
-        raise UNAUTHENTICATED(NO_CREDENTIAL)
-    return other
