@@ -32,7 +32,7 @@ from pharos.core.plane import Message, Receive, Scope, Send, correlation_of
 from pharos.core.principal import Principal
 from pharos.core.wire import Json, JsonObject
 from pharos.server.faces.operations import BODY_LIMIT
-from pharos.server.faces.schema import Schema, input_schema, output_schema
+from pharos.server.faces.schema import Schema, input_schema, output_schema, traits_of
 from pharos.server.http.replies import with_correlation
 from pharos.server.tools import may_call
 
@@ -197,12 +197,7 @@ def tool_of(operation: AnyOperation) -> types.Tool:
         _meta={
             "pharos/operation": {
                 "name": operation.name,
-                "permission": operation.permission,
-                "effect": operation.effect.value,
-                "reversibility": operation.reversibility.value,
-                "inverse": operation.inverse,
-                "costClass": operation.cost.value,
-                "typicalMs": operation.typical_ms,
+                **traits_of(operation),
                 "faults": [fault.code for fault in operation.faults],
             }
         },

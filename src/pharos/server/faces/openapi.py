@@ -14,7 +14,7 @@ from pharos.core.operation import AnyOperation, Effect, Registry
 from pharos.core.plane import Route
 from pharos.core.wire import JsonObject
 from pharos.server.faces.examples import example_of
-from pharos.server.faces.schema import Components, Schema
+from pharos.server.faces.schema import Components, Schema, traits_of
 
 _ALWAYS = (INVALID, UNAUTHENTICATED)
 
@@ -67,15 +67,7 @@ def _shared(operation: AnyOperation, output: Schema, fault: Schema) -> Schema:
         "tags": [operation.noun],
         "summary": operation.summary,
         "responses": {**_success(operation, output), **_failures(operation, fault)},
-        "x-pharos": {
-            "operation": operation.name,
-            "permission": operation.permission,
-            "effect": operation.effect.value,
-            "reversibility": operation.reversibility.value,
-            "inverse": operation.inverse,
-            "costClass": operation.cost.value,
-            "typicalMs": operation.typical_ms,
-        },
+        "x-pharos": {"operation": operation.name, **traits_of(operation)},
     }
     if operation.description:
         described["description"] = operation.description

@@ -40,6 +40,18 @@ def _may_be_null(schema: Schema) -> bool:
     return schema.get("type") == "null" or any(_may_be_null(option) for option in schema.get("anyOf", ()))
 
 
+def traits_of(operation: AnyOperation) -> Schema:
+    """What a caller should know of an operation beside its schemas: rights, effects, the way back, cost."""
+    return {
+        "permission": operation.permission,
+        "effect": operation.effect.value,
+        "reversibility": operation.reversibility.value,
+        "inverse": operation.inverse,
+        "costClass": operation.cost.value,
+        "typicalMs": operation.typical_ms,
+    }
+
+
 def input_schema(operation: AnyOperation) -> Schema:
     """Schema of the operation's input: an object, complete in itself."""
     return _schema(operation.input, "validation")
