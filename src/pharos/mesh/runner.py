@@ -10,15 +10,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 from pharos.core.event import START, Position
 from pharos.core.fault import NOT_FOUND, TIMEOUT, Cause
 from pharos.core.projection import Projection
 from pharos.core.resource import Condition
+from pharos.core.tasks import running
 from pharos.store.ports import Store
 
 logger = logging.getLogger(__name__)
@@ -71,17 +73,11 @@ class ProjectionRunner:
         for entry in self._followed.values():
             await self._store.views.register(entry.projection)
             entry.position = await self._store.views.position(entry.projection.name)
-        tasks = [asyncio.create_task(self._watch(), name="projections")]
-        for name, entry in self._followed.items():
-            tasks.append(asyncio.create_task(self._follow(entry), name=f"projection {name}"))
-        for task in tasks:
-            task.add_done_callback(_report)
-        try:
+        async with AsyncExitStack() as tasks:
+            await tasks.enter_async_context(running(self._watch, "projections"))
+            for name, entry in self._followed.items():
+                await tasks.enter_async_context(running(partial(self._follow, entry), f"projection {name}"))
             yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def caught_up(self, name: str, timeout: float = 5.0) -> None:
         """Wait until the projection has passed what is the log's head now, so that a view shows one's own writes.
@@ -184,12 +180,6 @@ class ProjectionRunner:
             exc_info=error,
         )
         _tell(entry)
-
-
-def _report(task: asyncio.Task[None]) -> None:
-    """These tasks end by being cancelled; any other end is said, because views then stand still."""
-    if not task.cancelled():
-        logger.error("the task %r ended", task.get_name(), exc_info=task.exception())
 
 
 def _tell(entry: _Followed) -> None:

@@ -18,13 +18,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
 from pharos.core.event import Position, Recorded
 from pharos.core.fault import Fault
 from pharos.core.ids import uuid7
+from pharos.core.tasks import running
 from pharos.mesh.topics.backoff import backoff
 from pharos.mesh.topics.policies import Policies
 from pharos.store.delivery import Acknowledge, Bury, Claim, Lease, Release, Renew
@@ -128,21 +129,16 @@ class Consumer:
     async def service(self) -> AsyncIterator[None]:
         """Work until the context is left; then what is being handled may end, and the rest is given back."""
         self._stopping = False
-        tasks = [
-            asyncio.create_task(self._dispatch(), name=f"consumer {self._group}"),
-            asyncio.create_task(self._renew(), name=f"leases of {self._group}"),
-        ]
-        for task in tasks:
-            task.add_done_callback(_report)
-        try:
+        async with AsyncExitStack() as stack:
+            # Left in the opposite order: leases are renewed until the last work has ended.
+            await stack.enter_async_context(running(self._renew, f"leases of {self._group}"))
+            stack.push_async_callback(self._end_work)
+            await stack.enter_async_context(running(self._dispatch, f"consumer {self._group}"))
+            stack.callback(self._stop)
             yield
-        finally:
-            self._stopping = True
-            tasks[0].cancel()
-            await asyncio.gather(tasks[0], return_exceptions=True)
-            await self._end_work()
-            tasks[1].cancel()
-            await asyncio.gather(tasks[1], return_exceptions=True)
+
+    def _stop(self) -> None:
+        self._stopping = True
 
     async def _end_work(self) -> None:
         working = [held.task for held in self._held.values() if held.task is not None]

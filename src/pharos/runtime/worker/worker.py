@@ -8,9 +8,11 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 from pharos.core.fault import Fault
+from pharos.core.tasks import kept
 from pharos.mesh.scheduling.grants import Dispatch, Grant
 from pharos.runtime.profiles.profile import Profile
 from pharos.runtime.session.address import PREFIX, Address
@@ -75,9 +77,10 @@ class Worker:
         """Subscribe, then work until the context is left."""
         await self._store.commit(Subscribe(GROUP, PREFIX, backlog=True))
         self._stopping = False
-        tasks = [asyncio.create_task(self._work(number), name=f"sessions {number}") for number in range(self._at_once)]
-        for task in tasks:
-            task.add_done_callback(_report)
+        tasks = [
+            asyncio.create_task(kept(partial(self._work, number), f"sessions {number}"))
+            for number in range(self._at_once)
+        ]
         try:
             yield
         finally:
@@ -130,8 +133,3 @@ class Worker:
         await run.run()
         # Only what went well to its end is known to be whole.
         self._memory.give(live)
-
-
-def _report(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        _log.error("the task %r has ended with an error", task.get_name(), exc_info=error)
