@@ -14,7 +14,7 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
-import re2  # type: ignore[import-untyped]
+import re2
 
 from pharos.control.problems import escape
 from pharos.control.wording import quoted

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol, cast
 
-import re2  # type: ignore[import-untyped]
+import re2
 
 MEMORY = 8 * 1024 * 1024
 """Bytes that the automata of one pattern may grow to, at most; they are built as texts need them."""

@@ -105,7 +105,7 @@ async def _settled(client: Client, id: str) -> bool:
                 state: int = told.status.state
                 if state in ENDED or state == State.INPUT_REQUIRED:
                     return True
-    except (A2AError, NotImplementedError):
+    except (A2AError, NotImplementedError):  # with the latter the SDK says that the agent's card promises no stream
         return False
     return False
 

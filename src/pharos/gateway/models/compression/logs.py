@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-import re2  # type: ignore[import-untyped]
+import re2
 
 LEAST_RUN = 6
 LEAST_LEFT_OUT = 3
