@@ -1,14 +1,16 @@
 """What governance costs: Pharos beside nginx (the limit), Portkey and LiteLLM (the peers), in one interleaved run.
 
 Every gateway gets core 0 and does its own job in front of the same mock provider; the provider and the load client
-share core 1. nginx only forwards. Portkey and LiteLLM rewrite key and model with everything else at their defaults and
-no database. Pharos has keys, budgets, limits, ledger, durable events and journeys all on: it has no other mode.
+share core 1. nginx only forwards. The bare Python proxy replaces key and model and does nothing else: it says what the
+machine and the interpreter take from whatever is written in Python. Portkey and LiteLLM rewrite key and model with
+everything else at their defaults and no database. Pharos has keys, budgets, limits, ledger, durable events and
+journeys all on: it has no other mode.
 
 The figure to trust is CPU time per request, from the scheduler's account of the gateway's processes. Rates and
 latencies depend on the machine; their ratios within a run depend on it less.
 
     make bench                                      every gateway that can be installed
-    python benchmarks/gateway.py --quick            nginx and Pharos, short rounds
+    python benchmarks/gateway.py --quick            nginx, a bare Python proxy and Pharos, short rounds
     python benchmarks/gateway.py --features         Pharos by what a call goes through: dialects, cache, guard
     python benchmarks/gateway.py --soak 200000      memory over that many requests, Pharos alone
 
@@ -32,7 +34,7 @@ from measure import median, rss_mb, table
 
 CONNECTIONS = (1, 8, 64)
 STREAMS = (50, 200)
-GATEWAYS = "nginx,pharos,portkey,litellm"
+GATEWAYS = "nginx,bare,pharos,portkey,litellm"
 FEATURES = "nginx,direct,pharos,cross,cache,8k,guard"
 FEW = 16
 """Clients at which the time to the first token is compared."""
@@ -146,7 +148,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5, help="length of one measurement")
     parser.add_argument("--work", type=Path, default=Path(".bench"), help="where peers and temporary homes go")
-    parser.add_argument("--quick", action="store_true", help="nginx and Pharos, one short round")
+    parser.add_argument("--quick", action="store_true", help="nginx, bare Python and Pharos, one short round")
     parser.add_argument("--features", action="store_true", help=f"the lanes {FEATURES}")
     parser.add_argument("--soak", type=int, metavar="N", help="memory over N requests instead of the comparison")
     parser.add_argument("--json", type=Path, help="write the medians here too")
@@ -164,7 +166,7 @@ def main() -> int:
     if args.soak:
         print(soak(args.soak, work))
         return 0
-    lanes = ["nginx", "pharos"] if args.quick else (FEATURES if args.features else args.lanes).split(",")
+    lanes = ["nginx", "bare", "pharos"] if args.quick else (FEATURES if args.features else args.lanes).split(",")
     rounds, seconds = (1, 3.0) if args.quick else (args.rounds, args.seconds)
     results = compare(lanes, rounds, seconds, work)
     print(report(results))

@@ -97,6 +97,15 @@ http {{
         yield Lane("nginx (plain proxy)", process, port, {"authorization": "Bearer upstream-secret"}, chat("small-1"))
 
 
+@contextmanager
+def bare(upstream: int, work: Path) -> Iterator[Lane]:
+    """The floor for a gateway in Python (``bare.py``)."""
+    port = free_port()
+    command = [sys.executable, str(HERE / "bare.py"), str(port), str(upstream)]
+    with Pinned(command, GATEWAY_CORE, port) as process:
+        yield Lane("bare Python proxy", process, port, {"authorization": "Bearer unused"})
+
+
 MANIFEST = """
 apiVersion: pharos/v1
 kind: Provider
@@ -218,6 +227,7 @@ general_settings: {{master_key: sk-bench}}
 LANES: dict[str, Callable[[int, Path], AbstractContextManager[Lane]]] = {
     "direct": direct,
     "nginx": nginx,
+    "bare": bare,
     "pharos": pharos("Pharos", chat("fast")),
     "portkey": portkey,
     "litellm": litellm,
