@@ -49,8 +49,8 @@ from pharos.store.ports import Remember, Store
 
 _log = logging.getLogger(__name__)
 
-REDECISIONS = 3
-"""How often a write is decided anew after it lost a race."""
+REDECISIONS = 8
+"""How often a write is decided anew after it lost a race: one that changes many resources can lose to each in turn."""
 DECISION_SECONDS = 30.0
 """Longest time a write may take to decide."""
 

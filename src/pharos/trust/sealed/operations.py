@@ -172,7 +172,7 @@ class SecretOperations:
         anywhere in between loses nothing, and the next start, or rotation, goes on. Back up the file with the database.
         """
         ring = self._vault.ring
-        sealed = [(secret, self._sealed(secret)) for secret in self._index.all(SECRET)]
+        sealed = self._all_sealed()
         if invocation.dry_run:
             broken = [str(id) for id, _ in self._vault.broken()]
             held = sum(status is not None for _, status in sealed)
@@ -184,9 +184,13 @@ class SecretOperations:
                 status and status.sealed and status.sealed.key == ring.active for _, status in sealed
             ):
                 await asyncio.to_thread(ring.add)
-        changes, broken = self._rewrapped(sealed)
+        # Read again: while the key was written to the disk secrets may have been set.
+        changes, broken = self._rewrapped(self._all_sealed())
         output = Rotated(operation=invocation.operation_id, key=ring.active, rewrapped=len(changes), broken=broken)
         return Decision(output, changes=tuple(changes))
+
+    def _all_sealed(self) -> list[tuple[Resource[SecretSpec], SecretStatus | None]]:
+        return [(secret, self._sealed(secret)) for secret in self._index.all(SECRET)]
 
     def _guarded(self, principal: Principal, id: ResourceId) -> Fault | None:
         """Who knows the secret of a signer acts as its key: it is set by who could declare the signer."""
