@@ -99,7 +99,7 @@ def _serve(listener: socket.socket, script: Script) -> None:
         except OSError:
             return
         with connection:
-            connection.settimeout(5)
+            connection.settimeout(30)
             seen = _read(connection)
             if seen is None:
                 continue

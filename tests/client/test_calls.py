@@ -35,7 +35,7 @@ def _awaited(url: str, *args: Any, options: dict[str, Any], **kwargs: Any) -> Js
 def send(request: pytest.FixtureRequest) -> Send:
     """Call an operation of the city at a URL, with either client."""
 
-    def go(script: Script | str, *args: Any, timeout: float = 5.0, retries: int = 3, **kwargs: Any) -> JsonObject:
+    def go(script: Script | str, *args: Any, timeout: float = 30.0, retries: int = 3, **kwargs: Any) -> JsonObject:
         url = script if isinstance(script, str) else script.url
         outcome: JsonObject = request.param(url, *args, options={"timeout": timeout, "retries": retries}, **kwargs)
         return outcome

@@ -34,7 +34,7 @@ def take(request: pytest.FixtureRequest) -> Take:
     """All items of a stream, with either client."""
 
     def go(city: Script, retries: int = 3) -> list[JsonObject]:
-        found: list[JsonObject] = request.param(city.url, timeout=5.0, retries=retries)
+        found: list[JsonObject] = request.param(city.url, timeout=30.0, retries=retries)
         return found
 
     return go
@@ -121,7 +121,7 @@ def test_a_stream_that_is_left_is_closed_in_order() -> None:
 
     async def go(url: str) -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
-        async with pharos.AsyncClient(url, "secret", timeout=5.0) as client:
+        async with pharos.AsyncClient(url, "secret", timeout=30.0) as client:
             async for found in client.catalog.watch(kind="Model"):
                 assert found.type == "synced"
                 break

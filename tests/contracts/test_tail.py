@@ -59,7 +59,7 @@ async def test_a_tail_that_waits_is_woken_by_the_commit(store: Store) -> None:
         done, _ = await asyncio.wait([waiting], timeout=0.05)
         assert not done
         (written,) = await append(store, event(n=1))
-        assert await asyncio.wait_for(waiting, 5) == written
+        assert await asyncio.wait_for(waiting, 30) == written
 
 
 async def test_a_slow_tail_misses_nothing(store: Store) -> None:
@@ -129,7 +129,7 @@ async def test_closing_the_store_ends_its_tails(store: Store) -> None:
     waiting = asyncio.create_task(store.log.grown(await store.log.head()))
     await take(store, 1)
     await store.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert [numbers(seen) for seen in await asyncio.gather(*following)] == [[1], [1]]
         with refused(STORAGE_FAILED):
             await waiting
@@ -140,8 +140,8 @@ async def test_growth(store: Store) -> None:
     done, _ = await asyncio.wait([waiting], timeout=0.05)
     assert not done
     first, second = await append(store, event(), event())
-    assert await asyncio.wait_for(waiting, 5) == second.position
-    assert await asyncio.wait_for(store.log.grown(first.position), 5) == second.position
+    assert await asyncio.wait_for(waiting, 30) == second.position
+    assert await asyncio.wait_for(store.log.grown(first.position), 30) == second.position
     again = asyncio.create_task(store.log.grown(second.position))
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(again, 0.05)
@@ -152,5 +152,5 @@ async def test_who_waited_for_a_commit_finds_it_in_the_tail(store: Store) -> Non
         for n in range(50):
             (written,) = await append(store, event(n=n))
             assert await store.log.head() == written.position
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 assert await anext(events) == written

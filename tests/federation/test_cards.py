@@ -49,7 +49,7 @@ async def test_card_proto_001_card_proto_002_bind_field_001_every_binding_is_dec
 
 
 async def test_the_only_agent_stands_at_the_root(city: Town) -> None:
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(timeout=60, trust_env=False) as http:
         answer = await http.get(f"{city.url}/.well-known/agent-card.json")
         assert answer.json()["name"] == "helper"
         await city.agent("other")
@@ -60,7 +60,7 @@ async def test_the_only_agent_stands_at_the_root(city: Town) -> None:
 
 async def test_card_sign_001_to_003_the_official_verifier_accepts_the_signature(city: Town) -> None:
     card = await city.card()
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(timeout=60, trust_env=False) as http:
         keys = (await http.get(f"{city.url}/a2a/keys.json")).json()
     verify = verifier(keys)
     verify(card)
@@ -71,7 +71,7 @@ async def test_card_sign_001_to_003_the_official_verifier_accepts_the_signature(
 
 async def test_card_sign_004_a_revoked_key_is_published_no_more(city: Town) -> None:
     before = await city.card()
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(timeout=60, trust_env=False) as http:
         await city.invoke("cards.rotate")
         keys = (await http.get(f"{city.url}/a2a/keys.json")).json()
         verifier(keys)(before)
@@ -87,7 +87,7 @@ async def test_card_sign_004_a_revoked_key_is_published_no_more(city: Town) -> N
 
 async def test_card_cache_001_to_003_caches_are_told_and_obeyed(city: Town) -> None:
     url = f"{city.agent_url()}/.well-known/agent-card.json"
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(timeout=60, trust_env=False) as http:
         first = await http.get(url)
         assert "max-age=" in first.headers["cache-control"] and first.headers["last-modified"]
         again = await http.get(url, headers={"if-none-match": f'"x", W/{first.headers["etag"]}'})
@@ -116,7 +116,7 @@ async def test_a_private_agent_is_not_there(city: Town) -> None:
 
 async def test_a_card_is_signed_for_no_host_that_a_stranger_names(city: Town) -> None:
     url = f"{city.agent_url()}/.well-known/agent-card.json"
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(timeout=60, trust_env=False) as http:
         for host in ("evil.example", f"evil.example:{city.port}", "127.0.0.1:1", "[", "localhost@evil.example"):
             card = (await http.get(url, headers={"host": host})).json()
             assert card["supportedInterfaces"][0]["url"] == city.agent_url(), host

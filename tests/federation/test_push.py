@@ -99,7 +99,7 @@ async def test_push_deliver_001_to_003_the_webhook_hears_every_update_in_order(c
     ids = [each.headers["x-a2a-notification-id"] for each in told]
     assert ids == sorted(set(ids))
     # The city's own signature, by the published key.
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(timeout=60, trust_env=False) as http:
         keys = (await http.get(f"{city.url}/a2a/keys.json")).json()["keys"]
     protected, _, signature = told[0].headers["x-a2a-notification-signature"].split(".")
     payload = base64.urlsafe_b64encode(told[0].raw).rstrip(b"=").decode()

@@ -259,7 +259,7 @@ async def test_mesh_39_ids_of_strange_names(city: Town) -> None:
     for id in ("a" * 129, " x", "a\x00b", "a\nb"):
         sent = {"message": {"messageId": id, "role": "ROLE_USER", "parts": [{"text": "x"}]}}
         assert (await city.rpc("SendMessage", sent))["error"]["code"] == -32602
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(timeout=60, trust_env=False) as http:
         assert (await http.get(f"{city.url}/a2a/keys.json")).status_code == 200
 
 

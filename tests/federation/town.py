@@ -99,7 +99,7 @@ class Town:
         return httpx.AsyncClient(headers=head, timeout=20, trust_env=False)
 
     async def card(self, name: str = "helper") -> pb.AgentCard:
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with httpx.AsyncClient(timeout=60, trust_env=False) as http:
             return await A2ACardResolver(http, self.agent_url(name)).get_agent_card()
 
     @asynccontextmanager

@@ -130,7 +130,7 @@ async def test_a_change_takes_effect_at_once_and_streams_go_on(city: Town) -> No
 
         await exchange.start()
         await exchange.chunk(openai_delta("one "))
-        await asyncio.wait_for(held.wait(), 5)
+        await asyncio.wait_for(held.wait(), 30)
         await exchange.chunk(openai_delta("two"))
         await exchange.chunk(openai_delta(finish="stop"))
         await exchange.chunk(DONE)

@@ -58,7 +58,7 @@ async def test_chunks_arrive_when_they_are_sent(pools: list[PooledTransport]) ->
         for number in range(5):
             await exchange.chunk(b"chunk %d" % number)
             # Not sent before the other side confirms that it has this one.
-            assert await asyncio.wait_for(seen.get(), 5) == b"chunk %d" % number
+            assert await asyncio.wait_for(seen.get(), 30) == b"chunk %d" % number
         await exchange.finish()
 
     async with upstream(script) as provider:
@@ -93,7 +93,7 @@ async def test_idle_connections_are_closed(pools: list[PooledTransport]) -> None
 
     async with upstream(script) as provider:
         await whole(await pool_for(provider.url, pools, idle_seconds=0.1).send(REQUEST))
-        await asyncio.wait_for(closed.wait(), 5)
+        await asyncio.wait_for(closed.wait(), 30)
 
 
 @pytest.mark.parametrize("phase", ["before the head", "in the body"])
@@ -118,10 +118,10 @@ async def test_a_cancelled_request_stops_at_the_provider(pools: list[PooledTrans
 
     async with upstream(script) as provider:
         task = asyncio.create_task(use())
-        await asyncio.wait_for(reached.wait(), 5)
+        await asyncio.wait_for(reached.wait(), 30)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        await asyncio.wait_for(stopped.wait(), 5)
+        await asyncio.wait_for(stopped.wait(), 30)
 
 
 async def test_a_connection_that_was_not_read_to_its_end_is_not_used_again(pools: list[PooledTransport]) -> None:
@@ -168,7 +168,7 @@ async def test_h30_a_compressed_stream_is_decoded_piece_by_piece(pools: list[Poo
         packer = zlib.compressobj(wbits=31)
         for number in range(3):
             await exchange.chunk(packer.compress(b"piece %d" % number) + packer.flush(zlib.Z_SYNC_FLUSH))
-            assert await asyncio.wait_for(seen.get(), 5) == b"piece %d" % number
+            assert await asyncio.wait_for(seen.get(), 30) == b"piece %d" % number
         await exchange.chunk(packer.flush())
         await exchange.finish()
 

@@ -123,7 +123,7 @@ class Town:
 
     async def called(self, count: int = 1) -> list[dict[str, Any]]:
         """The data of ``model.called`` so far, at least ``count`` of them, in the order of the log."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(found := await self._called()) < count:
                 await self.growth()
         return [dict(recorded.event.data) for recorded in found]
@@ -149,7 +149,7 @@ class Town:
 
     async def deserted(self) -> None:
         """Wait until the server has seen its last client leave, and calls have been told."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while self.connections:
                 await asyncio.sleep(0.002)
         await asyncio.sleep(0.01)
@@ -161,7 +161,7 @@ class Town:
 
     async def quiet(self, budget: str, window: str = "total") -> int:
         """Wait until nothing is reserved; what is settled."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while (counts := await self.settled(budget, window))[1]:
                 await asyncio.sleep(0.005)
         return counts[0]
@@ -322,4 +322,4 @@ async def serve(
         for connection in tuple(state.connections):
             connection.shutdown()
         if state.tasks:
-            await asyncio.wait(state.tasks, timeout=5)
+            await asyncio.wait(state.tasks, timeout=30)

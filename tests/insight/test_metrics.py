@@ -40,7 +40,7 @@ async def scrape(town: City) -> dict[tuple[str, ...], float]:
     """The samples by name and label values, in the order of the labels' names."""
     await town.runner.caught_up("ledger")
     await town.runner.caught_up("journeys")
-    async with serving(app(town)) as served, httpx2.AsyncClient(base_url=served.url) as client:
+    async with serving(app(town)) as served, httpx2.AsyncClient(timeout=60, base_url=served.url) as client:
         answer = await client.get("/metrics", headers=KEY)
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain; version=")
@@ -133,7 +133,7 @@ async def test_what_cannot_be_read_and_what_lags_is_visible(tmp_path: Path) -> N
 )
 async def test_metrics_are_for_who_may_read_them(town: City, headers: dict[str, str], status: int) -> None:
     await town.record(event(call(), timedelta()))
-    async with serving(app(town)) as served, httpx2.AsyncClient(base_url=served.url) as client:
+    async with serving(app(town)) as served, httpx2.AsyncClient(timeout=60, base_url=served.url) as client:
         answer = await client.get("/metrics", headers=headers)
         assert answer.status_code == status and "fast" not in answer.text
         wanted = {**KEY, "accept": "application/openmetrics-text; version=1.0.0"}

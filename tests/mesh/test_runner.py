@@ -91,7 +91,7 @@ async def test_a_failing_projection_holds_no_other_back(store: SqliteStore, capl
         await runner.caught_up("tally")
         assert await store.views.query(TALLY) == [("a", 1, 1)]
         with refused(TIMEOUT) as fault:
-            await runner.caught_up("second", timeout=5)
+            await runner.caught_up("second", timeout=30)
         assert "ZeroDivisionError" in fault.value.document.causes[0].message
         condition = runner.condition("second")
         assert (condition.type, condition.status, condition.reason) == ("Folding", "False", "FoldFailed")

@@ -82,7 +82,7 @@ async def test_the_tools_example(simulate: Simulate) -> None:
 )
 async def test_the_failures_example(simulate: Simulate, word: str, error: type[Exception]) -> None:
     running = await example(simulate, "failures")
-    client = running.openai.with_options(timeout=0.5)
+    client = running.openai.with_options(timeout=0.5 if error is openai.APITimeoutError else 60)
     messages: list[Any] = [{"role": "user", "content": f"Please: {word}"}]
     with pytest.raises(error):
         async for _ in await client.chat.completions.create(model="m", messages=messages, stream=True):

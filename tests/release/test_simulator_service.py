@@ -35,7 +35,7 @@ async def test_the_memory_is_read_over_http_without_secrets(simulate: Simulate) 
     running = await simulate()
     for _ in range(3):
         await running.openai.chat.completions.create(**BODY)
-    async with httpx2.AsyncClient(base_url=running.url) as client:
+    async with httpx2.AsyncClient(timeout=60, base_url=running.url) as client:
         page = (await client.get("/simulator/requests", params={"limit": 2})).json()
         assert [item["number"] for item in page["items"]] == [1, 2]
         assert page["items"][0]["headers"]["authorization"] == "Bearer …enai"
@@ -91,7 +91,7 @@ async def test_waiting_for_a_record() -> None:
 
 async def test_the_front_page_says_what_it_is(simulate: Simulate) -> None:
     running = await simulate("{name: greeter, rules: [{name: hello, answer: Hello}]}")
-    async with httpx2.AsyncClient(base_url=running.url) as client:
+    async with httpx2.AsyncClient(timeout=60, base_url=running.url) as client:
         page = await client.get("/")
         assert "no model" in page.json()["simulator"]
         assert page.json()["rules"] == ["hello"]
@@ -102,7 +102,7 @@ async def test_the_front_page_says_what_it_is(simulate: Simulate) -> None:
 
 async def test_leaving_resets_open_connections() -> None:
     simulator = Simulator(parse_script("rules: [{answer: {text: a b c, pace: {perTokenMs: 60000}}}]"))
-    async with httpx2.AsyncClient() as client:
+    async with httpx2.AsyncClient(timeout=60) as client:
         async with serve(simulator) as url:
             request = client.build_request("POST", f"{url}/v1/chat/completions", json={**BODY, "stream": True})
             response = await client.send(request, stream=True)
@@ -144,7 +144,7 @@ async def test_another_server_can_run_it() -> None:
     """Without the simulator's own server a cut is an application that fails; everything else is the same."""
     simulator = Simulator(parse_script("rules: [{answers: [Hello, {text: a, fault: {kind: cut}}]}]"))
     transport = httpx2.ASGITransport(app=simulator)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://simulator") as client:
+    async with httpx2.AsyncClient(timeout=60, transport=transport, base_url="http://simulator") as client:
         answer = await client.post("/v1/chat/completions", json=BODY)
         assert answer.json()["choices"][0]["message"]["content"] == "Hello"
         with pytest.raises(ConnectionAbortedError):
@@ -172,7 +172,7 @@ async def test_it_stops_when_it_is_told_to(tmp_path: Path, number: int) -> None:
             first = (await process.stdout.readline()).decode()
             assert "script slow, 1 rule." in first
             url = first.split()[3].rstrip(":")
-            async with httpx2.AsyncClient() as client:
+            async with httpx2.AsyncClient(timeout=60) as client:
                 # A request that would take ten minutes does not hold the process back.
                 pending = asyncio.create_task(client.post(f"{url}/v1/chat/completions", json=BODY))
                 while not (await client.get(f"{url}/")).json()["received"]:

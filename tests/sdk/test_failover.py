@@ -153,7 +153,7 @@ async def test_a_client_that_leaves_a_stream(found: Any, client: Any, model: str
                 break
     record = await town.provider(model).received.wait_for(lambda record: record.outcome != "running")
     assert record.outcome == "left"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not (rows := await town.ledger()):
             await asyncio.sleep(0.02)
     assert rows[0]["outcome"] == "cancelled"

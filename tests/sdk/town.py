@@ -155,7 +155,7 @@ class CityUnderTest:
 async def open_for_tests(home: Path) -> AsyncIterator[CityUnderTest]:
     """A real city: a real store in ``home``, a real server on a port of loopback."""
     os.environ.update(SDK_TEST_NORTH=NORTH_KEY, SDK_TEST_SOUTH=SOUTH_KEY)
-    async with open_city(home) as city, serving(city.app) as served, httpx2.AsyncClient() as http:
+    async with open_city(home) as city, serving(city.app) as served, httpx2.AsyncClient(timeout=60) as http:
         # What a user changes: the base URL, and the key.
         chat = openai.AsyncOpenAI(base_url=f"{served.url}/v1", api_key="-", max_retries=0)
         messages = anthropic.AsyncAnthropic(base_url=served.url, api_key="-", max_retries=0)

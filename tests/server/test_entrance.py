@@ -62,7 +62,7 @@ async def test_a_city_with_tls_takes_a_renewed_pair_without_a_restart(tmp_path: 
         async with client(city, renewed) as http:
             assert (await http.get("/readyz")).status_code == 200
         with pytest.raises(httpx2.HTTPError):
-            async with httpx2.AsyncClient(trust_env=False) as plain:
+            async with httpx2.AsyncClient(timeout=60, trust_env=False) as plain:
                 await plain.get(city.url.replace("https", "http") + "/readyz")
         city.signal(signal.SIGTERM)
         assert await city.exit_code() == 0, city.said

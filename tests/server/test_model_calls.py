@@ -81,7 +81,7 @@ async def issue(city: Running) -> str:
 
 @contextlib.asynccontextmanager
 async def sdk(city: Running, secret: str) -> AsyncIterator[openai.AsyncOpenAI]:
-    async with httpx2.AsyncClient(trust_env=False, verify=False) as http:
+    async with httpx2.AsyncClient(timeout=60, trust_env=False, verify=False) as http:
         base = f"{city.url}/v1"
         yield openai.AsyncOpenAI(api_key=secret, base_url=base, http_client=http, max_retries=0, timeout=60)
 

@@ -143,7 +143,7 @@ async def test_a_program_is_told_the_address_in_json(tmp_path: Path) -> None:
         opened = json.loads(await asyncio.wait_for(process.stdout.readline(), 60))
         assert opened["adminKey"] == str(tmp_path / "city" / "admin.key")
         assert opened["warnings"] == []
-        async with httpx2.AsyncClient(trust_env=False, verify=False) as http:
+        async with httpx2.AsyncClient(timeout=60, trust_env=False, verify=False) as http:
             assert (await http.get(f"{opened['url']}/readyz")).status_code == 200
     finally:
         process.terminate()

@@ -152,7 +152,7 @@ async def drain(store: Store, history: History) -> None:
         if not busy:
             return
         with suppress(TimeoutError):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await store.deliveries.claimable(GROUP)
         await work_once(store, history, "last-w", None)
 

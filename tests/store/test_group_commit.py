@@ -158,7 +158,7 @@ async def test_a_writer_that_ends_by_a_defect_leaves_nobody_waiting(
         raise SystemExit
 
     monkeypatch.setattr(store._writer, "_transact", defect)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         outcomes = await asyncio.gather(*(store.commit(Append(event())) for _ in range(5)), return_exceptions=True)
         for outcome in outcomes:
             assert isinstance(outcome, Fault)

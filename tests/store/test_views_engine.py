@@ -68,7 +68,7 @@ async def test_a_caller_that_goes_away_in_the_middle_of_a_fold(tmp_path: Path) -
     advancing.cancel()
     again = asyncio.create_task(store.views.advance("tally"))
     # Commits do not wait for folds.
-    await asyncio.wait_for(append(store, event("a", n=2)), 5)
+    await asyncio.wait_for(append(store, event("a", n=2)), 30)
     slow.go_on.set()
     with pytest.raises(asyncio.CancelledError):
         await advancing

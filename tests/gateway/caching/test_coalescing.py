@@ -231,7 +231,7 @@ async def test_when_all_have_left_the_request_is_stopped_and_paid_once(city: Tow
             for key in ("one", "two", "three"):
                 client = await stack.enter_async_context(city.client(key, chat(stream=True)))
                 await begun(client)
-        await asyncio.wait_for(gate.left.wait(), 5)
+        await asyncio.wait_for(gate.left.wait(), 30)
         called = await city.called(3)
         assert [call["outcome"] for call in called] == ["cancelled"] * 3
         assert sorted(len(call["attempts"]) for call in called) == [0, 0, 1]

@@ -97,7 +97,7 @@ async def test_what_is_under_way_during_a_purge_is_not_kept(city: Town) -> None:
     async with upstream(script) as provider:
         await prepare(city, provider)
         call = asyncio.ensure_future(city.chat("bot"))
-        await asyncio.wait_for(asked.wait(), 5)
+        await asyncio.wait_for(asked.wait(), 30)
         await city.invoke("cache.purge", all=True)
         go.set()
         assert (await call).status == 200

@@ -71,7 +71,7 @@ async def test_the_quicker_one_is_heard_and_the_other_stopped(city: Town, stream
         reply = await city.chat("bot", stream=stream, max_tokens=50)
         assert reply.status == 200 and b"lo." in reply.body
         assert reply.headers["x-pharos-provider"] == "two"
-        await asyncio.wait_for(slow.left.wait(), 5)
+        await asyncio.wait_for(slow.left.wait(), 30)
         (called,) = await city.called()
         loser, winner = called["attempts"]
         assert (loser["provider"], loser["outcome"], loser["number"]) == ("one", "cancelled", 1)
@@ -88,12 +88,12 @@ async def test_the_first_one_may_win_after_all(city: Town, stream: bool) -> None
     async with AsyncExitStack() as stack:
         await pair(city, stack, slow, slower)
         call = asyncio.create_task(city.chat("bot", stream=stream))
-        await asyncio.wait_for(slower.asked.wait(), 5)
+        await asyncio.wait_for(slower.asked.wait(), 30)
         slow.go.set()
         reply = await call
         assert b"Slow." in reply.body
         assert reply.headers["x-pharos-provider"] == "one"
-        await asyncio.wait_for(slower.left.wait(), 5)
+        await asyncio.wait_for(slower.left.wait(), 30)
         (called,) = await city.called()
         assert [(a["provider"], a["outcome"]) for a in called["attempts"]] == [("two", "cancelled"), ("one", "ok")]
         await proves_free(city, called)
@@ -126,7 +126,7 @@ async def test_a_draining_provider_is_read_while_the_answer_lasts(city: Town) ->
         one, _ = await pair(city, stack, slow, answers, provider={"onDisconnect": "drain"})
 
         async def finish() -> None:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while not one.requests or not slow.go.is_set():
                     await asyncio.sleep(0.01)
             await asyncio.sleep(0.2)
@@ -150,7 +150,7 @@ async def test_drained_no_longer_than_the_answer(city: Town) -> None:
         await pair(city, stack, slow, says("openai-chat", "Quick."), provider={"onDisconnect": "drain"})
         reply = await city.chat("bot", stream=True)
         assert text_of(reply, "openai") == "Quick."
-        await asyncio.wait_for(slow.left.wait(), 5)
+        await asyncio.wait_for(slow.left.wait(), 30)
         (called,) = await city.called()
         assert [(a["provider"], a["outcome"]) for a in called["attempts"]] == [("one", "cancelled"), ("two", "ok")]
         await proves_free(city, called)
@@ -201,9 +201,9 @@ async def test_a_client_that_leaves_ends_all_of_them(city: Town, stream: bool) -
     async with AsyncExitStack() as stack:
         await pair(city, stack, slow, slower)
         async with city.client("bot", chat(stream=stream)):
-            await asyncio.wait_for(slower.asked.wait(), 5)
-        await asyncio.wait_for(slow.left.wait(), 5)
-        await asyncio.wait_for(slower.left.wait(), 5)
+            await asyncio.wait_for(slower.asked.wait(), 30)
+        await asyncio.wait_for(slow.left.wait(), 30)
+        await asyncio.wait_for(slower.left.wait(), 30)
         (called,) = await city.called()
         assert called["outcome"] == "cancelled"
         assert {a["outcome"] for a in called["attempts"]} == {"cancelled"}

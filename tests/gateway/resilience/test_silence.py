@@ -225,7 +225,7 @@ async def test_h38_a_client_that_leaves_during_the_silence_ends_the_call(city: T
         async with city.client("bot", *body("openai")) as connection:
             await connection.head()
             await connection.chunk()
-        await asyncio.wait_for(stopped.wait(), 5)
+        await asyncio.wait_for(stopped.wait(), 30)
         (called,) = await city.called()
         assert called["outcome"] == "cancelled"
 
