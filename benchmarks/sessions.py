@@ -47,10 +47,11 @@ from pharos.runtime.session.address import PREFIX, Address
 from pharos.runtime.session.data.parts import Rights
 from pharos.runtime.session.decide import decide
 from pharos.runtime.session.state import State
+from pharos.runtime.worker.lanes import GROUP, timers
 from pharos.runtime.worker.live import read
 from pharos.runtime.worker.ports import Prepared, Reach
 from pharos.runtime.worker.run import event_of
-from pharos.runtime.worker.worker import GROUP, Worker
+from pharos.runtime.worker.worker import Worker
 from pharos.store.delivery import Subscribe
 from pharos.store.ports import Append, Store
 from pharos.store.sqlite.engine import open_store
@@ -135,7 +136,8 @@ async def begin(store: Store, address: Address) -> None:
         PROFILE.account, "bench", "go", {},
     )  # fmt: skip
     decided = decide(State(address), start)
-    await store.commit(*(Append(event_of(address.topic, fact, "bench", "")) for fact in decided.facts))
+    facts = (Append(event_of(address.topic, fact, "bench", "")) for fact in decided.facts)
+    await store.commit(*facts, *timers(address, decided.wakes))
 
 
 async def ended(store: Store, addresses: Sequence[Address], kind: str = "session.completed") -> None:

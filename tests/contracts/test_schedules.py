@@ -11,7 +11,7 @@ from tests.contracts.test_deliveries import claim, soon
 
 from pharos.core.event import Event
 from pharos.core.fault import CONFLICT, INVALID
-from pharos.store.delivery import Fire, Schedule, Scheduled, Subscribe, Unschedule
+from pharos.store.delivery import Fire, Lane, Schedule, Scheduled, Subscribe, Unschedule
 from pharos.store.ports import Store
 
 
@@ -174,3 +174,30 @@ async def test_a_time_that_has_no_form_in_utc_is_kept_as_the_end_of_the_calendar
     assert left.due.year == 9999
     _, following = await timed.deliveries.due()
     assert following == left.due
+
+
+async def test_a_schedule_tells_a_lane_when_it_comes_and_only_then(timed: Store, wall: Wall) -> None:
+    """What waited in a long line until its time goes on in another."""
+    await timed.commit(Subscribe("g", "s/"), Lane("g", "s/1", "long"), Lane("g", "s/2", "long"))
+    for topic in ("s/1", "s/2"):
+        await timed.commit(Schedule(topic, wall.at(), event(topic), lane=Lane("g", topic, "short")))
+    (first, _), _ = await timed.deliveries.due()
+    assert first.lane == Lane("g", "s/1", "short")
+    # One that was moved or cancelled meanwhile tells nothing.
+    assert await timed.commit(Fire("s/2", wall.at(1.0)), Unschedule("s/2"), Fire("s/2", wall.at())) == [
+        None,
+        True,
+        None,
+    ]
+    await timed.commit(Fire("s/1", wall.at()))
+    for topic, lane in (("s/1", "short"), ("s/2", "long")):
+        delivery = await timed.deliveries.get("g", topic)
+        assert delivery is not None and delivery.lane == lane
+
+
+async def test_a_schedule_whose_lane_is_of_nobody_comes_all_the_same(store: Store) -> None:
+    due = store.deliveries.now()
+    await store.commit(Subscribe("g", "t/"))
+    for group in ("g", "gone"):
+        await store.commit(Schedule(group, due, event("s/1"), lane=Lane(group, "s/1", "short")))
+    assert len(await fire_due(store)) == 2

@@ -31,8 +31,9 @@ from pharos.runtime.session.address import PREFIX
 from pharos.runtime.session.faults import ALL
 from pharos.runtime.session.state import State
 from pharos.runtime.tools.offering import offers
+from pharos.runtime.worker.lanes import GROUP
 from pharos.runtime.worker.ports import PrincipalOf, Reach
-from pharos.runtime.worker.worker import GROUP, Worker
+from pharos.runtime.worker.worker import Worker
 from pharos.store.delivery import Subscribe
 from pharos.store.ports import Store
 

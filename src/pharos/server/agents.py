@@ -33,7 +33,7 @@ from pharos.runtime.tools.companions import Companions
 from pharos.runtime.tools.people import Everywhere
 from pharos.runtime.tools.plugins import Installed, memory_plugins, person_plugins, sandbox_plugins, tool_plugins
 from pharos.runtime.tools.toolbox import Toolbox
-from pharos.runtime.worker.worker import GROUP
+from pharos.runtime.worker.lanes import GROUP
 from pharos.server.ground import Ground
 from pharos.server.outside import outside
 from pharos.server.tools import OperationTools

@@ -172,13 +172,15 @@ class Schedule(NamedTuple):
     """Append ``event`` at ``due``. Result: whether it is new. Raises ``CONFLICT`` for an id that means another event.
 
     The event's own ``time`` is when it was scheduled. ``again`` describes a repetition for whoever fires it (such as a
-    cron expression); the store only keeps it.
+    cron expression); the store only keeps it. ``lane`` is told when the event is appended, and only then, if its group
+    hears of its topic: what waited in a long line until its time goes on in another.
     """
 
     id: str
     due: datetime
     event: Event
     again: Mapping[str, str] | None = None
+    lane: Lane | None = None
 
 
 class Fire(NamedTuple):
@@ -299,6 +301,7 @@ class Scheduled:
     due: datetime
     event: Event
     again: Mapping[str, str] | None
+    lane: Lane | None = None
 
 
 @dataclass(frozen=True, slots=True)

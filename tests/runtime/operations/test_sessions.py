@@ -12,6 +12,8 @@ from tests.runtime.operations.town import Harbour, boss, open_harbour
 
 from pharos.core.event import Event
 from pharos.core.principal import Principal, PrincipalKind
+from pharos.runtime.session.address import Address
+from pharos.runtime.worker.lanes import ENDING, GROUP, ending
 from pharos.store.delivery import Trim
 from pharos.store.ports import Append
 
@@ -287,9 +289,40 @@ async def test_a_question_to_a_person_is_answered_once(harbour: Harbour) -> None
     assert (await harbour.fault("send", session=session, text="red", answers=question["id"])).code == "SESSION_ENDED"
 
 
+async def pool(harbour: Harbour, slots: int) -> None:
+    """Have the pool of sessions that name none be one of so many slots."""
+    document = {"apiVersion": "pharos/v1", "kind": "Pool", "metadata": {"name": "default"}, "spec": {"slots": slots}}
+    await harbour.city.invoker.invoke("catalog.apply", {"documents": [document]}, boss())
+
+
 async def test_a_session_that_never_got_a_slot_ends_when_it_is_told_to(harbour: Harbour) -> None:
-    closed = {"apiVersion": "pharos/v1", "kind": "Pool", "metadata": {"name": "default"}, "spec": {"slots": 0}}
-    await harbour.city.invoker.invoke("catalog.apply", {"documents": [closed]}, boss())
+    await pool(harbour, 0)
     session = await harbour.begin("hello")
     await harbour("cancel", session=session)
     assert (await harbour.until(session, "cancelled"))["steps"] == 0
+    session = await harbour.begin("hello")
+    await harbour.city.invoker.invoke("agents.stop", {"agent": "mate"}, boss())
+    assert (await harbour.until(session, "cancelled"))["steps"] == 0
+
+
+async def test_a_session_that_never_got_a_slot_ends_when_its_time_is_over(harbour: Harbour) -> None:
+    await pool(harbour, 0)
+    session = await harbour.begin("hello", seconds=1)
+    assert (await harbour.until(session, "expired"))["steps"] == 0
+
+
+async def test_the_lane_for_ending_is_for_nothing_else(harbour: Harbour) -> None:
+    """A session whose time has turned out to be longer waits for a slot of its pool, however it came to the worker."""
+    await pool(harbour, 0)
+    session = await harbour.begin("look around")
+    address, deliveries = Address("default", session), harbour.city.store.deliveries
+    before = await deliveries.get(GROUP, address.topic)
+    await harbour.city.store.commit(ending(address))
+    moves = 0
+    async with asyncio.timeout(20):
+        while (delivery := await deliveries.get(GROUP, address.topic)) is None or delivery.lane == ENDING:
+            moves = await deliveries.moved(GROUP, moves)
+    assert before is not None and (delivery.lane, delivery.attempts) == (before.lane, 0)
+    assert (await harbour("get", session=session))["status"] == "created"
+    await pool(harbour, 1)
+    assert (await harbour.until(session, "completed"))["answer"] == "Seen: ships"

@@ -104,13 +104,13 @@ async def test_runtime_30_a_task_that_is_given_twice_is_one_child(tmp_path: Path
             *(agents.give(errand("default/root/e5"), Task("default/reader", "look")) for _ in range(5))
         )
         assert {once, *again} == {"default/root.e5"}
-        assert await village.town.types(Address("default", "root.e5")) == ["session.created"]
+        assert await village.town.types(Address("default", "root.e5")) == ["session.created", "timer.set"]
         # Many at the same moment, none of which knows of the others, are one as well.
         many = await asyncio.gather(
             *(agents.give(errand("default/root/e9"), Task("default/reader", "look")) for _ in range(8))
         )
         assert set(many) == {"default/root.e9"}
-        assert await village.town.types(Address("default", "root.e9")) == ["session.created"]
+        assert await village.town.types(Address("default", "root.e9")) == ["session.created", "timer.set"]
 
 
 async def test_a_session_of_somebody_else_is_not_taken_for_a_child(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from pharos.mesh.runner import ProjectionRunner
 from pharos.runtime.orchestration.graph import Breaker, WaitGraph
 from pharos.runtime.orchestration.trees import DelegationsProjection
 from pharos.runtime.orchestration.waiting import Wait
-from pharos.runtime.worker.worker import GROUP
+from pharos.runtime.worker.lanes import GROUP
 from pharos.store.delivery import Claim
 
 ASKERS: dict[str, JsonObject] = {"one": {"tools": ["*"]}, "two": {"tools": ["*"]}, "three": {}}

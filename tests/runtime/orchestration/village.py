@@ -30,8 +30,9 @@ from pharos.runtime.session.address import PREFIX, Address
 from pharos.runtime.session.commands import Start
 from pharos.runtime.session.state import State
 from pharos.runtime.tools.functions import FunctionTools
+from pharos.runtime.worker.lanes import GROUP
 from pharos.runtime.worker.ports import Reach
-from pharos.runtime.worker.worker import GROUP, Worker
+from pharos.runtime.worker.worker import Worker
 from pharos.store.delivery import Subscribe
 from pharos.store.ports import Store
 from pharos.store.sqlite.engine import open_store

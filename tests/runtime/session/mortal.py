@@ -41,7 +41,8 @@ from pharos.mesh.scheduling.dispatcher import Dispatcher
 from pharos.mesh.scheduling.pools import Pools
 from pharos.runtime.session import commands as c
 from pharos.runtime.session.address import PREFIX, Address
-from pharos.runtime.worker.worker import GROUP, Worker
+from pharos.runtime.worker.lanes import GROUP
+from pharos.runtime.worker.worker import Worker
 from pharos.store.delivery import Subscribe
 
 TURNS = 16

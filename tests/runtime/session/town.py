@@ -36,10 +36,11 @@ from pharos.runtime.session.data.parts import Bounds, Rights
 from pharos.runtime.session.decide import decide
 from pharos.runtime.session.deciding.draft import Decided
 from pharos.runtime.session.state import State
+from pharos.runtime.worker.lanes import GROUP, timers
 from pharos.runtime.worker.live import Live, read
 from pharos.runtime.worker.ports import Prepared, Reach, Shortened
 from pharos.runtime.worker.run import event_of
-from pharos.runtime.worker.worker import GROUP, Worker
+from pharos.runtime.worker.worker import Worker
 from pharos.store.delivery import Fire
 from pharos.store.ports import Append, Store
 from pharos.store.sqlite.engine import open_store
@@ -261,7 +262,7 @@ class Town:
             for notice in decided.notices:
                 appends.append(Append(Event(notice.topic, notice.type, notice.data)))
             try:
-                await self.store.commit(*appends)
+                await self.store.commit(*appends, *timers(address, decided.wakes))
             except Exception as error:
                 if getattr(error, "code", "") == "POSITION_CONFLICT":
                     continue

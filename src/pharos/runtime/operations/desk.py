@@ -21,6 +21,7 @@ from pharos.runtime.session.deciding.draft import Decided
 from pharos.runtime.session.faults import no_session
 from pharos.runtime.session.state import State
 from pharos.runtime.worker.checkpoints import Checkpoints
+from pharos.runtime.worker.lanes import timers
 from pharos.runtime.worker.live import Live, read
 from pharos.runtime.worker.run import event_of
 from pharos.store.ports import Store
@@ -99,7 +100,12 @@ def decision(invocation: Invocation, decided: Decided, sequence: int, output: Ca
         Event(notice.topic, notice.type, notice.data, principal=by, correlation=state.tree)
         for notice in decided.notices
     ]
-    return Decision(output(state), events=tuple(events), expects={topic: sequence} if decided.facts else {})
+    return Decision(
+        output(state),
+        events=tuple(events),
+        expects={topic: sequence} if decided.facts else {},
+        commands=tuple(timers(state.address, decided.wakes)),
+    )
 
 
 def begun_for(principal: Principal, account: Principal) -> Principal:

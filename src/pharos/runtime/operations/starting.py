@@ -30,7 +30,7 @@ from pharos.runtime.operations.desk import (
     require_agent,
 )
 from pharos.runtime.operations.items import Began, Changed, Reason, SessionName, Text, Which, item_of
-from pharos.runtime.orchestration.beginning import bounds_of, lane_of, rights_of
+from pharos.runtime.orchestration.beginning import bounds_of, rights_of
 from pharos.runtime.orchestration.bounds import require_outside
 from pharos.runtime.orchestration.faults import AGENT_BARRED, AGENT_STOPPED, TREE_BOUND
 from pharos.runtime.profiles.faults import AGENT_INCOMPLETE, DELEGATES_CYCLIC, TEMPLATE_VALUES
@@ -41,8 +41,7 @@ from pharos.runtime.session.decide import decide
 from pharos.runtime.session.evolve import fold
 from pharos.runtime.session.faults import SESSION_ENDED, SESSION_QUARANTINED, SESSION_STARTED, session_started
 from pharos.runtime.session.state import State
-from pharos.runtime.worker.worker import GROUP
-from pharos.store.delivery import Lane
+from pharos.runtime.worker.lanes import working
 
 MOST_COPIED = 20_000
 """Events that a fork copies at most."""
@@ -164,7 +163,7 @@ class Starting:
             begun.output,
             events=begun.events,
             expects=begun.expects,
-            commands=(Lane(GROUP, address.topic, lane_of(profile, address.namespace)),),
+            commands=(*begun.commands, working(address, profile)),
             inverse=Call(
                 operation="sessions.cancel",
                 arguments={"session": address.id, "namespace": address.namespace, "reason": "undone"},
@@ -244,7 +243,7 @@ class Starting:
             forked.output,
             events=(*copies, *forked.events),
             expects={address.topic: 0},
-            commands=(Lane(GROUP, address.topic, lane_of(profile, address.namespace)),),
+            commands=(*forked.commands, working(address, profile)),
             inverse=Call(
                 operation="sessions.cancel",
                 arguments={"session": address.id, "namespace": address.namespace, "reason": "undone"},

@@ -18,7 +18,6 @@ from pharos.mesh.money import to_nanos
 from pharos.mesh.topics.access import lacking_namespace
 from pharos.runtime.operations.desk import APPROVE, CONTROL, SEND, Desk
 from pharos.runtime.operations.items import Changed, Reason, Text, Which, item_of
-from pharos.runtime.orchestration.beginning import ending
 from pharos.runtime.orchestration.bounds import require_outside
 from pharos.runtime.orchestration.faults import TREE_BOUND
 from pharos.runtime.orchestration.reviewers import WAY
@@ -34,6 +33,7 @@ from pharos.runtime.session.faults import (
     SESSION_QUARANTINED,
 )
 from pharos.runtime.session.state import State
+from pharos.runtime.worker.lanes import ending
 
 EffectId = Annotated[
     str, Field(pattern=form(r"^e[0-9]{1,18}$", "the id of something open, such as e7; `sessions.get` shows them"))
@@ -194,7 +194,7 @@ class Steering:
         if before is None:
             return made
         made = _with_inverse(made, "sessions.fork", at=before)
-        return replace(made, commands=(ending(self._desk.address(invocation.principal, input)),))
+        return replace(made, commands=(*made.commands, ending(self._desk.address(invocation.principal, input))))
 
     @write(
         "sessions.pause",

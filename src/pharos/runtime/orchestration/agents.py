@@ -17,7 +17,7 @@ from pharos.core.fault import CONFLICT, Fault
 from pharos.core.wire import JsonObject
 from pharos.mesh.connectors import Errand, Task, TaskEnd
 from pharos.mesh.money import decimal_text
-from pharos.runtime.orchestration.beginning import bounds_of, ending, lane_of, rights_of
+from pharos.runtime.orchestration.beginning import bounds_of, rights_of
 from pharos.runtime.profiles.profile import Profile
 from pharos.runtime.profiles.resolving import agent_for, resolve
 from pharos.runtime.session.address import Address
@@ -25,10 +25,9 @@ from pharos.runtime.session.commands import Cancel, Start
 from pharos.runtime.session.data.parts import Parent
 from pharos.runtime.session.decide import decide
 from pharos.runtime.session.state import State
+from pharos.runtime.worker.lanes import ending, timers, working
 from pharos.runtime.worker.live import read
 from pharos.runtime.worker.run import event_of
-from pharos.runtime.worker.worker import GROUP
-from pharos.store.delivery import Lane
 from pharos.store.faults import POSITION_CONFLICT
 from pharos.store.ports import Append, Command, Store
 
@@ -97,7 +96,7 @@ class SessionAgents:
             above=tuple((share.session, share.limit) for share in errand.budgets),
         )
         decided = decide(State(address), start)
-        commands: list[Command] = [Lane(GROUP, address.topic, lane_of(profile, address.namespace))]
+        commands: list[Command] = [working(address, profile), *timers(address, decided.wakes)]
         expected: int | None = 0
         for fact in decided.facts:
             commands.append(Append(event_of(address.topic, fact, errand.principal.id, start.tree), expected))
@@ -149,7 +148,7 @@ async def cancel(store: Store, address: Address, by: str, reason: str) -> bool:
             for place, fact in enumerate(decided.facts)
         ]
         try:
-            await store.commit(*appends, ending(address), principal=by)
+            await store.commit(*appends, *timers(address, decided.wakes), ending(address), principal=by)
         except Fault as fault:
             if fault.code != POSITION_CONFLICT.code or attempt == TRIES - 1:
                 raise

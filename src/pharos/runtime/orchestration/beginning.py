@@ -6,12 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from pharos.core.principal import Principal
 from pharos.mesh.money import decimal_text, nanos_of, to_nanos
-from pharos.mesh.scheduling.lanes import DEFAULT_POOL, ENDING_POOL, lane
 from pharos.runtime.profiles.profile import Profile
-from pharos.runtime.session.address import Address
 from pharos.runtime.session.data.parts import Bounds, Rights
-from pharos.runtime.worker.worker import GROUP
-from pharos.store.delivery import Lane
 
 
 def bounds_of(profile: Profile, budget: str | None = None) -> Bounds:
@@ -46,21 +42,3 @@ def rights_of(principal: Principal, permissions: Iterable[str] | None = None, ac
     if accounts:
         rights["accounts"] = list(dict.fromkeys(accounts))
     return rights
-
-
-def ending(address: Address) -> Lane:
-    """Lets a session that was told to end do so at once: that needs no slot of the pool it worked in."""
-    return Lane(GROUP, address.topic, lane(ENDING_POOL))
-
-
-def lane_of(profile: Profile, tenant: str) -> str:
-    """Where a session waits for its turn."""
-    spec = profile.spec
-    return lane(
-        profile.pool or DEFAULT_POOL,
-        spec.class_ or "",
-        tenant=tenant,
-        agent=profile.agent,
-        model=profile.model,
-        labels={"weight": spec.weight_label} if spec.weight_label else {},
-    )

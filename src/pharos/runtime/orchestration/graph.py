@@ -26,8 +26,8 @@ from pharos.runtime.orchestration.trees import NAME
 from pharos.runtime.orchestration.waiting import Victim, Wait, victims
 from pharos.runtime.session.address import PREFIX, Address
 from pharos.runtime.session.state import State
+from pharos.runtime.worker.lanes import GROUP
 from pharos.runtime.worker.live import read
-from pharos.runtime.worker.worker import GROUP
 from pharos.store.ports import Store
 
 _log = logging.getLogger(__name__)

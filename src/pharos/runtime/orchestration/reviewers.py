@@ -20,17 +20,16 @@ from pharos.core.principal import SYSTEM, Principal
 from pharos.mesh.connectors import Errand
 from pharos.runtime.context.blocks import told
 from pharos.runtime.orchestration.agents import cancel, child_id
-from pharos.runtime.orchestration.beginning import bounds_of, lane_of, rights_of
+from pharos.runtime.orchestration.beginning import bounds_of, rights_of
 from pharos.runtime.profiles.profile import Profile
 from pharos.runtime.profiles.resolving import agent_named, resolve
 from pharos.runtime.session.address import Address
 from pharos.runtime.session.commands import Start
 from pharos.runtime.session.decide import decide
 from pharos.runtime.session.state import Approval, State
+from pharos.runtime.worker.lanes import timers, working
 from pharos.runtime.worker.live import read
 from pharos.runtime.worker.run import event_of
-from pharos.runtime.worker.worker import GROUP
-from pharos.store.delivery import Lane
 from pharos.store.faults import POSITION_CONFLICT
 from pharos.store.ports import Append, Store
 
@@ -103,8 +102,8 @@ class ReviewerAgents:
             for place, fact in enumerate(decided.facts)
         ]
         try:
-            lane = Lane(GROUP, address.topic, lane_of(profile, address.namespace))
-            await self._store.commit(lane, *appends, principal=SYSTEM.id)
+            also = working(address, profile), *timers(address, decided.wakes)
+            await self._store.commit(*also, *appends, principal=SYSTEM.id)
         except Fault as fault:
             if fault.code != POSITION_CONFLICT.code:
                 raise

@@ -25,6 +25,7 @@ from pharos.runtime.profiles.resolving import agent_named
 from pharos.runtime.session.address import Address
 from pharos.runtime.session.events import CANCEL_REQUESTED
 from pharos.runtime.session.faults import no_session
+from pharos.runtime.worker.lanes import ending
 from pharos.store.ports import Views
 
 STOPPED: Final = "Stopped"
@@ -152,7 +153,8 @@ class Stopping:
             Event(Address.parse(session).topic, CANCEL_REQUESTED, data, principal=who) for session in sessions
         )
         output = Stopped(operation=invocation.operation_id, stopped=name, sessions=sessions, more=len(rows) > MOST)
-        return Decision(output, changes=changes, events=events, inverse=inverse)
+        lanes = tuple(ending(Address.parse(session)) for session in sessions)
+        return Decision(output, changes=changes, events=events, inverse=inverse, commands=lanes)
 
     @write("agents.resume", permission=CONTROL, inverse="agents.stop", reversibility=Reversibility.COMPENSATING,
            faults=(NOT_FOUND,), lacking=lacking_namespace)  # fmt: skip

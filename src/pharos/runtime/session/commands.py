@@ -207,6 +207,12 @@ class Advance(NamedTuple):
     now: datetime
 
 
+class CheckTime(NamedTuple):
+    """End it if its time is over; nothing else is done."""
+
+    now: datetime
+
+
 class Recover(NamedTuple):
     """Somebody else may have worked on it before: say what is to be done about each open effect."""
 
@@ -357,6 +363,6 @@ class QuarantineIt(NamedTuple):
 
 Command = (
     Start | Send | Approve | Deny | Cancel | Pause | Resume | Close | Migrate | Resolve | Extend | ReleaseQuarantine
-    | Fork | Advance | Recover | ModelAnswered | ModelFailed | ModelCharged | ToolReturned | ToolFailed | ToolTimedOut
-    | ToolLookedUp | Stopped | ChildTaken | ChildRefused | ChildDone | Compact | Offered | QuarantineIt
+    | Fork | Advance | CheckTime | Recover | ModelAnswered | ModelFailed | ModelCharged | ToolReturned | ToolFailed
+    | ToolTimedOut | ToolLookedUp | Stopped | ChildTaken | ChildRefused | ChildDone | Compact | Offered | QuarantineIt
 )  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Any
 
 from pharos.runtime.session import commands
 from pharos.runtime.session.commands import Command
-from pharos.runtime.session.deciding import children, outside, people, recovery, tools, turns
+from pharos.runtime.session.deciding import children, guards, outside, people, recovery, tools, turns
 from pharos.runtime.session.deciding.draft import Decided, Draft
 from pharos.runtime.session.faults import SESSION_QUARANTINED
 from pharos.runtime.session.state import State
@@ -37,6 +37,7 @@ _REGARDLESS: dict[type, Callable[[Draft, Any], None]] = {
 }
 _OF_WORKER: dict[type, Callable[[Draft, Any], None]] = {
     commands.Advance: lambda draft, command: None,
+    commands.CheckTime: lambda draft, command: guards.check_time(draft),
     commands.Recover: lambda draft, command: recovery.recover(draft),
     commands.Compact: turns.compact,
     commands.Offered: turns.offered,

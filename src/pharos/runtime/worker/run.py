@@ -17,21 +17,24 @@ from typing import Final, cast
 from pharos.core.event import BlobRef, Event, Recorded
 from pharos.core.fault import OVERLOADED, Fault
 from pharos.mesh.scheduling.grants import Grant
+from pharos.runtime.profiles.profile import Profile
 from pharos.runtime.session.commands import (
     Advance,
+    CheckTime,
     Command,
     QuarantineIt,
     Recover,
 )
 from pharos.runtime.session.decide import decide
 from pharos.runtime.session.deciding.draft import Decided
-from pharos.runtime.session.effects import Fact, Wake
-from pharos.runtime.session.events import TIMER_FIRED, TURN_STARTED
+from pharos.runtime.session.effects import Fact
+from pharos.runtime.session.events import TURN_STARTED
 from pharos.runtime.worker.checkpoints import Checkpoints
+from pharos.runtime.worker.lanes import ENDING, timers, working
 from pharos.runtime.worker.live import Live
 from pharos.runtime.worker.performing import Performer, now
 from pharos.runtime.worker.under_way import GRACE, UnderWay
-from pharos.store.delivery import Acknowledge, Fence, Lease, Release, Schedule, Unschedule
+from pharos.store.delivery import Acknowledge, Fence, Lease, Release
 from pharos.store.faults import LEASE_LOST, POSITION_CONFLICT, STORAGE_FAILED
 from pharos.store.ports import Append, Store
 from pharos.store.ports import Command as StoreCommand
@@ -91,6 +94,9 @@ class Run:
             clean = live.clean and lease.epoch == live.epoch + 1
             live.clean, live.epoch = False, lease.epoch
             under_way.since = live.state.sequence
+            if self._grant.lane == ENDING and not await self._ends():
+                live.clean = clean
+                return
             await self._step(Advance(now()) if clean else Recover(now()))
             while under_way.any or self._news:
                 if not under_way.mail and not self._news:
@@ -168,13 +174,7 @@ class Run:
             commands.append(Append(event, expected))
             expected = None
         last = len(commands) - 1
-        for wake in decided.wakes:
-            id = timer_id(topic, wake.id)
-            if isinstance(wake, Wake):
-                event = Event(topic, TIMER_FIRED, {"id": wake.id}, time=wake.due)
-                commands.append(Schedule(id, wake.due, event))
-            else:
-                commands.append(Unschedule(id))
+        commands.extend(timers(state.address, decided.wakes))
         for notice in decided.notices:
             event = Event(notice.topic, notice.type, notice.data, principal=by, correlation=state.tree)
             commands.append(Append(event, idempotency_key=f"end of {state.address}"))
@@ -226,6 +226,18 @@ class Run:
         self._live.state = decided.state
         _log.error("session %s is in quarantine: %s", decided.state.address, command.detail)
         await self._give_back()
+
+    async def _ends(self) -> bool:
+        """Whether what came on the lane for ending does end. Its time may be longer than its timer knew (waiting for
+        people does not count): then it goes back to its own lane, since nothing else may be done in that slot."""
+        await self._step(CheckTime(now()), advance=False)
+        state = self._live.state
+        if state.cancel is not None or state.end is not None or state.created_at is None:
+            return True
+        home = working(state.address, Profile.from_json(state.profile))
+        await self._store.commit(home, Release(self._grant.lease, attempted=False))
+        self._grant.ended()
+        return False
 
     async def _give_back(self) -> None:
         """Nothing is under way: whatever was heard is done. What came since makes the session ready again."""
@@ -300,11 +312,6 @@ class Run:
         await self._grant.lost.wait()
         self._lost = True
         self._wake()
-
-
-def timer_id(topic: str, id: str) -> str:
-    """The store's id of a session's timer."""
-    return f"{topic}#{id}"
 
 
 def event_of(topic: str, fact: Fact, by: str, tree: str, cause: str = "") -> Event:

@@ -18,6 +18,7 @@ from pharos.runtime.profiles.profile import Profile
 from pharos.runtime.session.address import PREFIX, Address
 from pharos.runtime.worker.charges import Place
 from pharos.runtime.worker.checkpoints import EVERY, Checkpoints
+from pharos.runtime.worker.lanes import GROUP
 from pharos.runtime.worker.live import Memory
 from pharos.runtime.worker.performing import Performer
 from pharos.runtime.worker.ports import Reach
@@ -29,7 +30,6 @@ from pharos.store.ports import Store
 
 _log = logging.getLogger(__name__)
 
-GROUP: Final = "sessions"
 AT_ONCE: Final = 256
 """Sessions that are worked on at once. Most of them wait for a model; a pool's slots say how many may really begin."""
 KEPT: Final = 1024

@@ -145,7 +145,7 @@ class SqliteStore:
         feed: Feed = Feed()
         deliveries = DeliveryStage(connection, journal, appends, feed)
         dead = DeadLetterStage(connection, journal, appends, deliveries)
-        schedules = ScheduleStage(connection, journal, appends, feed)
+        schedules = ScheduleStage(connection, journal, appends, deliveries, feed)
         retention = RetentionStage(connection, journal, appends, deliveries, dead, feed)
         self._blobs = FileBlobs(home.blobs)
         citing = BlobStage(connection, journal, self._blobs)

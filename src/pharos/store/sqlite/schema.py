@@ -232,6 +232,10 @@ CITY: Final[Sequence[str]] = (
     -- No delivery has a higher epoch: of a group that goes, not all deliveries need be looked at.
     INSERT INTO marks SELECT 'highest epoch', ifnull(max(epoch), 0) FROM deliveries;
     """,
+    """
+    -- The lane that is told when the event comes, as [group, topic, lane].
+    ALTER TABLE schedules ADD COLUMN lane TEXT;
+    """,
 )
 """Migrations of the city's database: the entry at index n leads from version n to n + 1. Entries are never edited."""
 

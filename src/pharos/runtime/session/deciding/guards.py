@@ -62,6 +62,19 @@ def end_of(state: State, now: datetime) -> datetime | None:
     return min(ends, default=None)
 
 
+def time_it(draft: Draft) -> None:
+    """Set the timer for the end of its time, which runs also while it waits for its first turn."""
+    end = end_of(draft.state, draft.now)
+    if end is not None:
+        draft.wake(end, "deadline", "", DEADLINE)
+
+
+def check_time(draft: Draft) -> None:
+    """Begin to end it if there is no time left."""
+    if draft.state.cancel is None and draft.state.end is None:
+        in_time(draft)
+
+
 def in_time(draft: Draft) -> bool:
     """Whether there is time left, with a timer for when there is none; if not, everything is brought to an end."""
     state = draft.state

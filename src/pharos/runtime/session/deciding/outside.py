@@ -19,6 +19,7 @@ from pharos.runtime.session.commands import (
     Resume,
     Start,
 )
+from pharos.runtime.session.deciding import guards
 from pharos.runtime.session.deciding.draft import Draft
 from pharos.runtime.session.deciding.ending import complete
 from pharos.runtime.session.deciding.people import about, alive
@@ -55,6 +56,7 @@ def start(draft: Draft, command: Start) -> None:
     if command.labels:
         data["labels"] = dict(command.labels)
     draft.tell(events.SESSION_CREATED, data)
+    guards.time_it(draft)
 
 
 def fork(draft: Draft, command: Fork) -> None:
@@ -69,6 +71,7 @@ def fork(draft: Draft, command: Fork) -> None:
             "owner": command.owner,
         },
     )
+    guards.time_it(draft)
 
 
 def cancel(draft: Draft, command: Cancel) -> None:

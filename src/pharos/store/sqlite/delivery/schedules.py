@@ -12,19 +12,20 @@ import orjson
 from pharos.core.event import Recorded
 from pharos.core.fault import CONFLICT, INVALID
 from pharos.core.ids import uuid7
-from pharos.store.delivery import Fire, Schedule, Scheduled, Unschedule
+from pharos.store.delivery import Fire, Lane, Schedule, Scheduled, Unschedule
 from pharos.store.ports import Append
 from pharos.store.sqlite.appends import LogStage, prepare_append
 from pharos.store.sqlite.clock import from_microseconds, to_microseconds
 from pharos.store.sqlite.codec import dump, load, load_event
 from pharos.store.sqlite.delivery.news import Feed, News
+from pharos.store.sqlite.delivery.stage import DeliveryStage
 from pharos.store.sqlite.journal import Journal
 from pharos.store.sqlite.refusal import Refusal
 from pharos.store.sqlite.rows import select
 from pharos.store.sqlite.stage import Origin
 from pharos.store.sqlite.statements import Statement, insert
 
-COLUMNS = "id, due, topic, type, body, again"
+COLUMNS = "id, due, topic, type, body, again, lane"
 
 
 class Row(NamedTuple):
@@ -36,12 +37,17 @@ class Row(NamedTuple):
     type: str
     body: str
     again: str | None
+    lane: str | None
 
     def scheduled(self) -> Scheduled:
         """What the port calls it."""
         again = None if self.again is None else cast("dict[str, str]", load(self.again))
         event = load_event(0, self.topic, 0, self.type, self.body).event
-        return Scheduled(self.id, from_microseconds(self.due), event, again)
+        return Scheduled(self.id, from_microseconds(self.due), event, again, self.told())
+
+    def told(self) -> Lane | None:
+        """The lane that is told with the event."""
+        return None if self.lane is None else Lane(*cast("list[str]", load(self.lane)))
 
     def means(self) -> object:
         """What makes it another event: not when, nor under which id and by whom it was written."""
@@ -53,9 +59,10 @@ def prepare_schedule(command: Schedule) -> Row:
     """The stored form. Raises ``INVALID`` for data that has no JSON form."""
     event = command.event
     again = None if command.again is None else dump(dict(command.again))
+    lane = None if command.lane is None else dump(tuple(command.lane))
     dump(command.id)
     return Row(
-        command.id, to_microseconds(command.due), event.topic, event.type, prepare_append(Append(event)), again
+        command.id, to_microseconds(command.due), event.topic, event.type, prepare_append(Append(event)), again, lane
     )  # fmt: skip
 
 
@@ -79,10 +86,13 @@ def prepare_unschedule(command: Unschedule) -> None:
 class ScheduleStage:
     """The writer's part that owns schedules."""
 
-    def __init__(self, connection: apsw.Connection, journal: Journal, log: LogStage, feed: Feed) -> None:
+    def __init__(
+        self, connection: apsw.Connection, journal: Journal, log: LogStage, deliveries: DeliveryStage, feed: Feed
+    ) -> None:
         self._connection = connection
         self._journal = journal
         self._log = log
+        self._deliveries = deliveries
         self._feed = feed
         self._staged: dict[str, Row | None] = {}
 
@@ -110,7 +120,13 @@ class ScheduleStage:
             event = replace(event, id=uuid7(), time=from_microseconds(due))
             body = prepare_append(Append(event))
         self._journal.put(self._staged, row.id, None if following is None else row._replace(due=following))
-        return self._log.append(Append(event), body, origin)
+        recorded = self._log.append(Append(event), body, origin)
+        lane = row.told()
+        if lane is not None:
+            group = self._deliveries.groups.by_name.get(lane.group)
+            if group is not None and group.hears(lane.topic):
+                self._deliveries.lane(lane, None, origin)
+        return recorded
 
     def unschedule(self, command: Unschedule, payload: None, origin: Origin) -> bool:
         """What was fired meanwhile cannot be cancelled."""
@@ -135,7 +151,7 @@ class ScheduleStage:
                 f"INSERT INTO schedules ({COLUMNS})",
                 rows,
                 "ON CONFLICT DO UPDATE SET due = excluded.due, topic = excluded.topic, type = excluded.type, "
-                "body = excluded.body, again = excluded.again",
+                "body = excluded.body, again = excluded.again, lane = excluded.lane",
             )
         ended = [id for id, row in self._staged.items() if row is None]
         if ended:
