@@ -24,13 +24,14 @@ MAX_EXPRESSION: Final = 1024
 _GAP = r"(?:\s|//[^\n]*\n)*"
 """What may stand between two words: blanks and comments."""
 _LOOP = re.compile(rf"\.{_GAP}(?:all|exists|exists_one|existsOne|map|filter){_GAP}\({_GAP}(\w+){_GAP},")
+_MAP = re.compile(rf"\.{_GAP}map{_GAP}\(")
 _WORD = re.compile(r"[A-Za-z]\w*")
 
 
 class Expression:
     """A compiled expression. Raises ``ValueError`` where its syntax is wrong."""
 
-    __slots__ = ("_program", "bound", "source", "variables")
+    __slots__ = ("_program", "bound", "maps", "source", "variables")
 
     def __init__(self, source: str) -> None:
         from cel import compile
@@ -39,6 +40,8 @@ class Expression:
         self._program = compile(source)
         self.bound: Sequence[str] = _LOOP.findall(source)
         """Names that its macros walk over lists with, one for each: nested, their times multiply."""
+        self.maps = len(_MAP.findall(source))
+        """How many of them are ``map``: what it has made so far is copied with each of its steps."""
         self.variables = frozenset(self._program.variables()) - frozenset(self.bound)
         """Names of the variables it looks at."""
 

@@ -99,7 +99,9 @@ class ApprovalRule(Wire):
     for a rule: a tool that itself demands agreement is asked about all the same."""
     when: Annotated[str, Field(min_length=1, max_length=MAX_EXPRESSION)] | None = None
     """A CEL expression over the call, for what the tool's name does not say: ``budget > 1.0``,
-    ``arguments.to != "ada"``. Where it is false the search goes on; where nobody can say, it counts as true."""
+    ``arguments.to != "ada"``. Where it is false the search goes on; where nobody can say, it counts as true. That is
+    also so where it names ``arguments`` and they are more than 2,000 values, or where it walks over a list that is too
+    long for it: elements, times all values, at most 250,000 (with ``map``: elements squared)."""
     who: Annotated[str, Field(max_length=256)] = ""
     """Whom to ask, in the words of the city's way to people; left out: whoever may approve. ``agent:NAMESPACE/NAME``
     asks that agent, which answers with the tools ``sessions_approve`` and ``sessions_deny``."""
