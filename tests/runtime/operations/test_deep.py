@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 from tests.gateway.upstream import Exchange, upstream
 from tests.runtime.operations.town import MANIFEST, Harbour
 
-from pharos.core.wire import DEEPEST, is_deep
+from pharos.core.wire import DEEPEST, JsonObject, is_deep
+from pharos.runtime.schemas import misfits
+from pharos.runtime.session.deciding import ending
 from pharos.server.city import open_city
 
 AGENT = """
@@ -27,7 +32,16 @@ def call(arguments: str) -> dict[str, Any]:
     return {"content": None, "tool_calls": [{"index": 0, "id": "c1", "type": "function", "function": function}]}
 
 
-async def test_what_is_nested_too_deeply_is_given_back_to_the_model(tmp_path: Path) -> None:
+async def test_what_is_nested_too_deeply_is_given_back_to_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judging: set[threading.Thread] = set()
+
+    def judge(schema: JsonObject, value: JsonObject) -> Sequence[str]:
+        judging.add(threading.current_thread())
+        return misfits(schema, value)
+
+    monkeypatch.setattr(ending, "misfits", judge)
     answers: list[dict[str, Any]] = [call(DEEP), {"content": DEEP}, {"content": '{"well": "met"}'}]
 
     async def script(exchange: Exchange) -> None:
@@ -51,6 +65,16 @@ async def test_what_is_nested_too_deeply_is_given_back_to_the_model(tmp_path: Pa
             assert (found["status"], found["result"]) == ("completed", {"well": "met"})
             given = [b"nested too deeply" in request.body for request in running.requests]
             assert given == [False, True, True]
+            # By whoever decides it anew and closes it, an answer is judged beside the event loop as well.
+            judging.clear()
+            assert "divergence" not in await town("replay", session=session, rerun=True)
+            assert judging and threading.main_thread() not in judging
+            answers.append({"content": '{"well": "met"}'})
+            session = await town.begin("go", interactive=True)
+            await town.until(session, "waiting")
+            judging.clear()
+            await town("close", session=session)
+            assert judging and threading.main_thread() not in judging
 
 
 def test_how_deep_is_deep() -> None:

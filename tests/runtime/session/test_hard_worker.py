@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import shutil
+import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,8 +27,10 @@ from pharos.core.event import Event, Recorded
 from pharos.core.fault import Fault
 from pharos.core.wire import JsonObject
 from pharos.mesh.connectors import EffectClass, Errand, ModelRequest, Tool, ToolResult
+from pharos.runtime.schemas import misfits
 from pharos.runtime.session import commands as c
 from pharos.runtime.session.chain import broken_at
+from pharos.runtime.session.deciding import ending
 from pharos.runtime.session.rerun import rerun
 from pharos.runtime.session.snapshot import hash_of
 from pharos.runtime.session.state import State
@@ -210,6 +213,23 @@ async def test_an_answer_that_is_not_what_the_agent_promises_is_given_back_and_n
         state = await town.until(await town.begin(begin), "failed")
         assert state.end is not None and state.end.code == "OUTPUT_INVALID" and "no JSON" in state.end.text
         assert state.turn == 3
+
+
+async def test_a_long_answer_is_judged_beside_the_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its schema may take a second to judge it by, in which other sessions and calls go on."""
+    judged: list[str] = []
+
+    def judge(schema: JsonObject, value: JsonObject) -> Sequence[str]:
+        judged.append(threading.current_thread().name)
+        return misfits(schema, value)
+
+    monkeypatch.setattr(ending, "misfits", judge)
+    agent = profile(output=PORT)
+    begin = start(now=now(), profile=agent.to_json(), version=agent.version)
+    answer = said('{"port": "Antwerp", "berths": 3}')
+    async with open_town(tmp_path, ScriptedModel(script(answer))) as town, town.working():
+        await town.until(await town.begin(begin), "completed")
+    assert len(judged) == 1 and judged[0].startswith("deciding")
 
 
 async def test_runtime_32_a_session_never_has_rights_that_whoever_it_acts_for_has_lost(tmp_path: Path) -> None:

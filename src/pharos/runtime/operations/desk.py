@@ -16,11 +16,11 @@ from pharos.runtime.operations.items import Which
 from pharos.runtime.profiles.profile import Profile
 from pharos.runtime.session.address import Address
 from pharos.runtime.session.commands import Command
-from pharos.runtime.session.decide import decide
 from pharos.runtime.session.deciding.draft import Decided
 from pharos.runtime.session.faults import no_session
 from pharos.runtime.session.state import State
 from pharos.runtime.worker.checkpoints import Checkpoints
+from pharos.runtime.worker.deciding import decided
 from pharos.runtime.worker.lanes import timers
 from pharos.runtime.worker.live import Live, read
 from pharos.runtime.worker.run import event_of
@@ -88,23 +88,22 @@ class Desk:
     ) -> Decision[W]:
         """The decision that brings about what commands from outside come to."""
         live = await self.live(address)
-        return decision(invocation, decide(live.state, *commands), live.state.sequence, output)
+        return decision(invocation, await decided(live.state, *commands), live.state.sequence, output)
 
 
-def decision(invocation: Invocation, decided: Decided, sequence: int, output: Callable[[State], W]) -> Decision[W]:
+def decision(invocation: Invocation, made: Decided, sequence: int, output: Callable[[State], W]) -> Decision[W]:
     """Facts that were decided on the state at ``sequence``, as a write's decision."""
-    state = decided.state
+    state = made.state
     by, topic = invocation.principal.id, state.address.topic
-    events = [event_of(topic, fact, by, state.tree, invocation.correlation) for fact in decided.facts]
+    events = [event_of(topic, fact, by, state.tree, invocation.correlation) for fact in made.facts]
     events += [
-        Event(notice.topic, notice.type, notice.data, principal=by, correlation=state.tree)
-        for notice in decided.notices
+        Event(notice.topic, notice.type, notice.data, principal=by, correlation=state.tree) for notice in made.notices
     ]
     return Decision(
         output(state),
         events=tuple(events),
-        expects={topic: sequence} if decided.facts else {},
-        commands=tuple(timers(state.address, decided.wakes)),
+        expects={topic: sequence} if made.facts else {},
+        commands=tuple(timers(state.address, made.wakes)),
     )
 
 

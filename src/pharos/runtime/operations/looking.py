@@ -172,7 +172,7 @@ class Looking:
         state = fold(State(address), taken)
         decided, divergence = None, None
         if input.rerun:
-            decided, divergence = rerun(address, taken)
+            decided, divergence = await asyncio.to_thread(rerun, address, taken)
         poison = state.poison
         return Replayed(
             session=address.id,

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Executor
 from contextlib import aclosing
 from typing import Final, cast
 
@@ -30,6 +31,7 @@ from pharos.runtime.session.deciding.draft import Decided
 from pharos.runtime.session.effects import Fact
 from pharos.runtime.session.events import TURN_STARTED
 from pharos.runtime.worker.checkpoints import Checkpoints
+from pharos.runtime.worker.deciding import decided
 from pharos.runtime.worker.lanes import ENDING, timers, working
 from pharos.runtime.worker.live import Live
 from pharos.runtime.worker.performing import Performer, now
@@ -70,15 +72,17 @@ class Run:
         crossing: Callable[[str], None] = lambda place: None,
         grace: float = GRACE,
         checkpoints: Checkpoints | None = None,
+        threads: Executor | None = None,
     ) -> None:
         """``crossing`` is called with the name of each place where the process could die with something half done, for
-        those who want to see that it may."""
+        those who want to see that it may. ``threads``: where decisions are made that may take long."""
         self._store = store
         self._grant = grant
         self._live = live
         self._draining = draining
         self._crossing = crossing
         self._checkpoints = checkpoints
+        self._threads = threads
         self._news: deque[Recorded] = deque()
         self._woken: asyncio.Future[None] | None = None
         self._followers: list[asyncio.Task[None]] = []
@@ -129,11 +133,11 @@ class Run:
         while True:
             if live.state.quarantine is not None or live.state.poison is not None:
                 return
-            decided = decide(live.state, *commands, advance=advance)
-            if not decided.facts and not self._under_way.rest:
+            made = await decided(live.state, *commands, advance=advance, threads=self._threads)
+            if not made.facts and not self._under_way.rest:
                 break
             try:
-                await self._commit(decided)
+                await self._commit(made)
                 break
             except Fault as fault:
                 if fault.code == LEASE_LOST.code:
@@ -147,8 +151,8 @@ class Run:
                 elif fault.code != POSITION_CONFLICT.code:
                     raise
             await self._caught_up()
-        live.state = decided.state
-        for effect in decided.effects:
+        live.state = made.state
+        for effect in made.effects:
             self._under_way.begin(effect)
         checkpoints = self._checkpoints
         # For one that never rests; others are kept when they are given back.
@@ -156,17 +160,17 @@ class Run:
         if long and (kept := await self._kept()):
             await self._store.commit(Fence(self._grant.lease), *kept)
 
-    async def _commit(self, decided: Decided) -> None:
+    async def _commit(self, made: Decided) -> None:
         live, grant = self._live, self._grant
         state = live.state
         topic = state.address.topic
-        by = f"agent/{state.agent or decided.state.agent}"
+        by = f"agent/{state.agent or made.state.agent}"
         commands: list[StoreCommand] = [Acknowledge(grant.lease, live.position, keep=True)]
         # The end of an answer as it came stands before the answer: whoever follows both has heard it all by then.
         commands.extend(Append(event) for event in self._under_way.rest)
         expected: int | None = state.sequence
         link = live.link
-        for fact in decided.facts:
+        for fact in made.facts:
             if fact.type == TURN_STARTED:
                 fact = fact._replace(data={**fact.data, "chain": link.closed()})
             event = event_of(topic, fact, by, state.tree)
@@ -174,8 +178,8 @@ class Run:
             commands.append(Append(event, expected))
             expected = None
         last = len(commands) - 1
-        commands.extend(timers(state.address, decided.wakes))
-        for notice in decided.notices:
+        commands.extend(timers(state.address, made.wakes))
+        for notice in made.notices:
             event = Event(notice.topic, notice.type, notice.data, principal=by, correlation=state.tree)
             commands.append(Append(event, idempotency_key=f"end of {state.address}"))
         self._crossing("commit")
@@ -184,7 +188,7 @@ class Run:
         self._under_way.rest.clear()
         if isinstance(results[0], Lease):
             grant.kept(results[0])
-        if decided.facts:
+        if made.facts:
             live.position = cast("Recorded", results[last]).position
             live.link = link
 
@@ -221,10 +225,10 @@ class Run:
         return True
 
     async def _quarantine(self, command: QuarantineIt) -> None:
-        decided = decide(self._live.state, command)
-        await self._commit(decided)
-        self._live.state = decided.state
-        _log.error("session %s is in quarantine: %s", decided.state.address, command.detail)
+        made = decide(self._live.state, command)
+        await self._commit(made)
+        self._live.state = made.state
+        _log.error("session %s is in quarantine: %s", made.state.address, command.detail)
         await self._give_back()
 
     async def _ends(self) -> bool:

@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
@@ -34,6 +35,8 @@ AT_ONCE: Final = 256
 """Sessions that are worked on at once. Most of them wait for a model; a pool's slots say how many may really begin."""
 KEPT: Final = 1024
 """Sessions kept in memory between two leases."""
+JUDGES: Final = 2
+"""Threads for decisions that may take long. They are no others': what a tool does on a thread holds up no session."""
 DRAIN: Final = 10.0
 """Seconds that what is under way has to end when the city stops. What has not is taken up by the next worker."""
 
@@ -63,6 +66,7 @@ class Worker:
         self._checkpoints = Checkpoints(store, every)
         self._memory = Memory(store.log, KEPT, self._checkpoints.read)
         self._profiles: dict[str, Profile] = {}
+        self._threads: ThreadPoolExecutor | None = None
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._stopping = False
         self._busy: set[asyncio.Task[None]] = set()
@@ -77,6 +81,7 @@ class Worker:
         """Subscribe, then work until the context is left."""
         await self._store.commit(Subscribe(GROUP, PREFIX, backlog=True))
         self._stopping = False
+        self._threads = ThreadPoolExecutor(JUDGES, thread_name_prefix="deciding")
         tasks = [
             asyncio.create_task(kept(partial(self._work, number), f"sessions {number}"))
             for number in range(self._at_once)
@@ -93,6 +98,7 @@ class Worker:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self._threads.shutdown(wait=False)
 
     async def _work(self, number: int) -> None:
         owner = f"{self._name}/{number}"
@@ -129,6 +135,7 @@ class Worker:
             crossing=self._crossing,
             grace=self._grace,
             checkpoints=self._checkpoints,
+            threads=self._threads,
         )
         await run.run()
         # Only what went well to its end is known to be whole.

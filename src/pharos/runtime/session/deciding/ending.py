@@ -29,29 +29,29 @@ MOST_REFUSED = 2
 """Last answers that are given back because they are not what the agent promises."""
 
 
-def fits(draft: Draft) -> bool:
-    """Whether the last answer is what the agent promises. One that is not is given back, and in the end the session
-    fails: nobody is handed less than was promised."""
+def answer(draft: Draft) -> bool:
+    """End with the last answer; whether it is what the agent promises. One that is not is given back, and in the end
+    the session fails: nobody is handed less than was promised."""
     state = draft.state
-    schema = _promised(state)
-    if schema is None:
-        return True
-    problems = _judged(schema, _last_text(state))[1]
+    value, problems = _judged(state)
     if not problems:
-        return True
-    if state.refused < MOST_REFUSED:
+        _complete(draft, value)
+    elif state.refused < MOST_REFUSED:
         draft.tell(events.ANSWER_REFUSED, {"problems": [*problems]})
     else:
         fail(draft, "OUTPUT_INVALID", f"Its answer is not what its agent promises: {'; '.join(problems)}")
-    return False
+    return not problems
 
 
-def complete(draft: Draft) -> None:
-    """It has given its last answer."""
+def close(draft: Draft) -> None:
+    """End with the last answer, whatever it is."""
+    value, problems = _judged(draft.state)
+    _complete(draft, {} if problems else value)
+
+
+def _complete(draft: Draft, data: JsonObject) -> None:
     state = draft.state
-    text, schema = _last_text(state), _promised(state)
-    value, problems = ({}, ()) if schema is None else _judged(schema, text)
-    _end(draft, "completed", {"text": text, "data": {} if problems else value, "spent": decimal_text(state.spent)})
+    _end(draft, "completed", {"text": _last_text(state), "data": data, "spent": decimal_text(state.spent)})
 
 
 def fail(draft: Draft, code: str, detail: str) -> None:
@@ -142,17 +142,20 @@ def _last_text(state: State) -> str:
     return "" if reply is None else text_of(reply)
 
 
-def _promised(state: State) -> JsonObject | None:
-    """The schema of the object that the agent promises."""
+def promised(state: State) -> JsonObject | None:
+    """The schema of the object that the agent promises. Judging an answer by it may take long."""
     spec = state.profile.get("spec")
     schema = spec.get("output") if isinstance(spec, dict) else None
     return schema if isinstance(schema, dict) else None
 
 
-def _judged(schema: JsonObject, text: str) -> tuple[JsonObject, Sequence[str]]:
-    """The object that an answer is, and what is wrong with it."""
+def _judged(state: State) -> tuple[JsonObject, Sequence[str]]:
+    """The object that the last answer is, and what is wrong with it; nothing, where none is promised."""
+    schema = promised(state)
+    if schema is None:
+        return {}, ()
     try:
-        value = orjson.loads(text)
+        value = orjson.loads(_last_text(state))
     except orjson.JSONDecodeError as error:
         return {}, (f"/: it is no JSON: {error}",)
     if not isinstance(value, dict):

@@ -19,9 +19,8 @@ from pharos.runtime.session.commands import (
     Resume,
     Start,
 )
-from pharos.runtime.session.deciding import guards
+from pharos.runtime.session.deciding import ending, guards
 from pharos.runtime.session.deciding.draft import Draft
-from pharos.runtime.session.deciding.ending import complete
 from pharos.runtime.session.deciding.people import about, alive
 from pharos.runtime.session.faults import NOT_WAITING, session_started
 
@@ -103,7 +102,7 @@ def close(draft: Draft, command: Close) -> None:
     alive(state)
     if state.waiting != ("input",):
         raise NOT_WAITING("It has not answered yet.", **about(state))
-    complete(draft)
+    ending.close(draft)
 
 
 def migrate(draft: Draft, command: Migrate) -> None:

@@ -44,11 +44,10 @@ def _think(draft: Draft) -> None:
     elif state.steps and state.steps[-1].reply is None:
         # The turn was given up in the middle (a fork puts its news back): ask again.
         _ask(draft, draft.id, state.turn, 1)
-    elif not state.interactive and not state.children and state.steps and state.steps[-1].sequence > state.forked_at:
-        if ending.fits(draft):
-            ending.complete(draft)
-        elif state.inbox:
-            _think(draft)
+    elif state.interactive or state.children or not state.steps or state.steps[-1].sequence <= state.forked_at:
+        return
+    elif not ending.answer(draft) and state.inbox:
+        _think(draft)
 
 
 def _ask(draft: Draft, id: str, turn: int, attempt: int) -> None:
