@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 import textwrap
 from typing import Annotated, Generic, TypeVar
 
+import pytest
 from pydantic import Field
 
-from pharos.core.docstrings import attribute_docstrings
+from pharos.core.docstrings import _parsed, attribute_docstrings
 from pharos.core.wire import Page, Wire
 
 T = TypeVar("T")
@@ -100,3 +102,16 @@ def test_importing_reads_no_source() -> None:
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_parse_that_met_another_threads_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """See gh-106905 of Python, which is not to be had on demand."""
+    parse, met = ast.parse, iter(["once", "twice"])
+
+    def meeting(source: str) -> ast.Module:
+        if next(met, None):
+            raise SystemError("AST constructor recursion depth mismatch (before=77, after=96)")
+        return parse(source)
+
+    monkeypatch.setattr(ast, "parse", meeting)
+    assert isinstance(_parsed("x: int"), ast.Module)

@@ -13,6 +13,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 from itertools import pairwise
+from typing import Final
+
+_TRIES: Final = 10
+"""Of a parse that meets another thread's; one takes some milliseconds."""
 
 
 @cache
@@ -37,10 +41,24 @@ def _classes_of(module: str) -> Mapping[str, Mapping[str, str]]:
     if loaded is None:
         return {}
     try:
-        tree = ast.parse(inspect.getsource(loaded))
+        tree = _parsed(inspect.getsource(loaded))
     except (OSError, TypeError, SyntaxError):
         return {}  # built in, made by a program, or its file is gone
     return dict(_classes(tree.body, ""))
+
+
+def _parsed(source: str) -> ast.Module:
+    """The syntax tree of a module.
+
+    Before 3.11.9 and 3.12.3 Python counts the depth of the tree it builds in one place for all threads and takes
+    another's steps for a defect of its own (gh-106905). Schemas are made beside the event loop, so threads do meet.
+    """
+    for _ in range(_TRIES):
+        try:
+            return ast.parse(source)
+        except SystemError:
+            continue
+    return ast.parse(source)
 
 
 def _classes(body: list[ast.stmt], within: str) -> Iterator[tuple[str, Mapping[str, str]]]:
