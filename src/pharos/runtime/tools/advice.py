@@ -23,8 +23,8 @@ from pharos.runtime.tools.offering import OWN
 
 _log = logging.getLogger(__name__)
 
-PATIENCE: Final = 2.0
-"""Seconds for which whoever declares an agent waits for sources of tools."""
+PATIENCE: Final = 10.0
+"""Seconds for which whoever declares an agent waits for sources of tools; the first to ask has schemas made."""
 
 _ALL: Final = frozenset({"*"})
 
