@@ -34,7 +34,7 @@ def tool_of(city: Client, listed: Any) -> StructuredTool:
 
 async def main() -> None:
     async with (
-        httpx2.AsyncClient(headers={"authorization": f"Bearer {KEY}"}) as http,
+        httpx2.AsyncClient(headers={"authorization": f"Bearer {KEY}"}, timeout=60) as http,
         Client(streamable_http_client(f"{URL}/mcp", http_client=http)) as city,
     ):
         tools = [tool_of(city, listed) for listed in (await city.list_tools()).tools]

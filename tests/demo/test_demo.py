@@ -20,7 +20,7 @@ def _commands() -> Iterator[bytes]:
             yield path.read_bytes()
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(330)
 def test_the_demo_runs_to_its_end_and_leaves_nothing(tmp_path: Path) -> None:
     # No real provider, whatever the machine that runs the tests knows.
     hidden = {"OPENAI_API_KEY", "ANTHROPIC_API_KEY"}
@@ -29,7 +29,7 @@ def test_the_demo_runs_to_its_end_and_leaves_nothing(tmp_path: Path) -> None:
         [sys.executable, str(ROOT / "scripts/demo.py")],
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=300,
         env={**kept, "TMPDIR": str(tmp_path)},
         cwd=tmp_path,
         check=False,
