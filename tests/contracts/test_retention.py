@@ -6,7 +6,7 @@ import asyncio
 from datetime import timedelta
 
 from tests.contracts.conftest import Open, Wall
-from tests.contracts.samples import TALLY, Tally, append, event, numbers, refused
+from tests.contracts.samples import TALLY, Tally, append, event, numbers, recorded, refused
 from tests.contracts.test_deliveries import claim, nothing, soon, state
 
 from pharos.core.event import START
@@ -136,6 +136,46 @@ async def test_mesh_10_a_topic_of_the_same_name_is_another(open_engine: Open) ->
     topic = await store.log.topic("a")
     assert topic is not None and (topic.generation, topic.trimmed) == (2, START)
     assert await store.deliveries.tombstone("b") is None
+
+
+async def test_a_long_topic_is_gone_at_once_for_everybody(open_engine: Open) -> None:
+    """However little by little it goes from the medium, also where the next process finds some of it left."""
+    store = await open_engine()
+    await store.commit(Subscribe("g", "a"))
+    old = [
+        recorded(result)
+        for start in range(0, 3_000, 500)
+        for result in await store.commit(
+            *(Append(event("a", n=n), idempotency_key=f"k{n}") for n in range(start, start + 500))
+        )
+    ]
+    lease = await claim(store)
+    await store.commit(Acknowledge(lease, old[-1].position))
+    (other,) = await append(store, event("b", n=1))
+    same = Append(event("a", n=-1), idempotency_key="k0")
+    retired, first, again = await store.commit(Retire("a", "idle"), same, same)
+    assert retired is True and first == again and recorded(first).sequence == 1
+    for _ in range(2):
+        assert await store.log.read("a", limit=5_000) == [first] and await store.log.read_all(limit=5_000) == [
+            other,
+            first,
+        ]
+        assert await store.log.at("a", old[5].position) is None
+        with refused(GONE):
+            await store.log.read("a", old[-1].position)
+        lease = await claim(store)
+        assert await store.deliveries.events([lease]) == [[first]]
+        await store.commit(Release(lease))
+        await store.close()
+        store = await open_engine()
+    # Names that come meanwhile are their own.
+    await store.commit(Retire("a", "over", unread=True))
+    await store.commit(Prune(("a",), store.deliveries.now() + timedelta(seconds=1)))
+    await store.close()
+    store = await open_engine()
+    (anew,) = await append(store, event("c", n=3))
+    assert await store.log.read("c", limit=5_000) == [anew]
+    assert await store.log.read_all(limit=5_000) == [other, anew]
 
 
 async def test_who_follows_a_topic_hears_that_it_is_over(store: Store) -> None:

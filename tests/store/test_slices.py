@@ -1,4 +1,5 @@
-"""Groups that come and go over many topics: in slices, between which others commit."""
+"""Groups that come and go over many topics, and topics that go with many events: in slices, between which others
+commit."""
 
 from __future__ import annotations
 
@@ -79,13 +80,20 @@ async def claim_all(store: SqliteStore) -> list[str]:
     return claimed
 
 
-@pytest.mark.parametrize("what", ["coming", "going"])
+@pytest.mark.parametrize("what", ["coming", "going", "retired"])
 async def test_a_commit_waits_for_one_slice_at_most(store: SqliteStore, what: str) -> None:
     if what == "going":
         await store.commit(Subscribe("g", "s/", backlog=True))
         await until(store, lambda: count(store, "deliveries") == TOPICS and not count(store, "fillings"))
+    elif what == "retired":
+        await store.commit(*(Append(event("long"), idempotency_key=f"k{n}") for n in range(TOPICS)))
     seen = watched(store)
-    if what == "coming":
+    if what == "retired":
+        assert await store.commit(Retire("long", "over")) == [True]
+        assert await store.log.read("long") == []
+        await until(store, lambda: not count(store, "append_keys") and not count(store, "emptied"))
+        assert not store._connection.execute("SELECT 1 FROM events WHERE topic NOT IN (SELECT id FROM topics)").get
+    elif what == "coming":
         await store.commit(Subscribe("g", "s/", backlog=True))
         await until(store, lambda: count(store, "deliveries") == TOPICS and not count(store, "fillings"))
     else:
@@ -151,7 +159,7 @@ async def test_the_next_process_goes_on(tmp_path: Path, store: SqliteStore) -> N
 MORTAL = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from pharos.store.delivery import Subscribe, Unsubscribe
+from pharos.store.delivery import Retire, Subscribe, Unsubscribe
 from pharos.store.sqlite.delivery import slices
 from pharos.store.sqlite.engine import open_store
 
@@ -168,7 +176,8 @@ async def main(home, deeds):
             os.kill(os.getpid(), signal.SIGKILL)
 
     store._writer._deliveries.slices.begin = mortal
-    await store.commit(*(Subscribe("g", "s/", True) if deed == "come" else Unsubscribe("g") for deed in deeds))
+    commands = {"come": Subscribe("g", "s/", True), "go": Unsubscribe("g"), "retire": Retire("long", "over")}
+    await store.commit(*(commands[deed] for deed in deeds))
     await asyncio.sleep(30)
 
 asyncio.run(main(sys.argv[1], sys.argv[2:]))
@@ -195,6 +204,27 @@ async def test_killed_between_a_slice_and_what_follows_nothing_is_lost_or_done_t
         await until(again, lambda: not count(again, "removals") and not count(again, "fillings"))
         assert count(again, "deliveries") == (TOPICS if "come" in deeds else 0)
         assert {lane: waiting.ready for lane, waiting in (await again.deliveries.lanes("g")).items()} == {}
+    finally:
+        await again.close()
+
+
+async def test_killed_while_a_topic_goes_the_next_process_goes_on(tmp_path: Path, store: SqliteStore) -> None:
+    await store.commit(*(Append(event("long"), idempotency_key=f"k{n}") for n in range(TOPICS)))
+    await store.close()
+    command = [sys.executable, "-c", MORTAL, str(tmp_path / "home"), "retire"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = await asyncio.create_subprocess_exec(*command, env=environment)
+    assert await process.wait() == -signal.SIGKILL
+    again = open_store(tmp_path / "home")
+    try:
+        assert count(again, "emptied") == 1 and 0 < count(again, "append_keys") < TOPICS
+        assert await again.log.read("long") == [] and await again.log.topic("long") is None
+        (new,) = await append(again, event("long"))
+        await until(again, lambda: not count(again, "emptied"))
+        assert count(again, "append_keys") == 0
+        assert await again.log.read("long") == [new]
+        others = await again.log.read("other", limit=10_000)
+        assert count(again, "events") == TOPICS + len(others) + 1
     finally:
         await again.close()
 

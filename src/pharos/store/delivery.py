@@ -216,6 +216,7 @@ class Trim(NamedTuple):
 
 class Retire(NamedTuple):
     """Remove a topic with all events and deliveries, and leave a tombstone that says why. Result: whether it was done.
+    The events are gone at once for everybody; what is left of them on the medium may go little by little.
 
     It is not where a lease lives, or some group has not acknowledged everything (a dead letter is not), unless
     ``unread``; nor where the topic was written to after ``idle_since``. A topic of the same name that is appended to

@@ -56,7 +56,9 @@ class LogStage:
             integer(connection, "SELECT max(position) FROM events"),
             integer(connection, "SELECT value FROM marks WHERE name = 'head'"),
         )
-        self._last_topic = integer(connection, "SELECT max(id) FROM topics")
+        self._last_topic = integer(
+            connection, "SELECT max(id) FROM (SELECT id FROM topics UNION ALL SELECT topic FROM emptied)"
+        )
         self._ends: dict[str, End] = {}
         self._staged: list[tuple[Recorded, int, str]] = []
         """(event, its topic's row id, its stored form). The positions follow from the places in this list."""
@@ -64,8 +66,8 @@ class LogStage:
         self._keys: dict[tuple[int, str], Recorded] = {}
         self._placed: list[tuple[int, str]] = []
         """Topics that are to be known before they have an event."""
-        self._anew: dict[int, int] = {}
-        """Topics that were retired in this transaction, with their last positions."""
+        self._retired: dict[int, None] = {}
+        """Rows of topics that were retired in this transaction: their names have others now."""
         self._time = 0
         self.cite: Cite = _cite_nothing
         """Told of the blobs of every event that has some; it may refuse."""
@@ -162,7 +164,6 @@ class LogStage:
 
     def following(self, topic: int, name: str, position: int) -> Recorded | None:
         """The first event of a topic after a position."""
-        position = max(position, self._anew.get(topic, 0))
         found = select(
             self._connection,
             "SELECT position, sequence, type, body FROM events WHERE topic = ? AND position > ? "
@@ -176,13 +177,17 @@ class LogStage:
                 return recorded
         return None
 
-    def begin_anew(self, name: str) -> None:
-        """A topic was retired: the next event of this name is its first."""
+    def begin_anew(self, name: str) -> int:
+        """A topic was retired: the next event of this name is its first. Its new row id; by the old one nobody finds
+        its events any more."""
         topic, _, last = self.end(name)
-        self._journal.put(self._ends, name, (topic, 0, last))
-        self._journal.put(self._anew, topic, last)
+        following = self._last_topic + len(self._new_topics) + 1
+        self._journal.add(self._new_topics, name)
+        self._journal.put(self._ends, name, (following, 0, last))
+        self._journal.put(self._retired, topic, None)
         for key in [key for key in self._keys if key[0] == topic]:
             self._journal.drop(self._keys, key)
+        return following
 
     def forget(self, names: Iterable[str]) -> None:
         """The rows of topics that were without an event may be gone from the database."""
@@ -193,8 +198,6 @@ class LogStage:
         """What the first append with this key recorded."""
         if (staged := self._keys.get((topic, key))) is not None:
             return staged
-        if topic in self._anew:
-            return None
         found = select(
             self._connection,
             "SELECT position, sequence, type, body FROM append_keys JOIN events USING (position) "
@@ -207,8 +210,9 @@ class LogStage:
 
     def statements(self) -> Iterator[Statement]:
         """Topics with their new ends, events, and the keys of those that had one."""
-        if self._placed:
-            rows = [(*placed, 0, 0) for placed in self._placed]
+        if self._retired:
+            yield "DELETE FROM topics WHERE id IN (SELECT value FROM json_each(?))", (dump([*self._retired]),)
+        if rows := [(*placed, 0, 0) for placed in self._placed if placed[0] not in self._retired]:
             yield from insert("INSERT INTO topics (id, name, sequence, last)", rows)
         if not self._staged:
             return
@@ -220,6 +224,7 @@ class LogStage:
         ends = {
             topic: (topic, recorded.event.topic, recorded.sequence, position, self._time)
             for position, (recorded, topic, _) in enumerate(self._staged, head + 1)
+            if topic not in self._retired
         }
         yield from insert(
             "INSERT INTO topics (id, name, sequence, last, written_at)",
@@ -240,7 +245,7 @@ class LogStage:
         self._new_topics.clear()
         self._keys.clear()
         self._placed.clear()
-        self._anew.clear()
+        self._retired.clear()
         if len(self._ends) > _CACHED_TOPICS:
             for name in list(islice(self._ends, _CACHED_TOPICS // 2)):
                 del self._ends[name]

@@ -236,6 +236,11 @@ CITY: Final[Sequence[str]] = (
     -- The lane that is told when the event comes, as [group, topic, lane].
     ALTER TABLE schedules ADD COLUMN lane TEXT;
     """,
+    """
+    -- Row ids of topics that were retired and had many events: their names have others, and nobody finds the events by
+    -- these any more. They are removed in slices between other commits: see delivery/slices.py.
+    CREATE TABLE emptied (topic INTEGER PRIMARY KEY) STRICT;
+    """,
 )
 """Migrations of the city's database: the entry at index n leads from version n to n + 1. Entries are never edited."""
 

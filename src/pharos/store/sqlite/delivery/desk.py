@@ -242,7 +242,7 @@ class Desk:
                     pause = now() - begun
                 except Fault as fault:
                     # If it was stored after all, the next one finds less to do.
-                    logger.warning("a slice of a group's coming or going could not be stored: %s", fault)
+                    logger.warning("a slice could not be stored: %s", fault)
                     self._unfinished, pause = True, _AFTER_FAILURE
                 await asyncio.sleep(pause)
         finally:

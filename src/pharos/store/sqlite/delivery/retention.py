@@ -34,7 +34,8 @@ _PRUNE = (
 class Grave(NamedTuple):
     """A topic that was retired in this transaction."""
 
-    name: str
+    topic: int
+    """The row id that its name has from now on."""
     generation: int
     reason: str
     began: int
@@ -80,7 +81,7 @@ class RetentionStage:
         self._feed = feed
         self._floors: dict[int, int] = {}
         """Topic -> the position up to which its events go."""
-        self._graves: dict[int, Grave] = {}
+        self._graves: dict[str, Grave] = {}
         self._pruned: list[tuple[tuple[str, ...], int]] = []
 
     def trim(self, command: Trim, position: int, origin: Origin) -> int:
@@ -98,8 +99,7 @@ class RetentionStage:
                 if (first := self._dead.first(row.group, topic)) is not None:
                     limit = min(limit, first - 1)
         sql = "SELECT count(*), max(position) FROM events WHERE topic = ? AND position > ? AND position <= ?"
-        grave = self._graves.get(topic)
-        floor = max(self._floors.get(topic, 0), 0 if grave is None else grave.began)
+        floor = self._floors.get(topic, 0)
         removed: int
         ((removed, highest),) = select(self._connection, sql, (topic, floor, limit))
         if not removed:
@@ -147,14 +147,15 @@ class RetentionStage:
             present = self._deliveries.table.get((row.group, topic))
             if present is not None:
                 self._deliveries.remove(present)
-        self._log.begin_anew(name)
-        earlier = self._graves.get(topic)
+        self._deliveries.slices.empty(topic)
+        earlier = self._graves.get(name)
         generation = (
             earlier.generation
             if earlier is not None
             else integer(self._connection, "SELECT generation FROM topics WHERE id = ?", (topic,)) or 1
         )
-        self._journal.put(self._graves, topic, Grave(name, generation + 1, command.reason, last, origin.time))
+        following = self._log.begin_anew(name)
+        self._journal.put(self._graves, name, Grave(following, generation + 1, command.reason, last, origin.time))
         return True
 
     def prune(self, command: Prune, before: int, origin: Origin) -> None:
@@ -169,15 +170,17 @@ class RetentionStage:
     def statements(self) -> Iterator[Statement]:
         """After the log's: what was appended in the same transaction is there."""
         for topic, limit in self._floors.items():
-            yield from _removal(topic, limit)
+            yield "DELETE FROM events WHERE topic = ? AND position <= ?", (topic, limit)
+            yield "DELETE FROM append_keys WHERE topic = ? AND position <= ?", (topic, limit)
             yield "UPDATE topics SET floor = max(floor, ?) WHERE id = ?", (limit, topic)
-        for topic, grave in self._graves.items():
-            yield from _removal(topic, grave.began)
-            _, sequence, last = self._log.end(grave.name)
+        for name, (topic, generation, reason, began, at) in self._graves.items():
+            _, sequence, last = self._log.end(name)
             yield (
-                "UPDATE topics SET sequence = ?, last = ?, floor = ?, generation = ?, began = ?, reason = ?, "
-                "retired_at = ? WHERE id = ?",
-                (sequence, last, grave.began, grave.generation, grave.began, grave.reason, grave.at, topic),
+                "INSERT INTO topics (id, name, sequence, last, floor, generation, began, reason, retired_at) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET floor = excluded.floor, "
+                "generation = excluded.generation, began = excluded.began, reason = excluded.reason, "
+                "retired_at = excluded.retired_at",
+                (topic, name, sequence, last, began, generation, began, reason, at),
             )
         for names, before in self._pruned:
             yield _PRUNE, (dump(names), before)
@@ -188,17 +191,12 @@ class RetentionStage:
     def committed(self) -> None:
         """Nothing is kept."""
         if self._floors or self._graves:
-            self._feed.append(News(removed=[grave.name for grave in self._graves.values()]))
+            self._feed.append(News(removed=[*self._graves]))
         self._floors.clear()
         self._graves.clear()
         for names, _ in self._pruned:
             self._log.forget(names)
         self._pruned.clear()
-
-
-def _removal(topic: int, limit: int) -> Iterator[Statement]:
-    yield "DELETE FROM events WHERE topic = ? AND position <= ?", (topic, limit)
-    yield "DELETE FROM append_keys WHERE topic = ? AND position <= ?", (topic, limit)
 
 
 def find_tombstone(connection: apsw.Connection, topic: str) -> tuple[int, str, int, int] | None:

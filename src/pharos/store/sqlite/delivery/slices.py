@@ -1,8 +1,9 @@
-"""What a group's coming and going leaves to do, in slices: over a million topics it is too much for one transaction.
+"""What is too much for one transaction, in slices: over a million topics, or a million events.
 
-A new group with a backlog gets a delivery for each topic that is there; those of a group that is gone are removed. Each
-slice is a transaction of its own, before one of the writer's, so other commits pass in between. How far the work has
-come stands in the tables with what was done, so the next process goes on there.
+A new group with a backlog gets a delivery for each topic that is there; those of a group that is gone are removed, and
+so are the events of a topic that was retired. Each slice is a transaction of its own, before one of the writer's, so
+other commits pass in between. How far the work has come stands in the tables with what was done, so the next process
+goes on there.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from pharos.store.sqlite.delivery.row import READY
 from pharos.store.sqlite.delivery.table import Table
 from pharos.store.sqlite.journal import Journal
 from pharos.store.sqlite.log import end_of_prefix
-from pharos.store.sqlite.rows import select
+from pharos.store.sqlite.rows import integer, select
 from pharos.store.sqlite.stage import Origin
 from pharos.store.sqlite.statements import Statement
 from pharos.store.sqlite.transaction import transaction
 
 SLICE = 1000
-"""Topics that are looked at, or deliveries that are removed, in one transaction: a few milliseconds."""
+"""Topics that are looked at, or deliveries or events that are removed, in one transaction: a few milliseconds."""
 
 _SPREAD = 1_000_000
 """Microseconds before the group's own coming over which the arrivals of its backlog are laid."""
@@ -65,6 +66,10 @@ class Slices:
         self._removals: dict[int, None] = {id: None for (id,) in select(connection, "SELECT grp FROM removals")}
         self._new: dict[int, Filling | None] = {}
         """Groups that came in this transaction with a backlog, and those that went: ``None``."""
+        self._emptied: dict[int, None] = {id: None for (id,) in select(connection, "SELECT topic FROM emptied")}
+        """Row ids of retired topics whose events are still there."""
+        self._left: dict[int, bool] = {}
+        """Topics that were retired in this transaction, and whether they have few events: those go with it."""
         self._asked = False
         self._worked = True
         """Whether there is something to tell since the last transaction; what a former process left is."""
@@ -84,6 +89,14 @@ class Slices:
             self._journal.drop(self._fresh, group.id)
         self._journal.put(self._removals, group.id, None)
         self._journal.put(self._new, group.id, None)
+
+    def empty(self, topic: int) -> None:
+        """A topic was retired: nobody finds its events by this row id any more. Not asked twice for one."""
+        sql = "SELECT count(*) FROM (SELECT 1 FROM events WHERE topic = ? LIMIT ?)"
+        few = integer(self._connection, sql, (topic, SLICE + 1)) <= SLICE
+        self._journal.put(self._left, topic, few)
+        if not few:
+            self._journal.put(self._emptied, topic, None)
 
     def fills(self, group: Subscribed) -> bool:
         """Whether some of the group's backlog is still to come."""
@@ -113,6 +126,8 @@ class Slices:
                 self._fill(next(iter(self._fillings)), epoch)
             elif self._removals:
                 self._remove(next(iter(self._removals)))
+            elif self._emptied:
+                self._empty(next(iter(self._emptied)))
 
     def _fill(self, id: int, epoch: int) -> None:
         """Deliveries of the next topics, as if they had become ready in the order in which they were written to."""
@@ -147,21 +162,39 @@ class Slices:
         self._worked = True
 
     def _remove(self, id: int) -> None:
+        # A range of the key, because of `IN (SELECT …)` SQLite makes a walk over all that the group has.
+        deliveries = (
+            "DELETE FROM deliveries WHERE grp = ?1 AND topic <= ("
+            "SELECT max(topic) FROM (SELECT topic FROM deliveries WHERE grp = ?1 ORDER BY topic LIMIT ?2))"
+        )
+        letters = "DELETE FROM dead_letters WHERE number IN (SELECT number FROM dead_letters WHERE grp = ?1 LIMIT ?2)"
+        if self._took_all(id, deliveries, letters, "DELETE FROM removals WHERE grp = ?"):
+            del self._removals[id]
+
+    def _empty(self, id: int) -> None:
+        # The index on topic ends in the position, and that of the keys in the key: both are walked from their first.
+        events = (
+            "DELETE FROM events WHERE topic = ?1 AND position <= ("
+            "SELECT max(position) FROM (SELECT position FROM events WHERE topic = ?1 ORDER BY position LIMIT ?2))"
+        )
+        keys = (
+            "DELETE FROM append_keys WHERE topic = ?1 AND key <= ("
+            "SELECT max(key) FROM (SELECT key FROM append_keys WHERE topic = ?1 ORDER BY key LIMIT ?2))"
+        )
+        if self._took_all(id, events, keys, "DELETE FROM emptied WHERE topic = ?"):
+            del self._emptied[id]
+
+    def _took_all(self, id: int, first: str, second: str, done: str) -> bool:
+        """Remove one slice of two tables; whether there is no more, which is noted with it."""
         with transaction(self._connection):
             removed = 0
-            for sql in (
-                # A range of the key, because of `IN (SELECT …)` SQLite makes a walk over all that the group has.
-                "DELETE FROM deliveries WHERE grp = ?1 AND topic <= ("
-                "SELECT max(topic) FROM (SELECT topic FROM deliveries WHERE grp = ?1 ORDER BY topic LIMIT ?2))",
-                "DELETE FROM dead_letters WHERE number IN (SELECT number FROM dead_letters WHERE grp = ?1 LIMIT ?2)",
-            ):
+            for sql in (first, second):
                 self._connection.execute(sql, (id, SLICE))
                 removed = max(removed, self._connection.changes())
             if removed < SLICE:
-                self._connection.execute("DELETE FROM removals WHERE grp = ?", (id,))
-        if removed < SLICE:
-            del self._removals[id]
+                self._connection.execute(done, (id,))
         self._worked = True
+        return removed < SLICE
 
     def statements(self) -> Iterator[Statement]:
         """Notes of what is to be done."""
@@ -171,10 +204,17 @@ class Slices:
             else:
                 yield "DELETE FROM fillings WHERE grp = ?", (id,)
                 yield "INSERT INTO removals (grp) VALUES (?)", (id,)
+        for topic, few in self._left.items():
+            if few:
+                yield "DELETE FROM events WHERE topic = ?", (topic,)
+                yield "DELETE FROM append_keys WHERE topic = ?", (topic,)
+            else:
+                yield "INSERT INTO emptied (topic) VALUES (?)", (topic,)
 
     def committed(self) -> bool:
         """Nothing is kept of the transaction; whether somebody is to ask for more."""
-        worked = self._worked or bool(self._new)
+        worked = self._worked or bool(self._new) or bool(self._left)
         self._new.clear()
+        self._left.clear()
         self._worked = False
-        return worked and bool(self._fillings or self._removals)
+        return worked and bool(self._fillings or self._removals or self._emptied)
