@@ -13,7 +13,8 @@ from tests.mesh.topics.town import ADMIN, Town, Wall, events, opened
 
 from pharos.core.event import Event
 from pharos.core.fault import Fault
-from pharos.mesh.topics.names import STREAMS, Place
+from pharos.mesh.topics.firing import SKIPPED
+from pharos.mesh.topics.names import SCHEDULES, STREAMS, Place
 from pharos.mesh.topics.reading import TopicReads
 from pharos.runtime.session.address import STREAMS as SESSION_STREAMS
 from pharos.store.delivery import Trim
@@ -362,6 +363,29 @@ async def test_pieces_of_answers_are_kept_for_a_day_and_sessions_for_ever(tmp_pa
             await town.mesh.keeping.trimming.trim()
             assert len(await events(town.store, "streams/default/a")) == kept
         assert len(await events(town.store, "sessions/default/a")) == 1
+
+
+async def test_that_a_run_was_left_out_is_kept_for_thirty_days(tmp_path: Path) -> None:
+    """By the day where it goes on to happen, and with its topic where the schedule runs again or is gone."""
+    wall = Wall()
+    async with opened(tmp_path / "home", wall, services=False) as town:
+
+        async def skip(name: str, day: float) -> None:
+            wall.ahead = day * 86_400
+            skipped = Event(f"{SCHEDULES}default/{name}", SKIPPED, {}, time=town.store.deliveries.now())
+            await town.store.commit(Append(skipped))
+
+        await skip("often", 0)
+        await skip("once", 0)
+        await skip("often", 20)
+        for day, often, once in ((29, 2, 1), (31, 1, None), (51, None, None)):
+            wall.ahead = day * 86_400
+            await town.mesh.keeping.trimming.trim()
+            await town.mesh.keeping.retire_idle()
+            for name, kept in (("often", often), ("once", once)):
+                topic = f"{SCHEDULES}default/{name}"
+                assert len(await events(town.store, topic)) == (kept or 0)
+                assert (await town.store.log.topic(topic) is None) is (kept is None)
 
 
 async def test_a_tombstone_is_kept_for_thirty_days(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from pharos.mesh.topics.cron import next_after
 from pharos.mesh.topics.depth import hears
 from pharos.mesh.topics.kinds import ScheduleSpec
 from pharos.mesh.topics.messages import PLAIN, Envelope, event_of
-from pharos.mesh.topics.names import CRON, Place, cron_of
+from pharos.mesh.topics.names import CRON, SCHEDULES, Place, cron_of
 from pharos.store.delivery import Fire, Schedule, Scheduled, Unschedule
 from pharos.store.ports import Append, Command, Store
 
@@ -171,7 +171,7 @@ class Firing:
     def _skipped(self, scheduled: Scheduled, reason: str, following: datetime | None) -> Event:
         data: JsonObject = {"due": scheduled.due.isoformat(), "reason": reason, "topic": scheduled.event.topic}
         data["next"] = None if following is None else following.isoformat()
-        return Event(topic=f"schedules/{scheduled.id.removeprefix(CRON)}", type=SKIPPED, data=data)
+        return Event(topic=f"{SCHEDULES}{scheduled.id.removeprefix(CRON)}", type=SKIPPED, data=data)
 
     async def _pending(self, scheduled: Scheduled) -> bool:
         """Whether a group has yet to handle an earlier message of this schedule."""

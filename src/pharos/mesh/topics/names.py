@@ -19,6 +19,9 @@ CRON: Final = "cron/"
 STREAMS: Final = "streams/"
 """The city's own topics of pieces of answers, one for each session that had some."""
 
+SCHEDULES: Final = "schedules/"
+"""The city's own topics of runs that were left out, one for each schedule that had some."""
+
 LONGEST: Final = 200
 """Characters of a topic's name."""
 

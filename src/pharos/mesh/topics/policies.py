@@ -9,13 +9,16 @@ from typing import Final
 from pharos.core.resource import Resource
 from pharos.mesh.scheduling.lanes import DEFAULT_POOL, lane
 from pharos.mesh.topics.kinds import DeadLetters, LaneRule, Retention, TopicSpec
-from pharos.mesh.topics.names import REPLIES, STREAMS, Reach, place_of, reach_of
+from pharos.mesh.topics.names import REPLIES, SCHEDULES, STREAMS, Reach, place_of, reach_of
 
 REPLIES_KEPT: Final = 24 * 3600
 """Seconds for which answers that nobody reads are kept."""
 
 STREAMS_KEPT: Final = 24 * 3600
 """Seconds for which pieces of a session's answers are kept: the whole answer stands in the session itself."""
+
+SKIPS_KEPT: Final = 30 * 24 * 3600
+"""Seconds for which it is known that a run of a schedule was left out, and why."""
 
 _REMEMBERED = 65_536
 
@@ -35,6 +38,10 @@ class Policy:
 DEFAULT: Final = Policy()
 _ANSWERS: Final = Policy(idle_seconds=REPLIES_KEPT)
 _STREAMS: Final = Policy(retention=Retention(age_seconds=STREAMS_KEPT))
+_SKIPS: Final = Policy(retention=Retention(age_seconds=SKIPS_KEPT), idle_seconds=SKIPS_KEPT)
+_OWN: Final = ((REPLIES, _ANSWERS), (STREAMS, _STREAMS), (SCHEDULES, _SKIPS))
+"""The city's own topics that have rules."""
+_RULED: Final = tuple(prefix for prefix, _ in _OWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +76,17 @@ class Policies:
         return policy
 
     def rules(self) -> Sequence[Rule]:
-        """All rules, the closest first; the last are those of answers and of sessions' streams."""
+        """All rules, the closest first; the last are those of the city's own topics."""
         if self._rules is None:
             rules = [_rule(resource) for resource in self._declared()]
             # An exact name is closer than any pattern, a longer prefix closer than a shorter one.
             self._rules = sorted(rules, key=lambda rule: (not rule.reach.exact, -len(rule.reach.prefix)))
-            self._rules.append(Rule(Reach(REPLIES, exact=False), _ANSWERS))
-            self._rules.append(Rule(Reach(STREAMS, exact=False), _STREAMS))
+            self._rules += [Rule(Reach(prefix, exact=False), policy) for prefix, policy in _OWN]
         return self._rules
 
     def _find(self, topic: str) -> Policy:
         # Of the city's own topics most have no rule, and need not be held against all there are.
-        if place_of(topic) is None and not topic.startswith(STREAMS):
+        if place_of(topic) is None and not topic.startswith(_RULED):
             return DEFAULT
         return next((rule.policy for rule in self.rules() if rule.reach.has(topic)), DEFAULT)
 
