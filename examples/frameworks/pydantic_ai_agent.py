@@ -16,7 +16,7 @@ URL, KEY = os.environ["PHAROS_URL"], os.environ["PHAROS_KEY"]
 agent = Agent(
     OpenAIChatModel("fast", provider=OpenAIProvider(base_url=f"{URL}/v1", api_key=KEY)),
     instructions="You keep an eye on the money of the team.",
-    toolsets=[MCPToolset(f"{URL}/mcp", headers={"authorization": f"Bearer {KEY}"})],
+    toolsets=[MCPToolset(f"{URL}/mcp", headers={"authorization": f"Bearer {KEY}"}, init_timeout=60)],
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -172,6 +173,25 @@ async def test_malformed_messages(room: Playroom) -> None:
                 assert 400 <= answer.status_code < 500, (body[:20], era, answer.text)
         large = await http.post("/mcp", content=b"x" * (8 * 1024 * 1024 + 1), headers=accept)
         assert large.status_code == 413
+
+
+@pytest.mark.parametrize("era", ["", "mcp-protocol-version: 2026-07-28\r\n"], ids=["legacy", "2026-07-28"])
+async def test_a_client_that_leaves_in_the_middle_of_its_request_is_no_defect(
+    room: Playroom, era: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with mcp_client(room) as client:
+        await client.list_tools()
+    under_way = room.served.server.server_state.tasks
+    head = f"POST /mcp HTTP/1.1\r\nhost: 127.0.0.1:{room.served.port}\r\nauthorization: Bearer {ADMIN}\r\n{era}"
+    kind = "content-type: application/json\r\naccept: application/json, text/event-stream\r\ncontent-length: 1000\r\n"
+    async with await room.served.connect() as raw, asyncio.timeout(20):
+        await raw.write(f"{head}{kind}\r\n{{".encode())
+        while not under_way:
+            await asyncio.sleep(0.005)
+        [task] = under_way
+    await asyncio.wait({task}, timeout=20)
+    assert task.done()
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 async def test_the_standing_stream_ends_when_the_city_drains(room: Playroom) -> None:

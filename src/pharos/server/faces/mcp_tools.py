@@ -25,6 +25,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.exceptions import MCPError
 
 from pharos.control.invoker import Invoker
+from pharos.core.asgi import Disconnected
 from pharos.core.call import operation_name, tool_name
 from pharos.core.fault import INTERNAL, INVALID, Fault, FaultDocument, Problem
 from pharos.core.operation import AnyOperation, Effect, Registry
@@ -107,7 +108,7 @@ class McpTools:
         scope[_PRINCIPAL] = principal
         if scope["method"] == "GET":
             receive = self._until_draining(receive)
-        await self._manager.handle_request(scope, receive, send)
+        await self._manager.handle_request(scope, _unless_left(receive), send)
 
     def _until_draining(self, receive: Receive) -> Receive:
         """The standing stream of a session-era client would outlast any drain: it ends as if the client had left."""
@@ -230,6 +231,22 @@ _STREAM_INPUT: Schema = {
         "description": "Return after so many seconds with what came until then.",
     },
 }
+
+
+def _unless_left(receive: Receive) -> Receive:
+    """Raises ``Disconnected`` where a client leaves in the middle of its request; the package has an error of its own."""
+    whole = False
+
+    async def received() -> Message:
+        nonlocal whole
+        message = await receive()
+        if message["type"] == "http.request":
+            whole = not message.get("more_body", False)
+        elif not whole:
+            raise Disconnected
+        return message
+
+    return received
 
 
 def _page_of(item: Schema) -> Schema:
