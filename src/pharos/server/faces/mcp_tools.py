@@ -234,7 +234,7 @@ _STREAM_INPUT: Schema = {
 
 
 def _unless_left(receive: Receive) -> Receive:
-    """Raises ``Disconnected`` where a client leaves in the middle of its request; the package has an error of its own."""
+    """Raises ``Disconnected`` where a client leaves in the middle of its request: the package raises its own error."""
     whole = False
 
     async def received() -> Message:
