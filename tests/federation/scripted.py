@@ -13,7 +13,7 @@ from typing import Any
 
 from pharos.core.event import Event
 from pharos.core.ids import uuid7
-from pharos.gateway.federation.tasks.work import Asked, Beginning
+from pharos.gateway.federation.tasks.work import Asked, Beginning, Saying
 from pharos.runtime.session import events as of
 from pharos.runtime.session.address import Address
 from pharos.runtime.session.faults import SESSION_ENDED
@@ -74,13 +74,23 @@ class Session:
         await self.tell(of.INPUT_REQUESTED, asked)
         await self.tell(of.SESSION_WAITING, {"on": [f"question:{id}"]})
 
-    async def need_approval(self, id: str = "a1") -> None:
+    async def leave(self, *calls: tuple[str, str, dict[str, Any]], waits: bool = True) -> None:
+        """Leave calls of tools (what waits for the result, its call, its arguments) to whoever speaks, and wait."""
+        for id, call, arguments in calls:
+            question = {"id": id, "call": call, "question": "What came of it?", "choices": [], "who": ""}
+            left = {"name": call.rstrip("0123456789"), "arguments": arguments, "digest": ""}
+            await self.tell(of.INPUT_REQUESTED, {**question, **left})
+        if waits:
+            await self.tell(of.SESSION_WAITING, {"on": [f"call:{id}" for id, _, _ in calls]})
+
+    async def need_approval(self, id: str = "a1", *, waits: bool = True) -> None:
         request = {
             "id": id, "call": "c1", "name": "pay", "arguments": {"amount": 5}, "digest": "d1", "effect": "unsafe",
             "version": "", "expiresAt": "2099-01-01T00:00:00+00:00",
         }  # fmt: skip
         await self.tell(of.APPROVAL_REQUESTED, request)
-        await self.tell(of.SESSION_WAITING, {"on": [f"approval:{id}"]})
+        if waits:
+            await self.tell(of.SESSION_WAITING, {"on": [f"approval:{id}"]})
 
 
 async def echo(session: Session) -> None:
@@ -97,6 +107,7 @@ class Scripted:
         self.script: Script = echo
         self.sessions: dict[Address, Session] = {}
         self.begun: list[Beginning] = []
+        self.said: list[Saying] = []
         self._keys: dict[tuple[str, str], Address | None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -125,16 +136,21 @@ class Scripted:
         self._run(session)
         return address
 
-    async def send(self, asked: Asked, address: Address, text: str, data: Any, answers: str) -> None:
+    async def send(self, asked: Asked, address: Address, saying: Saying) -> None:
         session = self.sessions[address]
         if session.ended:
             raise SESSION_ENDED()
-        session.heard.append(text)
-        session.data.append(data)
-        received = {"text": text, "data": data, "by": asked.principal.id}
-        if answers:
-            received["answers"] = answers
-        await session.tell(of.INPUT_RECEIVED, received, asked=asked)
+        self.said.append(saying)
+        for result in saying.results:
+            session.heard.append(result.text)
+            session.data.append(result.data)
+            received = {"text": result.text, "data": result.data, "by": asked.principal.id, "answers": result.answers}
+            await session.tell(of.INPUT_RECEIVED, received, asked=asked)
+        if saying.text or saying.data or not saying.results:
+            session.heard.append(saying.text)
+            session.data.append(saying.data)
+            message = {"text": saying.text, "data": saying.data, "by": asked.principal.id}
+            await session.tell(of.INPUT_RECEIVED, message, asked=asked)
         self._run(session)
 
     async def cancel(self, asked: Asked, address: Address, reason: str) -> None:

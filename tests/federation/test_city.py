@@ -32,6 +32,13 @@ S = pb.TaskState
 SCRIPT = """
 models: [sim-small]
 rules:
+  - name: painted
+    when: {toolResult: {name: paint}}
+    answer: "Painted: ${toolResult}"
+  - name: paints
+    when: {lastUser: paint and wait, offers: paint}
+    answer:
+      toolCalls: [{name: wait, arguments: {seconds: 0.01}}, {name: paint, arguments: {colour: red}}]
   - name: delegated
     when: {toolResult: true}
     answer: "My friend says: ${toolResult}"
@@ -160,6 +167,50 @@ async def test_a_run_of_a_real_agent_for_a_front_end(tmp_path: Path) -> None:
                 assert found[0].type.value == "RUN_STARTED" and found[-1].outcome.type == "success"
                 deltas = "".join(event.delta for event in found if event.type.value == "TEXT_MESSAGE_CONTENT")
                 assert deltas == f"I heard {said}"
+
+
+async def test_a_front_end_carries_out_the_calls_of_its_tools(tmp_path: Path) -> None:
+    adapter: TypeAdapter[Any] = TypeAdapter(Event)
+    paint = {"name": "paint", "description": "Paints.", "parameters": {"type": "object", "properties": {}}}
+    user = {"id": "u1", "role": "user", "content": "paint and wait"}
+    async with place(tmp_path / "a") as here:
+        await here.apply(document("Agent", "helper", {"model": "small", "key": "agents", "tools": ["wait"]}))
+        headers = {"authorization": f"Bearer {here.secret}"}
+        async with httpx.AsyncClient(headers=headers, timeout=30, trust_env=False) as http:
+
+            async def run(id: str, *messages: dict[str, Any], **more: Any) -> list[Any]:
+                body = {"threadId": "t1", "runId": id, "messages": messages, "tools": [paint], **more}
+                answer = await http.post(f"{here.url}/agui/default/helper", json=body)
+                assert answer.status_code == 200, answer.text
+                lines = [line[6:] for line in answer.text.splitlines() if line[:6] == "data: "]
+                return [adapter.validate_json(line) for line in lines]
+
+            taken = {"threadId": "t0", "runId": "r0", "messages": [user], "tools": [{**paint, "name": "wait"}]}
+            refused = await http.post(f"{here.url}/agui/default/helper", json=taken)
+            assert (refused.status_code, refused.json()["pointer"]) == (400, "/tools/0/name"), refused.text
+            found = await run("r1", user, state={"wall": "bare"})
+            assert [event.type.value for event in found][:2] == ["RUN_STARTED", "STATE_SNAPSHOT"]
+            assert found[-1].outcome.type == "success", found[-1]
+            calls = {
+                event.tool_call_name: event.tool_call_id for event in found if event.type.value == "TOOL_CALL_START"
+            }
+            answered = [event.tool_call_id for event in found if event.type.value == "TOOL_CALL_RESULT"]
+            assert calls.keys() == {"paint", "wait"} and calls["paint"] not in answered
+            asked = [
+                {"id": id, "type": "function", "function": {"name": name, "arguments": "{}"}}
+                for name, id in calls.items()
+            ]
+            said = {"id": "a1", "role": "assistant", "toolCalls": asked}
+            result = {"id": "t1", "role": "tool", "toolCallId": calls["paint"], "content": "it is red"}
+            rest = await run("r2", user, said, result, state={"wall": "bare"})
+            assert rest[-1].outcome.type == "success"
+            text = "".join(event.delta for event in rest if event.type.value == "TEXT_MESSAGE_CONTENT")
+            assert text.startswith("Painted: ") and text.endswith("\nit is red")
+            again = await http.post(
+                f"{here.url}/agui/default/helper",
+                json={"threadId": "t1", "runId": "r3", "messages": [user, said, result], "tools": [paint]},
+            )
+            assert (again.status_code, again.json()["code"]) == (409, "ANSWER_GIVEN")
 
 
 async def test_without_the_extra_the_city_opens_and_the_doctor_says_so(

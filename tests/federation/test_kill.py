@@ -150,3 +150,58 @@ async def test_a_webhook_hears_all_of_a_task_whose_city_is_killed(tmp_path: Path
     states = [each.body["statusUpdate"]["status"]["state"] for each in hook.told if "statusUpdate" in each.body]
     assert [*dict.fromkeys(states)] == ["TASK_STATE_WORKING", "TASK_STATE_COMPLETED"]
     assert any("artifactUpdate" in each.body for each in hook.told)
+
+
+PAINTS = """
+models: [sim-small]
+rules:
+  - when: {toolResult: {name: paint}}
+    answer: "Painted: ${toolResult}"
+  - when: {offers: paint}
+    answer: {toolCalls: [{name: paint, arguments: {colour: red}}]}
+otherwise: done
+"""
+
+
+async def test_a_call_that_is_left_to_a_front_end_outlives_its_city(tmp_path: Path) -> None:
+    """Killed while it waits, and again as soon as it was told what came of the call."""
+    home, ground = tmp_path / "home", tmp_path / "ground.yaml"
+    async with serve(Simulator(parse_script(PAINTS, "test"))) as provider:
+        documents = [
+            document("Provider", "sim", {"dialect": "openai-chat", "baseUrl": f"{provider}/v1"}),
+            document("Model", "small", {"targets": [{"provider": "sim", "model": "sim-small"}]}),
+            document("Key", "agents", {"models": ["small"], "scopes": ["models.call"]}),
+            document("Key", "caller", {"scopes": ["sessions.*"]}),
+            document("Agent", "helper", {"model": "small", "key": "agents"}),
+        ]
+        ground.write_text(yaml.safe_dump_all(documents))
+        user = {"id": "u1", "role": "user", "content": "paint"}
+        tools = [{"name": "paint", "description": "Paints."}]
+        body: dict[str, Any] = {"threadId": "t1", "runId": "r1", "messages": [user], "tools": tools}
+        path = "/agui/default/helper"
+        async with up(home, "-f", str(ground)) as city:
+            async with city.client() as admin:
+                secret = (await admin.post("/api/keys.issue", json={"key": "caller"})).json()["secret"]
+            async with client(city, secret) as http:
+                first = await told(http, "POST", path, json=body)
+            city.signal(signal.SIGKILL)
+            await city.exit_code()
+        assert first[-1][1]["type"] == "RUN_FINISHED", first
+        [call] = [event["toolCallId"] for _, event in first if event["type"] == "TOOL_CALL_START"]
+        function = {"name": "paint", "arguments": "{}"}
+        said = {"id": "a1", "role": "assistant", "toolCalls": [{"id": call, "type": "function", "function": function}]}
+        result = {"id": "t1", "role": "tool", "toolCallId": call, "content": "it is red"}
+        second = {**body, "runId": "r2", "messages": [user, said, result]}
+        async with up(home) as city:
+            async with client(city, secret) as http:
+                assert await told(http, "POST", path, json=body) == first
+                begun = await told(http, "POST", path, most=1, json=second)
+            city.signal(signal.SIGKILL)
+            await city.exit_code()
+        assert begun[0][1]["type"] == "RUN_STARTED"
+        async with up(home) as city, client(city, secret) as http, asyncio.timeout(90):
+            # Sent again, with the result: it is told once, and the session has gone on with it.
+            rest = await told(http, "POST", path, json=second)
+            assert rest[0] == begun[0] and rest[-1][1]["type"] == "RUN_FINISHED"
+            starts = [place for place, (_, event) in enumerate(rest) if event["type"] == "TEXT_MESSAGE_START"]
+            assert "".join(event.get("delta", "") for _, event in rest[starts[-1] :]) == "Painted: it is red"

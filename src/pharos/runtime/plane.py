@@ -20,6 +20,7 @@ from pharos.runtime.context.contexts import Assembler, MemoryOf
 from pharos.runtime.context.faults import ALL as CONTEXT_FAULTS
 from pharos.runtime.context.operations import ContextOperations
 from pharos.runtime.operations.desk import AccountOf, Admit, Desk
+from pharos.runtime.operations.lending import Lending
 from pharos.runtime.operations.listing import SessionsProjection
 from pharos.runtime.operations.looking import Looking
 from pharos.runtime.operations.starting import Starting
@@ -128,7 +129,9 @@ def sessions_plane(
     def busy() -> int:
         return worker[0].busy if worker else 0
 
-    owners = (Starting(desk), Steering(desk), looking, ContextOperations(store.log, offers(reach.tools, account)))
+    offer = offers(reach.tools, account)
+    lending = Lending(offer)
+    owners = (Starting(desk, lending), Steering(desk, lending), looking, ContextOperations(store.log, offer))
     return Plane(
         name="sessions",
         summary="Sessions of agents: durable, steered, forked and replayed.",

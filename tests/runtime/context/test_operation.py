@@ -34,6 +34,7 @@ from pharos.runtime.session.commands import (
     Start,
     ToolFacts,
 )
+from pharos.runtime.session.data.parts import ClientTool
 from pharos.runtime.session.data.thinking import ContextAssembled
 from pharos.runtime.session.decide import decide
 from pharos.runtime.session.state import State
@@ -106,8 +107,8 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await opened.close()
 
 
-async def _offer(profile: Profile, principal: Principal) -> Offer:
-    return Offer(profile, [SEARCH], State(Address("default", "nowhere")), agents=False)
+async def _offer(profile: Profile, principal: Principal, client_tools: tuple[ClientTool, ...] = ()) -> Offer:
+    return Offer(profile, [SEARCH], State(Address("default", "nowhere"), client_tools=client_tools), agents=False)
 
 
 async def test_every_step_is_shown_byte_for_byte_as_it_was_sent(store: Store) -> None:

@@ -22,6 +22,12 @@ models: [sim-small]
 rules:
   - when: {toolResult: {name: pay}}
     answer: "Paid: ${toolResult}"
+  - when: {toolResult: {name: paint}}
+    answer: "Painted: ${toolResult}"
+  - when: {lastUser: paint and look, offers: paint}
+    answer: {toolCalls: [{name: paint, arguments: {colour: red}}, {name: look, arguments: {}}]}
+  - when: {lastUser: paint, offers: paint}
+    answer: {toolCalls: [{name: paint, arguments: {colour: red}}]}
   - when: {toolResult: {name: look}}
     answer: "Seen: ${toolResult}"
   - when: {lastUser: pay, offers: pay}

@@ -28,6 +28,7 @@ TOOLS = (
     ToolFacts("tool", "unsafe"),
     ToolFacts("tool", "unsafe", approval=True),
     ToolFacts("person", "pure"),
+    ToolFacts("client"),
     ToolFacts("timer", "pure"),
     ToolFacts("agent", "idempotent", tasks=(c.Given("default/helper", "x", {}),)),
     None,

@@ -115,12 +115,12 @@ class ContextOperations:
 
         With ``budget``, what it would have seen had the agent had this budget from the beginning: nothing is called,
         old steps are told in short by the summaries on record or by excerpts. The parts are those of the session's
-        events; tools are those the agent is offered now.
+        events; tools are those the agent is offered now, and those that whoever speaks to it had then.
         """
         address = Address(namespace_for(invocation.principal, input.namespace), input.session)
         then = await self._then(address, input.step)
         profile = Profile.from_json(then.state.profile)
-        tools = (await self._offer(profile, invocation.principal)).offered
+        tools = (await self._offer(profile, invocation.principal, then.state.client_tools)).offered
         parts, own = parts_of(then.state, profile, tools), budget_of(profile)
         if input.budget is None:
             context = assemble(parts, own)

@@ -41,9 +41,10 @@ def obligations_of(state: State, *, promises: bool = True) -> Iterator[Obligatio
         text = f"{approval.name} waits for a person's agreement"
         yield Obligation("approval", approval.id, text, approval.call)
     for question in state.questions.values():
-        yield Obligation(
-            "question", question.id, f"asked {question.who or 'a person'}: {question.question}", question.call
-        )
+        text = f"asked {question.who or 'a person'}: {question.question}"
+        if question.name:
+            text = f"the call of {question.name} has not ended"
+        yield Obligation("question", question.id, text, question.call)
     for child in state.children.values():
         yield Obligation("child", child.id, f"{child.agent} works on: {child.text}", child.call)
     for timer in state.timers.values():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints
 
@@ -25,8 +25,14 @@ SessionName = Annotated[
         )
     ),
 ]
-Text = Annotated[str, StringConstraints(max_length=1_000_000)]
+LONGEST_TEXT: Final = 1_000_000
+"""Characters."""
+Text = Annotated[str, StringConstraints(max_length=LONGEST_TEXT)]
 Reason = Annotated[str, StringConstraints(max_length=2_000)]
+EffectId = Annotated[
+    str, Field(pattern=form(r"^e[0-9]{1,18}$", "the id of something open, such as e7; `sessions.get` shows them"))
+]
+"""As it stands in ``sessions.get``."""
 
 
 class Which(Wire):
@@ -49,7 +55,8 @@ class SessionItem(Wire):
     owner: str
     status: Status
     waiting: list[str]
-    """What it waits for: ``approval:e7``, ``question:e9``, ``child:e12``, ``wait:e3``, ``effect:e8``, ``input`` …"""
+    """What it waits for: ``approval:e7``, ``question:e9``, ``call:e4``, ``child:e12``, ``wait:e3``, ``effect:e8``,
+    ``input`` …"""
     started: datetime | None = None
     updated: datetime | None = None
     steps: int
@@ -99,13 +106,17 @@ class ApprovalItem(Wire):
 
 
 class QuestionItem(Wire):
-    """A question to a person. It is answered by ``sessions.send`` with ``answers``."""
+    """A question to a person, or a call that is left to whoever speaks to the session. It is answered by
+    ``sessions.send`` with ``answers``, or by one of ``results``."""
 
     id: str
     question: str
     choices: list[str]
     who: str | None = None
     since: datetime
+    tool: str | None = None
+    """Of those that were given with ``tools``: it is to be called."""
+    arguments: JsonObject | None = None
 
 
 class ChildItem(Wire):
@@ -209,6 +220,8 @@ def detail_of(state: State) -> SessionDetail:
                     choices=list(question.choices),
                     who=question.who or None,
                     since=question.asked_at,
+                    tool=question.name or None,
+                    arguments=question.arguments,
                 )
                 for question in state.questions.values()
             ],
@@ -283,7 +296,10 @@ def explained(state: State) -> Iterator[str]:
     for approval in state.approvals.values():
         yield f"{approval.name} waits until {approval.expires_at.isoformat()} for a person to agree ({approval.id})."
     for question in state.questions.values():
-        yield f"A person was asked ({question.id}): {question.question}"
+        if question.name:
+            yield f"{question.name} is left to whoever speaks to it, and has not ended ({question.id})."
+        else:
+            yield f"A person was asked ({question.id}): {question.question}"
     for child in state.children.values():
         yield f"{child.agent} works on a part of it ({child.id})."
     for timer in state.timers.values():
@@ -313,7 +329,7 @@ class Listed(Wire):
     waiting_on: str | None = Field(
         default=None, max_length=64, pattern=form(r"^[a-z]+$", "a word in lower case, such as approval")
     )
-    """What it waits for: ``approval``, ``question``, ``child``, ``effect``, ``input`` …"""
+    """What it waits for: ``approval``, ``question``, ``call``, ``child``, ``effect``, ``input`` …"""
     owner: str | None = Field(default=None, max_length=400)
     parent: str | None = Field(default=None, max_length=512)
     """Only those that this topic's session waits for."""

@@ -30,6 +30,7 @@ from pharos.runtime.operations.desk import (
     require_agent,
 )
 from pharos.runtime.operations.items import Began, Changed, Reason, SessionName, Text, Which, item_of
+from pharos.runtime.operations.lending import Lending, LentTools
 from pharos.runtime.orchestration.beginning import bounds_of, rights_of
 from pharos.runtime.orchestration.bounds import require_outside
 from pharos.runtime.orchestration.faults import AGENT_BARRED, AGENT_STOPPED, TREE_BOUND
@@ -83,6 +84,9 @@ class StartSession(Wire):
     seconds: Annotated[float, Field(gt=0, le=31_536_000)] | None = None
     """The most time it has, where that is less than its agent allows."""
     labels: dict[LabelName, LabelValue] = Field(default_factory=dict, max_length=64)
+    tools: LentTools = Field(default_factory=list)
+    """Those that the caller carries out itself. What the model calls of them waits for its result, which
+    ``sessions.send`` gives."""
 
 
 class ForkSession(Which):
@@ -109,8 +113,9 @@ class MigrateSession(Which):
 class Starting:
     """Begins sessions."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, lending: Lending) -> None:
         self._desk = desk
+        self._lending = lending
 
     @write(
         "sessions.start",
@@ -149,6 +154,7 @@ class Starting:
             data=input.data,
             interactive=input.interactive,
             labels=input.labels,
+            tools=await self._lending.take(input.tools, profile, principal),
         )
         known = await self._desk.store.log.topic(address.topic)
         state = State(address) if known is None else (await self._desk.live(address)).state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -17,11 +18,14 @@ from pharos.core.wire import Json, JsonObject
 from pharos.mesh.money import to_nanos
 from pharos.mesh.topics.access import lacking_namespace
 from pharos.runtime.operations.desk import APPROVE, CONTROL, SEND, Desk
-from pharos.runtime.operations.items import Changed, Reason, Text, Which, item_of
+from pharos.runtime.operations.items import Changed, EffectId, Reason, Text, Which, item_of
+from pharos.runtime.operations.lending import Lending, LentTool, LentTools, Results
 from pharos.runtime.orchestration.bounds import require_outside
 from pharos.runtime.orchestration.faults import TREE_BOUND
 from pharos.runtime.orchestration.reviewers import WAY
+from pharos.runtime.profiles.profile import Profile
 from pharos.runtime.session import commands
+from pharos.runtime.session.data.parts import ClientTool
 from pharos.runtime.session.faults import (
     ANSWER_GIVEN,
     ANSWER_LATE,
@@ -35,12 +39,6 @@ from pharos.runtime.session.faults import (
 from pharos.runtime.session.state import State
 from pharos.runtime.worker.lanes import ending
 
-EffectId = Annotated[
-    str, Field(pattern=form(r"^e[0-9]{1,18}$", "the id of something open, such as e7; `sessions.get` shows them"))
-]
-"""As it stands in ``sessions.get``."""
-
-
 _ANSWERING = (
     NOT_FOUND, OWN_REQUEST, ANSWER_GIVEN, ANSWER_LATE, ANSWER_MISMATCH, NOT_WAITING, SESSION_ENDED, SESSION_QUARANTINED,
 )  # fmt: skip
@@ -50,9 +48,15 @@ class SendInput(Which):
     """Input of ``sessions.send``."""
 
     text: Text
+    """Empty, with ``results`` and without ``data``: there is nothing to say beside them."""
     data: JsonObject = Field(default_factory=dict)
     answers: EffectId | None = None
     """The question that it answers; left out: it is new input, which the model sees at its next step."""
+    results: Results = Field(default_factory=list)
+    """What came of calls that were left to the caller: all are told at once, and before the text."""
+    tools: LentTools | None = None
+    """Those that the caller carries out itself from here on; left out: as before. What the model calls of them waits
+    for its result."""
 
 
 class Answer(Which):
@@ -92,33 +96,49 @@ class ExtendBudget(Which):
 class Steering:
     """What people and programs say to sessions."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, lending: Lending) -> None:
         self._desk = desk
+        self._lending = lending
 
-    async def _say(self, invocation: Invocation, which: Which, command: commands.Command) -> Decision[Changed]:
+    async def _say(self, invocation: Invocation, which: Which, *said: commands.Command) -> Decision[Changed]:
         address = self._desk.address(invocation.principal, which)
 
         def output(after: State) -> Changed:
             return Changed(operation=invocation.operation_id, session=item_of(after))
 
-        return await self._desk.decide(invocation, address, output, command)
+        return await self._desk.decide(invocation, address, output, *said)
 
     @write(
         "sessions.send",
         permission=SEND,
         reversibility=Reversibility.NONE,
         inverse=None,
-        faults=(NOT_FOUND, SESSION_ENDED, SESSION_QUARANTINED, NOT_WAITING, INBOX_FULL),
+        faults=(NOT_FOUND, INVALID, SESSION_ENDED, SESSION_QUARANTINED, NOT_WAITING, INBOX_FULL),
         lacking=lacking_namespace,
     )
     async def send(self, invocation: Invocation, input: SendInput) -> Decision[Changed]:
         """Give a session input, or the answer to a question it has asked.
 
-        Input that comes while the model works is part of its next step. A question is answered once.
+        Input that comes while the model works is part of its next step. A question is answered once, and so is a call
+        that was left to the caller. None of `tools` may have the name of one that the agent has.
         """
-        by = invocation.principal.id
-        command = commands.Send(invocation.time, input.text, input.data, by, input.answers or "")
-        return await self._say(invocation, input, command)
+        by, now = invocation.principal.id, invocation.time
+        said = [
+            commands.Send(now, result.text, result.data, by, result.answers, result.failed) for result in input.results
+        ]
+        if input.text or input.data or input.answers or not said:
+            said.append(commands.Send(now, input.text, input.data, by, input.answers or ""))
+        if input.tools is not None:
+            tools = await self._taken(invocation.principal, input, input.tools) if input.tools else ()
+            said[0] = said[0]._replace(tools=tools)
+        return await self._say(invocation, input, *said)
+
+    async def _taken(self, principal: Principal, which: Which, given: Sequence[LentTool]) -> tuple[ClientTool, ...]:
+        """The tools that are given, looked at where they are others than before."""
+        state = (await self._desk.live(self._desk.address(principal, which))).state
+        if tuple(tool.definition() for tool in given) == state.client_tools:
+            return state.client_tools
+        return await self._lending.take(given, Profile.from_json(state.profile), principal)
 
     @write(
         "sessions.approve",

@@ -14,7 +14,7 @@ from pharos.core.wire import JsonObject
 from pharos.mesh.connectors import TaskEnd
 from pharos.runtime.session.data.acting import Class
 from pharos.runtime.session.data.delegating import JoinRule
-from pharos.runtime.session.data.parts import BlobRef, Bounds, Parent, Rights
+from pharos.runtime.session.data.parts import BlobRef, Bounds, ClientTool, Parent, Rights
 from pharos.runtime.session.data.thinking import ContextAssembled
 
 # From outside.
@@ -41,16 +41,20 @@ class Start(NamedTuple):
     deadline: datetime | None = None
     labels: Mapping[str, str] | None = None
     above: tuple[tuple[str, str], ...] = ()
+    tools: tuple[ClientTool, ...] = ()
 
 
 class Send(NamedTuple):
-    """Give input; ``answers``: to this question."""
+    """Give input; ``answers``: to this question, or what came of this call (``failed``: not what it should). ``tools``:
+    those of whoever speaks, from here on (``None``: as before)."""
 
     now: datetime
     text: str
     data: JsonObject
     by: str
     answers: str = ""
+    failed: bool = False
+    tools: tuple[ClientTool, ...] | None = None
 
 
 class Approve(NamedTuple):
@@ -176,9 +180,9 @@ class JoinOf(NamedTuple):
 class ToolFacts(NamedTuple):
     """What deciding about a call needs to know of its tool. ``kind``: who carries it out. ``problem``: why these
     arguments do not fit (empty: they do). For an ``agent``: its tasks, and where they are several, when they are
-    enough."""
+    enough. ``client``: whoever speaks to the session."""
 
-    kind: Literal["tool", "agent", "person", "timer"]
+    kind: Literal["tool", "agent", "person", "timer", "client"]
     effect: Class = "unsafe"
     approval: bool = False
     who: str = ""

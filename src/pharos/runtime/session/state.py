@@ -20,7 +20,7 @@ from pharos.runtime.session.address import Address
 from pharos.runtime.session.data.acting import Class
 from pharos.runtime.session.data.asking import Purpose
 from pharos.runtime.session.data.delegating import JoinRule
-from pharos.runtime.session.data.parts import BlobRef, Parent, Rights
+from pharos.runtime.session.data.parts import BlobRef, ClientTool, Parent, Rights
 
 Status = Literal[
     "created", "queued", "running", "waiting", "paused", "cancelling", "completed", "failed", "cancelled", "expired",
@@ -136,7 +136,7 @@ class Approval(NamedTuple):
 
 
 class Question(NamedTuple):
-    """A question to a person."""
+    """A question to a person, or, with a ``name``, a call that whoever speaks to the session carries out."""
 
     id: str
     call: str
@@ -144,6 +144,8 @@ class Question(NamedTuple):
     choices: tuple[str, ...]
     who: str
     asked_at: datetime
+    name: str = ""
+    arguments: JsonObject | None = None
 
 
 class Verdict(NamedTuple):
@@ -273,6 +275,8 @@ class State:
     limits: Limits = field(default_factory=Limits)
     tools: Mapping[str, str] = field(default_factory=dict)
     """What its model was offered last: by name, the beginning of the digest of the definition."""
+    client_tools: tuple[ClientTool, ...] = ()
+    """What whoever speaks to it carries out for its model: as they said last."""
     missing: tuple[tuple[str, str], ...] = ()
     """What its agent names and is not offered, each with the nearest that is (or nothing)."""
     rights: Rights | None = None

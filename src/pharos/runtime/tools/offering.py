@@ -1,10 +1,11 @@
-"""What a model is offered: the tools of the session's connector that its profile allows, and the runtime's own."""
+"""What a model is offered: the tools of the session's connector that its profile allows, the runtime's own, and those
+that whoever speaks to the session carries out."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol, cast
 
 import orjson
 
@@ -18,7 +19,9 @@ from pharos.runtime.orchestration.delegation import DELEGATE, delegate_tool, fac
 from pharos.runtime.profiles.profile import Profile, acting
 from pharos.runtime.session.address import Address
 from pharos.runtime.session.commands import Proposed, ToolFacts
+from pharos.runtime.session.data.parts import ClientTool
 from pharos.runtime.session.state import State
+from pharos.runtime.tools.definitions import versioned
 from pharos.runtime.tools.matching import Unmatched, unmatched
 
 ASK: Final = "ask_person"
@@ -81,6 +84,12 @@ class Offer:
             if tool.name not in facts and allowed:
                 facts[tool.name] = ToolFacts("tool", tool.effect.value, version=tool.version)
                 own.append(tool)
+        for lent in state.client_tools:
+            # The agent's own come first: nobody gets a call of theirs by giving a tool the name of one.
+            if lent["name"] not in facts:
+                tool = versioned(Tool(lent["name"], lent["description"], lent["parameters"]))
+                facts[tool.name] = ToolFacts("client", version=tool.version)
+                own.append(tool)
         self._profile, self._found = profile, found
         self._delegates = delegates
         self._facts: Mapping[str, ToolFacts] = facts
@@ -138,16 +147,20 @@ def _variables(state: State, facts: ToolFacts, name: str, arguments: JsonObject)
     }
 
 
-OfferOf = Callable[[Profile, Principal], Awaitable[Offer]]
-"""What an agent is offered now, where a session of it is begun for somebody."""
+class OfferOf(Protocol):
+    """What an agent is offered now, where a session of it is begun for somebody who has these tools."""
+
+    async def __call__(
+        self, profile: Profile, principal: Principal, client_tools: tuple[ClientTool, ...] = ()
+    ) -> Offer: ...
 
 
 def offers(tools: ToolConnector, account: Callable[[str], Principal | None]) -> OfferOf:
     """Of these tools, to agents with the rights of the ``account`` they work on."""
 
-    async def offer(profile: Profile, principal: Principal) -> Offer:
+    async def offer(profile: Profile, principal: Principal, client_tools: tuple[ClientTool, ...] = ()) -> Offer:
         acts = acting(profile.agent, account(profile.account) or principal)
-        nowhere = State(Address(principal.namespace, "nowhere"))
+        nowhere = State(Address(principal.namespace, "nowhere"), client_tools=client_tools)
         return Offer(profile, await tools.tools(acts), nowhere, agents=True)
 
     return offer

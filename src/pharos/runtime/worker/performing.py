@@ -37,7 +37,7 @@ from pharos.runtime.session.commands import (
     ToolLookedUp,
     ToolReturned,
 )
-from pharos.runtime.session.data.parts import BlobRef
+from pharos.runtime.session.data.parts import BlobRef, ClientTool
 from pharos.runtime.session.deciding.guards import end_of
 from pharos.runtime.session.state import Effect, State
 from pharos.runtime.tools.offering import Offer
@@ -86,7 +86,7 @@ class Performer:
         self._profiles = profiles
         self._seen = seen
         self._found: dict[str, Tool] | None = None
-        self._offered: tuple[str, Sequence[Tool], Offer] | None = None
+        self._offered: tuple[tuple[str, tuple[ClientTool, ...]], Sequence[Tool], Offer] | None = None
 
     def errand(self, state: State, id: str, *, ending: bool = False) -> Errand:
         """On whose account, and under which key. Raises ``PermissionError`` where nobody is there to act for, unless it
@@ -124,12 +124,12 @@ class Performer:
 
     def _offer(self, state: State, profile: Profile, found: Sequence[Tool]) -> Offer:
         """What is offered. From step to step the tools are mostly the very same objects: then it is the same offer."""
-        known = self._offered
-        same = known is not None and known[0] == state.version and len(known[1]) == len(found)
+        known, of = self._offered, (state.version, state.client_tools)
+        same = known is not None and known[0] == of and len(known[1]) == len(found)
         if known is not None and same and all(map(is_, known[1], found)):
             return known[2]
         offer = Offer(profile, found, state, agents=self._reach.agents is not None)
-        self._offered = (state.version, found, offer)
+        self._offered = (of, found, offer)
         self._found = {tool.name: tool for tool in found}
         return offer
 

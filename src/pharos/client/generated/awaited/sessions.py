@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, overload
 from pharos.client.namespace import AsyncNamespace
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Mapping, Sequence
     from decimal import Decimal
     from typing import Literal
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pharos.core.wire import Json, Page
     from pharos.runtime.context.operations import Seen
     from pharos.runtime.operations.items import Began, Changed, SessionDetail, SessionItem
+    from pharos.runtime.operations.lending import LentTool, Result
     from pharos.runtime.operations.looking import Replayed, SessionEvent
 
 
@@ -184,7 +185,7 @@ class AsyncSessions(AsyncNamespace):
 
         With ``budget``, what it would have seen had the agent had this budget from the beginning: nothing is called,
         old steps are told in short by the summaries on record or by excerpts. The parts are those of the session's
-        events; tools are those the agent is offered now.
+        events; tools are those the agent is offered now, and those that whoever speaks to it had then.
 
         Args:
             session: Id of the session.
@@ -422,7 +423,7 @@ class AsyncSessions(AsyncNamespace):
         Args:
             namespace: Left out: the caller's own.
             agent: ``namespace/name``, or the name of one in the namespace of the sessions.
-            waiting_on: What it waits for: ``approval``, ``question``, ``child``, ``effect``, ``input`` …
+            waiting_on: What it waits for: ``approval``, ``question``, ``call``, ``child``, ``effect``, ``input`` …
             parent: Only those that this topic's session waits for.
             limit: Most items of the page.
             cursor: Where to continue: `next` of the page before.
@@ -719,6 +720,8 @@ class AsyncSessions(AsyncNamespace):
         namespace: str | None = None,
         data: Mapping[str, Json] | None = None,
         answers: str | None = None,
+        results: Sequence[Result] | None = None,
+        tools: Sequence[LentTool] | None = None,
         dry_run: Literal[False] = False,
         idempotency_key: str | None = None,
     ) -> Changed: ...
@@ -731,6 +734,8 @@ class AsyncSessions(AsyncNamespace):
         namespace: str | None = None,
         data: Mapping[str, Json] | None = None,
         answers: str | None = None,
+        results: Sequence[Result] | None = None,
+        tools: Sequence[LentTool] | None = None,
         dry_run: Literal[True],
         idempotency_key: str | None = None,
     ) -> Plan: ...
@@ -742,20 +747,27 @@ class AsyncSessions(AsyncNamespace):
         namespace: str | None = None,
         data: Mapping[str, Json] | None = None,
         answers: str | None = None,
+        results: Sequence[Result] | None = None,
+        tools: Sequence[LentTool] | None = None,
         dry_run: bool = False,
         idempotency_key: str | None = None,
     ) -> Changed | Plan:
         """Give a session input, or the answer to a question it has asked.
 
-        Input that comes while the model works is part of its next step. A question is answered once.
+        Input that comes while the model works is part of its next step. A question is answered once, and so is a call
+        that was left to the caller. None of `tools` may have the name of one that the agent has.
 
         Args:
             session: Its id.
             namespace: Left out: the caller's own.
+            text: Empty, with ``results`` and without ``data``: there is nothing to say beside them.
             answers: The question that it answers; left out: it is new input, which the model sees at its next step.
+            results: What came of calls that were left to the caller: all are told at once, and before the text.
+            tools: Those that the caller carries out itself from here on; left out: as before. What the model calls of
+                them waits for its result.
 
         Needs the permission ``sessions.send``. Reversibility: none. With ``dry_run`` nothing changes. Raises a
-        fault with code NOT_FOUND, SESSION_ENDED, SESSION_QUARANTINED, NOT_WAITING, INBOX_FULL.
+        fault with code NOT_FOUND, INVALID, SESSION_ENDED, SESSION_QUARANTINED, NOT_WAITING, INBOX_FULL.
         """
         from pharos.runtime.operations.items import Changed
 
@@ -765,6 +777,8 @@ class AsyncSessions(AsyncNamespace):
             "text": text,
             "data": data,
             "answers": answers,
+            "results": results,
+            "tools": tools,
         }
         if dry_run:
             return await self._caller.plan("sessions.send", input_)
@@ -784,6 +798,7 @@ class AsyncSessions(AsyncNamespace):
         budget: Decimal | str | None = None,
         seconds: float | None = None,
         labels: Mapping[str, str] | None = None,
+        tools: Sequence[LentTool] | None = None,
         dry_run: Literal[False] = False,
         idempotency_key: str | None = None,
     ) -> Began: ...
@@ -801,6 +816,7 @@ class AsyncSessions(AsyncNamespace):
         budget: Decimal | str | None = None,
         seconds: float | None = None,
         labels: Mapping[str, str] | None = None,
+        tools: Sequence[LentTool] | None = None,
         dry_run: Literal[True],
         idempotency_key: str | None = None,
     ) -> Plan: ...
@@ -817,6 +833,7 @@ class AsyncSessions(AsyncNamespace):
         budget: Decimal | str | None = None,
         seconds: float | None = None,
         labels: Mapping[str, str] | None = None,
+        tools: Sequence[LentTool] | None = None,
         dry_run: bool = False,
         idempotency_key: str | None = None,
     ) -> Began | Plan:
@@ -837,6 +854,8 @@ class AsyncSessions(AsyncNamespace):
             interactive: Wait for more input after each answer, until it is closed.
             budget: The most it may spend, where that is less than its agent allows: a decimal string.
             seconds: The most time it has, where that is less than its agent allows.
+            tools: Those that the caller carries out itself. What the model calls of them waits for its result, which
+                ``sessions.send`` gives.
 
         Needs the permission ``sessions.start``. Reversibility: compensating. With ``dry_run`` nothing changes.
         Raises a fault with code NOT_FOUND, INVALID, SESSION_STARTED, AGENT_INCOMPLETE, DELEGATES_CYCLIC,
@@ -855,6 +874,7 @@ class AsyncSessions(AsyncNamespace):
             "budget": budget,
             "seconds": seconds,
             "labels": labels,
+            "tools": tools,
         }
         if dry_run:
             return await self._caller.plan("sessions.start", input_)

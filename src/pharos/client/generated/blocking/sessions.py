@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, overload
 from pharos.client.namespace import Namespace
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator, Mapping, Sequence
     from decimal import Decimal
     from typing import Literal
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pharos.core.wire import Json, Page
     from pharos.runtime.context.operations import Seen
     from pharos.runtime.operations.items import Began, Changed, SessionDetail, SessionItem
+    from pharos.runtime.operations.lending import LentTool, Result
     from pharos.runtime.operations.looking import Replayed, SessionEvent
 
 
@@ -182,7 +183,7 @@ class Sessions(Namespace):
 
         With ``budget``, what it would have seen had the agent had this budget from the beginning: nothing is called,
         old steps are told in short by the summaries on record or by excerpts. The parts are those of the session's
-        events; tools are those the agent is offered now.
+        events; tools are those the agent is offered now, and those that whoever speaks to it had then.
 
         Args:
             session: Id of the session.
@@ -420,7 +421,7 @@ class Sessions(Namespace):
         Args:
             namespace: Left out: the caller's own.
             agent: ``namespace/name``, or the name of one in the namespace of the sessions.
-            waiting_on: What it waits for: ``approval``, ``question``, ``child``, ``effect``, ``input`` …
+            waiting_on: What it waits for: ``approval``, ``question``, ``call``, ``child``, ``effect``, ``input`` …
             parent: Only those that this topic's session waits for.
             limit: Most items of the page.
             cursor: Where to continue: `next` of the page before.
@@ -711,6 +712,8 @@ class Sessions(Namespace):
         namespace: str | None = None,
         data: Mapping[str, Json] | None = None,
         answers: str | None = None,
+        results: Sequence[Result] | None = None,
+        tools: Sequence[LentTool] | None = None,
         dry_run: Literal[False] = False,
         idempotency_key: str | None = None,
     ) -> Changed: ...
@@ -723,6 +726,8 @@ class Sessions(Namespace):
         namespace: str | None = None,
         data: Mapping[str, Json] | None = None,
         answers: str | None = None,
+        results: Sequence[Result] | None = None,
+        tools: Sequence[LentTool] | None = None,
         dry_run: Literal[True],
         idempotency_key: str | None = None,
     ) -> Plan: ...
@@ -734,20 +739,27 @@ class Sessions(Namespace):
         namespace: str | None = None,
         data: Mapping[str, Json] | None = None,
         answers: str | None = None,
+        results: Sequence[Result] | None = None,
+        tools: Sequence[LentTool] | None = None,
         dry_run: bool = False,
         idempotency_key: str | None = None,
     ) -> Changed | Plan:
         """Give a session input, or the answer to a question it has asked.
 
-        Input that comes while the model works is part of its next step. A question is answered once.
+        Input that comes while the model works is part of its next step. A question is answered once, and so is a call
+        that was left to the caller. None of `tools` may have the name of one that the agent has.
 
         Args:
             session: Its id.
             namespace: Left out: the caller's own.
+            text: Empty, with ``results`` and without ``data``: there is nothing to say beside them.
             answers: The question that it answers; left out: it is new input, which the model sees at its next step.
+            results: What came of calls that were left to the caller: all are told at once, and before the text.
+            tools: Those that the caller carries out itself from here on; left out: as before. What the model calls of
+                them waits for its result.
 
         Needs the permission ``sessions.send``. Reversibility: none. With ``dry_run`` nothing changes. Raises a
-        fault with code NOT_FOUND, SESSION_ENDED, SESSION_QUARANTINED, NOT_WAITING, INBOX_FULL.
+        fault with code NOT_FOUND, INVALID, SESSION_ENDED, SESSION_QUARANTINED, NOT_WAITING, INBOX_FULL.
         """
         from pharos.runtime.operations.items import Changed
 
@@ -757,6 +769,8 @@ class Sessions(Namespace):
             "text": text,
             "data": data,
             "answers": answers,
+            "results": results,
+            "tools": tools,
         }
         if dry_run:
             return self._caller.plan("sessions.send", input_)
@@ -776,6 +790,7 @@ class Sessions(Namespace):
         budget: Decimal | str | None = None,
         seconds: float | None = None,
         labels: Mapping[str, str] | None = None,
+        tools: Sequence[LentTool] | None = None,
         dry_run: Literal[False] = False,
         idempotency_key: str | None = None,
     ) -> Began: ...
@@ -793,6 +808,7 @@ class Sessions(Namespace):
         budget: Decimal | str | None = None,
         seconds: float | None = None,
         labels: Mapping[str, str] | None = None,
+        tools: Sequence[LentTool] | None = None,
         dry_run: Literal[True],
         idempotency_key: str | None = None,
     ) -> Plan: ...
@@ -809,6 +825,7 @@ class Sessions(Namespace):
         budget: Decimal | str | None = None,
         seconds: float | None = None,
         labels: Mapping[str, str] | None = None,
+        tools: Sequence[LentTool] | None = None,
         dry_run: bool = False,
         idempotency_key: str | None = None,
     ) -> Began | Plan:
@@ -829,6 +846,8 @@ class Sessions(Namespace):
             interactive: Wait for more input after each answer, until it is closed.
             budget: The most it may spend, where that is less than its agent allows: a decimal string.
             seconds: The most time it has, where that is less than its agent allows.
+            tools: Those that the caller carries out itself. What the model calls of them waits for its result, which
+                ``sessions.send`` gives.
 
         Needs the permission ``sessions.start``. Reversibility: compensating. With ``dry_run`` nothing changes.
         Raises a fault with code NOT_FOUND, INVALID, SESSION_STARTED, AGENT_INCOMPLETE, DELEGATES_CYCLIC,
@@ -847,6 +866,7 @@ class Sessions(Namespace):
             "budget": budget,
             "seconds": seconds,
             "labels": labels,
+            "tools": tools,
         }
         if dry_run:
             return self._caller.plan("sessions.start", input_)

@@ -10,28 +10,27 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ag_ui.core import RunAgentInput, RunErrorEvent, UserMessage
-from pydantic import ValidationError
+from ag_ui.core import ResumeEntry, RunAgentInput, RunErrorEvent
 
 from pharos.control.index import Index
 from pharos.core.asgi import read_body
 from pharos.core.event import START
-from pharos.core.fault import FORBIDDEN, INTERNAL, INVALID, NOT_FOUND, Fault, Problem
+from pharos.core.fault import FORBIDDEN, INTERNAL, INVALID, NOT_FOUND, Fault
 from pharos.core.plane import Receive, Scope, Send, fields_of
 from pharos.core.principal import Principal
 from pharos.core.streaming import Piece, send_pieces
-from pharos.core.wire import JsonObject
 from pharos.gateway.federation.addresses import AGUI, BODY_LIMIT
+from pharos.gateway.federation.agui.input import NO_RESULT, data_of, input_of, new_in, require_new, tools_of, wrong
 from pharos.gateway.federation.agui.runs import RUN, RunFold
 from pharos.gateway.federation.bindings.caller import Authenticate, caller, public_agent
 from pharos.gateway.federation.tasks.follow import between, following, topics_of
 from pharos.gateway.federation.tasks.task import Cursor
-from pharos.gateway.federation.tasks.work import READ, Asked, Beginning, Work
+from pharos.gateway.federation.tasks.work import READ, Asked, Beginning, Result, Saying, Work
 from pharos.runtime.session.address import Address
 from pharos.store.ports import Log
 
@@ -39,8 +38,6 @@ _log = logging.getLogger(__name__)
 
 THREAD: Final = "agui.thread"
 """Label of a session: the thread it is."""
-
-MOST_ID: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +49,16 @@ class _Run:
     input: RunAgentInput
     traceparent: str
 
-    @property
-    def asked(self) -> Asked:
-        key = f"{RUN}{self.address.id}:{self.input.run_id}"
+    def asked(self, what: str = "") -> Asked:
+        """Who asks, and under which key; ``what``: for this of several things."""
+        key = ":".join((f"{RUN}{self.address.id}", self.input.run_id, *([what] if what else ())))
         return Asked(self.principal, key, f"{RUN}{self.input.run_id}", self.traceparent)
+
+    def fold(self) -> RunFold:
+        """The run, before anything is known of it."""
+        resumes = frozenset(entry.interrupt_id for entry in self.input.resume or ())
+        input = self.input
+        return RunFold(self.address, input.thread_id, input.run_id, shared=bool(input.state), resumes=resumes)
 
 
 class AguiDoor:
@@ -78,7 +81,7 @@ class AguiDoor:
             raise NOT_FOUND(f"There is no agent {namespace[:128]}/{name[:128]} here.")
         if not principal.may(READ):
             raise FORBIDDEN(f"Following a run requires the permission {READ}.", required_permission=READ)
-        input = _input(await read_body(scope, receive, BODY_LIMIT))
+        input = input_of(await read_body(scope, receive, BODY_LIMIT))
         after = fields.get(b"last-event-id", b"").decode("latin-1").strip()
         behind = Cursor.parse(after) if after else None
         address = Address(principal.namespace, session_id(principal, namespace, name, input.thread_id))
@@ -90,7 +93,10 @@ class AguiDoor:
         fold = await self._thread(run)
         if not fold.begun:
             await self._begin(run, fold)
-        fold = RunFold(run.address, run.input.thread_id, run.input.run_id)
+        if not fold.finished:
+            # Also where it has begun: whoever took its answers may have died between two of them.
+            await self._decide(run, fold)
+        fold = run.fold()
         async with aclosing(following(self._log, topics_of(run.address, tokens=True), START)) as records:
             async for recorded in records:
                 for number, event in enumerate(fold.apply(recorded), 1):
@@ -102,7 +108,7 @@ class AguiDoor:
 
     async def _thread(self, run: _Run) -> RunFold:
         """The thread as it is, with the run in it if it has begun."""
-        fold = RunFold(run.address, run.input.thread_id, run.input.run_id)
+        fold = run.fold()
         head = await self._log.head()
         async for recorded in between(self._log, topics_of(run.address, tokens=False), START, head):
             fold.apply(recorded)
@@ -111,100 +117,83 @@ class AguiDoor:
         return fold
 
     async def _begin(self, run: _Run, fold: RunFold) -> None:
-        """Hand the input over: answers to what was asked, or what the user says."""
-        if run.input.resume:
-            await self._resume(run, fold)
+        """Hand the input over: what the user says, what came of calls, and answers to what was asked."""
+        input = run.input
+        new = new_in(input, {call: id for id, call in fold.left.items()}, frozenset(fold.made))
+        if input.resume:
+            await self._say(run, fold, None, (*new.results, *_answers(input.resume, fold)))
             return
-        text = _said(run.input)
-        data = _data(run.input)
+        require_new(input, new)
         if not fold.owner:
             await self._work.start(
-                run.asked,
+                run.asked(),
                 Beginning(
                     namespace=run.namespace,
                     agent=run.agent,
-                    text=text,
-                    data=data,
+                    text=new.text or "",
+                    data=data_of(input),
                     interactive=True,
-                    labels={THREAD: run.input.thread_id},
+                    labels={THREAD: input.thread_id},
                     id=run.address.id,
+                    tools=tools_of(input),
                 ),
             )
             return
         if fold.ended:
             raise INVALID("The thread has ended; begin another one.", pointer="/threadId")
-        question = next((id for id, asked in fold.interrupts.items() if asked.reason == "question"), "")
-        await self._work.send(run.asked, run.address, text, data, question)
+        text, results = new.text, new.results
+        if text is not None:
+            given = {result.answers for result in results}
+            results += tuple(Result(id, NO_RESULT, failed=True) for id in fold.left if id not in given)
+            question = next((id for id, asked in fold.interrupts.items() if asked.reason == "question"), "")
+            if question:
+                results = (*results, Result(question, text))
+                text = None
+        await self._say(run, fold, text, results)
 
-    async def _resume(self, run: _Run, fold: RunFold) -> None:
-        for place, entry in enumerate(run.input.resume or ()):
+    async def _say(self, run: _Run, fold: RunFold, text: str | None, results: tuple[Result, ...]) -> None:
+        """Tell the session all of it at once. What the front end brings along is told beside a text, and else where it
+        is not what was told last."""
+        data = data_of(run.input)
+        if text is None and data == fold.told:
+            data = {}
+        if text is not None or data or results:
+            saying = Saying(text or "", data, results, tools_of(run.input))
+            await self._work.send(run.asked(), run.address, saying)
+
+    async def _decide(self, run: _Run, fold: RunFold) -> None:
+        """Agree to calls, or refuse them, as far as that has not been done."""
+        for entry in run.input.resume or ():
             interrupt = fold.interrupts.get(entry.interrupt_id)
-            pointer = f"/resume/{place}/interruptId"
-            if interrupt is None:
-                raise _wrong(pointer, "names nothing that waits for an answer")
+            if interrupt is None or interrupt.reason != "approval":
+                continue
             payload: Any = entry.payload
-            if interrupt.reason == "approval":
-                agreed = isinstance(payload, dict) and payload.get("approved") is True and entry.status == "resolved"
-                reason = str(payload.get("reason", "")) if isinstance(payload, dict) else ""
-                digest = fold.digests[entry.interrupt_id]
-                await self._work.decide(run.asked, run.address, entry.interrupt_id, digest, agreed, reason)
-            elif entry.status == "cancelled":
-                await self._work.send(run.asked, run.address, "The question was not answered.", {}, interrupt.id)
-            else:
-                text = payload if isinstance(payload, str) else ""
-                data = payload if isinstance(payload, dict) else {}
-                await self._work.send(run.asked, run.address, text, data, interrupt.id)
+            agreed = isinstance(payload, dict) and payload.get("approved") is True and entry.status == "resolved"
+            reason = str(payload.get("reason", "")) if isinstance(payload, dict) else ""
+            digest = fold.digests[interrupt.id]
+            await self._work.decide(run.asked(interrupt.id), run.address, interrupt.id, digest, agreed, reason)
+
+
+def _answers(resume: Sequence[ResumeEntry], fold: RunFold) -> Iterator[Result]:
+    """Those to questions. Raises ``INVALID`` for one to what nobody has asked."""
+    for place, entry in enumerate(resume):
+        interrupt = fold.interrupts.get(entry.interrupt_id)
+        if interrupt is None:
+            raise wrong(f"/resume/{place}/interruptId", "names nothing that waits for an answer")
+        payload: Any = entry.payload
+        if interrupt.reason == "approval":
+            continue
+        if entry.status == "cancelled":
+            yield Result(interrupt.id, "The question was not answered.")
+        else:
+            text = payload if isinstance(payload, str) else ""
+            yield Result(interrupt.id, text, payload if isinstance(payload, dict) else {})
 
 
 def session_id(principal: Principal, namespace: str, agent: str, thread: str) -> str:
     """The id of a thread's session."""
     text = "\0".join((principal.id, namespace, agent, thread))
     return f"agui-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
-
-
-def _input(body: bytes) -> RunAgentInput:
-    try:
-        input = RunAgentInput.model_validate_json(body)
-    except ValidationError as error:
-        problems = [
-            Problem(pointer="".join(f"/{part}" for part in found["loc"]), message=found["msg"])
-            for found in error.errors(include_url=False, include_input=False)[:20]
-        ]
-        raise INVALID("The body is not an AG-UI RunAgentInput.", problems=problems) from None
-    for name, value in (("threadId", input.thread_id), ("runId", input.run_id)):
-        if not 0 < len(value) <= MOST_ID or not value.isprintable():
-            raise _wrong(f"/{name}", f"must have 1 to {MOST_ID} printable characters")
-    return input
-
-
-def _said(input: RunAgentInput) -> str:
-    """What is new: the user's messages behind the last of anybody else's."""
-    texts: list[str] = []
-    for message in reversed(input.messages):
-        if not isinstance(message, UserMessage):
-            break
-        content: Any = message.content
-        parts: Sequence[Any] = [content] if isinstance(content, str) else content
-        texts.append("\n\n".join(part if isinstance(part, str) else _text_of(part) for part in parts))
-    if not texts:
-        raise _wrong("/messages", "must end with a message of the user's")
-    return "\n\n".join(reversed(texts))
-
-
-def _text_of(part: Any) -> str:
-    if part.type != "text":
-        raise _wrong("/messages", f"has a part of type {part.type}; agents here take text")
-    return str(part.text)
-
-
-def _data(input: RunAgentInput) -> JsonObject:
-    if not input.context:
-        return {}
-    return {"context": [{"description": entry.description, "value": entry.value} for entry in input.context]}
-
-
-def _wrong(pointer: str, message: str) -> Fault:
-    return INVALID(problems=[Problem(pointer=pointer, message=message)])
 
 
 def _failed(error: Exception) -> Piece:

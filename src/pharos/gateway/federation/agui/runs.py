@@ -24,6 +24,7 @@ from ag_ui.core import (
     RunFinishedInterruptOutcome,
     RunFinishedSuccessOutcome,
     RunStartedEvent,
+    StateSnapshotEvent,
     StepFinishedEvent,
     StepStartedEvent,
     TextMessageContentEvent,
@@ -55,7 +56,11 @@ _APPROVAL = {
 class RunFold:
     """One run of a thread. ``finished``: nothing of it can follow."""
 
-    def __init__(self, address: Address, thread: str, run: str) -> None:
+    def __init__(
+        self, address: Address, thread: str, run: str, *, shared: bool = False, resumes: frozenset[str] = frozenset()
+    ) -> None:
+        """``shared``: the run's input has a state, which it begins with. ``resumes``: interrupts that the input has
+        answers to, so that the run has not come to its end while one of them is open."""
         self.address = address
         self.owner = ""
         self.agent = ""
@@ -69,7 +74,15 @@ class RunFold:
         """What somebody must say something about, by id."""
         self.digests: dict[str, str] = {}
         """Of the approvals among them."""
+        self.left: dict[str, str] = {}
+        """Calls that are left to the front end, by the id of what waits for their results."""
+        self.made: set[str] = set()
+        """Ids of all calls that the agent has made."""
+        self.told: Mapping[str, Any] = {}
+        """What front ends have brought along, as the agent was told last."""
         self.messages: list[Message] = []
+        self._shared = shared
+        self._resumes = resumes
         self._calls: dict[str, str] = {}
         """Tool call by the id of the effect or child that it became."""
         self._step = ""
@@ -86,6 +99,11 @@ class RunFold:
         if not self.begun and recorded.event.causation == f"{RUN}{self.run}":
             self.begun = True
             told.append(RunStartedEvent(thread_id=self.thread, run_id=self.run))
+        elif self.begun and self._shared and recorded.event.causation != f"{RUN}{self.run}":
+            # Behind the whole of the input: the state stands in the last part of it.
+            self._shared = False
+            if "state" in self.told:
+                told.append(StateSnapshotEvent(snapshot=self.told["state"]))
         handler = _HANDLERS.get(recorded.event.type)
         events = [] if handler is None else handler(self, recorded, recorded.event.data)
         return [*told, *events] if self.begun else []
@@ -96,9 +114,17 @@ class RunFold:
         return self._heard(recorded, data)
 
     def _heard(self, recorded: Recorded, data: Mapping[str, Any]) -> list[BaseEvent]:
-        if data.get("answers"):
-            self.interrupts.pop(data["answers"], None)
-        self.messages.append(UserMessage(id=self._id(recorded), content=data["text"]))
+        answers = data.get("answers")
+        if answers in self.left:
+            call = self.left.pop(answers)
+            self.messages.append(ToolMessage(id=self._id(recorded), content=data["text"], tool_call_id=call))
+            return []
+        if answers:
+            self.interrupts.pop(answers, None)
+        elif data["data"]:
+            self.told = data["data"]
+        if data["text"]:
+            self.messages.append(UserMessage(id=self._id(recorded), content=data["text"]))
         return []
 
     def _turn(self, recorded: Recorded, data: Mapping[str, Any]) -> list[BaseEvent]:
@@ -143,6 +169,7 @@ class RunFold:
                     TextMessageEndEvent(message_id=id),
                 ]
         calls = [_call(call) for call in message.get("tool_calls") or ()]
+        self.made.update(call.id for call in calls)
         for call in calls:
             told.append(
                 ToolCallStartEvent(tool_call_id=call.id, tool_call_name=call.function.name, parent_message_id=id)
@@ -173,6 +200,9 @@ class RunFold:
         return []
 
     def _question(self, recorded: Recorded, data: Mapping[str, Any]) -> list[BaseEvent]:
+        if "name" in data:
+            self.left[data["id"]] = data["call"]
+            return []
         self._calls[data["id"]] = data["call"]
         choices = data["choices"]
         schema = {"type": "string", "enum": choices} if choices else {"type": "string"}
@@ -201,9 +231,11 @@ class RunFold:
 
     def _waiting(self, recorded: Recorded, data: Mapping[str, Any]) -> list[BaseEvent]:
         reasons = {reason.partition(":")[0] for reason in data["on"]}
+        if not self._resumes.isdisjoint(reason.partition(":")[2] for reason in data["on"]):
+            return []
         if self.interrupts:
             return self._finish(RunFinishedInterruptOutcome(interrupts=[*self.interrupts.values()]))
-        if reasons & {"input", "question", "approval", "effect"}:
+        if reasons & {"input", "question", "approval", "effect", "call"}:
             return self._finish(RunFinishedSuccessOutcome())
         return []
 

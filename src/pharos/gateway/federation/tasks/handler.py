@@ -39,7 +39,7 @@ from pharos.gateway.federation.tasks.listing import Listing, Wanted
 from pharos.gateway.federation.tasks.message import content_of, sane_id, takes
 from pharos.gateway.federation.tasks.states import CONTEXT, INTERRUPTED
 from pharos.gateway.federation.tasks.task import MESSAGE, Cursor, TaskFold, Update
-from pharos.gateway.federation.tasks.work import READ, Asked, Beginning, Work
+from pharos.gateway.federation.tasks.work import READ, Asked, Beginning, Result, Saying, Work
 from pharos.runtime.session.address import Address
 from pharos.store.ports import Log
 
@@ -118,8 +118,9 @@ class Handler(RequestHandler):
                 raise ended(_state(fold))
             address = fold.address
             question = next(iter(fold.asked), "")
+            answer = Saying(results=(Result(question, said.text, said.data),))
             with _Translated():
-                await self._work.send(asked, address, said.text, said.data, question)
+                await self._work.send(asked, address, answer if question else Saying(said.text, said.data))
         else:
             with _Translated():
                 delegation = delegation_in({**metadata_of(message), **metadata_of(params)})

@@ -8,7 +8,7 @@ from typing import Any
 from pharos.core.call import Invoke
 from pharos.core.wire import JsonObject
 from pharos.gateway.federation.tasks.delegation import Delegation
-from pharos.gateway.federation.tasks.work import Asked, Beginning
+from pharos.gateway.federation.tasks.work import Asked, Beginning, Saying
 from pharos.runtime.session.address import Address
 
 TREE, DEPTH = "a2a.tree", "a2a.depth"
@@ -32,6 +32,8 @@ class OperatedSessions:
             "interactive": beginning.interactive,
             "labels": {**beginning.labels, **_labels(beginning.delegation)},
         }
+        if beginning.tools:
+            arguments["tools"] = [*beginning.tools]
         if beginning.id:
             arguments["session"] = beginning.id
         if beginning.delegation.budget is not None:
@@ -40,11 +42,16 @@ class OperatedSessions:
         session = answer["session"]
         return Address(session["namespace"], session["session"])
 
-    async def send(self, asked: Asked, address: Address, text: str, data: JsonObject, answers: str) -> None:
+    async def send(self, asked: Asked, address: Address, saying: Saying) -> None:
         """``sessions.send``."""
-        arguments: JsonObject = {**_which(address), "text": text, "data": data}
-        if answers:
-            arguments["answers"] = answers
+        arguments: JsonObject = {**_which(address), "text": saying.text, "data": saying.data}
+        if saying.results:
+            arguments["results"] = [
+                {"answers": one.answers, "text": one.text, "data": one.data, "failed": one.failed}
+                for one in saying.results
+            ]
+        if saying.tools is not None:
+            arguments["tools"] = [*saying.tools]
         await self._call("sessions.send", asked, arguments)
 
     async def cancel(self, asked: Asked, address: Address, reason: str) -> None:

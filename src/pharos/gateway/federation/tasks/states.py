@@ -40,6 +40,6 @@ def waiting_state(on: Sequence[str]) -> State | None:
     reasons = {reason.partition(":")[0] for reason in on}
     if reasons & {"approval", "effect"}:
         return State.AUTH_REQUIRED
-    if reasons & {"input", "question"}:
+    if reasons & {"input", "question", "call"}:
         return State.INPUT_REQUIRED
     return None

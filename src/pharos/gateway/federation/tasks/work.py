@@ -3,7 +3,7 @@ whoever calls over A2A has the rights, limits and records of any other caller.""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -39,6 +39,29 @@ class Beginning:
     delegation: Delegation = field(default_factory=Delegation)
     id: str = ""
     """Of the session; left out: a new one."""
+    tools: Sequence[JsonObject] = ()
+    """Those that whoever begins it carries out: name, description, parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a call that was left to whoever speaks, or the answer to a question: ``answers`` names it."""
+
+    answers: str
+    text: str
+    data: JsonObject = field(default_factory=dict)
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Saying:
+    """What is said to a session, all at once: ``results`` first. ``tools``: as in :class:`Beginning`, from here on
+    (``None``: as before)."""
+
+    text: str = ""
+    data: JsonObject = field(default_factory=dict)
+    results: Sequence[Result] = ()
+    tools: Sequence[JsonObject] | None = None
 
 
 class Work(Protocol):
@@ -47,8 +70,8 @@ class Work(Protocol):
     async def start(self, asked: Asked, beginning: Beginning) -> Address:
         """Begin a session."""
 
-    async def send(self, asked: Asked, address: Address, text: str, data: JsonObject, answers: str) -> None:
-        """Give it input; ``answers``: to this question (empty: to none)."""
+    async def send(self, asked: Asked, address: Address, saying: Saying) -> None:
+        """Give it input."""
 
     async def cancel(self, asked: Asked, address: Address, reason: str) -> None:
         """Ask that it end."""

@@ -9,6 +9,7 @@ from typing_extensions import TypedDict
 
 from pharos.core.wire import JsonObject
 from pharos.runtime.session.data.acting import Class
+from pharos.runtime.session.data.parts import ClientTool
 
 Purpose = Literal["wait", "retry", "approval", "deadline", "join"]
 
@@ -59,22 +60,32 @@ class ApprovalExpired(TypedDict):
 
 
 class InputRequested(TypedDict):
-    """``input.requested``: a question to a person (``who``; empty: whoever the session belongs to)."""
+    """``input.requested``: a question to a person (``who``; empty: whoever the session belongs to).
+
+    With ``name``, ``arguments`` and ``digest``: the call of a tool that whoever speaks to the session carries out. The
+    answer to it is what came of it, and ``question`` says so in words.
+    """
 
     id: str
     call: str
     question: str
     choices: list[str]
     who: str
+    name: NotRequired[str]
+    arguments: NotRequired[JsonObject]
+    digest: NotRequired[str]
 
 
 class InputReceived(TypedDict):
-    """``input.received``: a message, or the answer to the question ``answers``."""
+    """``input.received``: a message, or the answer to the question ``answers``. ``failed``: the call that was asked for
+    did not do what it should. ``tools``: whoever speaks has these from here on (left out: as before)."""
 
     text: str
     data: JsonObject
     by: str
     answers: NotRequired[str]
+    failed: NotRequired[bool]
+    tools: NotRequired[list[ClientTool]]
 
 
 class TimerSet(TypedDict):

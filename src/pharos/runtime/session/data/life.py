@@ -8,7 +8,7 @@ from typing import NotRequired
 from typing_extensions import TypedDict
 
 from pharos.core.wire import JsonObject
-from pharos.runtime.session.data.parts import Bounds, Parent, Rights
+from pharos.runtime.session.data.parts import Bounds, ClientTool, Parent, Rights
 
 
 class SessionCreated(TypedDict):
@@ -40,6 +40,8 @@ class SessionCreated(TypedDict):
     """Budgets of the sessions above it, each as session and limit: all that it spends is spent of theirs too."""
     deadline: NotRequired[str]
     labels: NotRequired[dict[str, str]]
+    tools: NotRequired[list[ClientTool]]
+    """Those of whoever began it."""
 
 
 class SessionForked(TypedDict):

@@ -7,6 +7,8 @@ from typing import NotRequired
 # Not that of ``typing``: before Python 3.12 pydantic, with which checkpoints are read, cannot look into it.
 from typing_extensions import TypedDict
 
+from pharos.core.wire import JsonObject
+
 
 class Bounds(TypedDict, total=False):
     """Limits of a session, taken from the profile when it was pinned, so that deciding needs no profile.
@@ -43,6 +45,15 @@ class Rights(TypedDict):
     chain: list[list[str]]
     accounts: NotRequired[list[str]]
     """Accounts of the sessions above it, outermost first: what one of them loses, it loses as well."""
+
+
+class ClientTool(TypedDict):
+    """A tool that whoever speaks to a session carries out. ``parameters`` is the schema of its arguments. All of it is
+    text of theirs, which a model is told, and gives no right to anything."""
+
+    name: str
+    description: str
+    parameters: JsonObject
 
 
 class Parent(TypedDict):

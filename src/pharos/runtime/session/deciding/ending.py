@@ -11,6 +11,7 @@ from pharos.core.wire import Json, JsonObject, is_deep
 from pharos.mesh.money import decimal_text
 from pharos.runtime.schemas import misfits
 from pharos.runtime.session import events
+from pharos.runtime.session.deciding import people
 from pharos.runtime.session.deciding.draft import Draft
 from pharos.runtime.session.effects import CancelTask, Notify, Stop, Unwake, Withdraw
 from pharos.runtime.session.state import State
@@ -114,7 +115,7 @@ def _end(draft: Draft, outcome: Literal["completed", "failed", "cancelled", "exp
     """The last event, and word of it to the parent in the same commit."""
     state = draft.state
     draft.wakes.extend(Unwake(id) for id in state.timers)
-    for id in state.questions:
+    for id in people.asked(state):
         draft.do(Withdraw(id))
     draft.tell(f"session.{outcome}", data)
     end, parent = state.end, state.parent

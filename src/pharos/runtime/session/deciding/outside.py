@@ -54,6 +54,8 @@ def start(draft: Draft, command: Start) -> None:
         data["deadline"] = command.deadline.isoformat()
     if command.labels:
         data["labels"] = dict(command.labels)
+    if command.tools:
+        data["tools"] = [*command.tools]
     draft.tell(events.SESSION_CREATED, data)
     guards.time_it(draft)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final, TypedDict
 
+import orjson
+
 from pharos.core.call import Call
 from pharos.core.fault import Applicability, Fix
 from pharos.core.wire import Json, JsonObject
@@ -82,6 +84,30 @@ def ask(draft: Draft, proposed: Proposed) -> None:
     draft.do(AskPerson(id))
 
 
+def leave(draft: Draft, proposed: Proposed) -> None:
+    """Whoever speaks to the session carries the call out, and says what came of it. They hear of it by the log, as of
+    everything: no person is asked."""
+    arguments = orjson.dumps(proposed.arguments).decode()
+    draft.tell(
+        events.INPUT_REQUESTED,
+        {
+            "id": draft.id,
+            "call": proposed.call,
+            "question": f"{proposed.name} is to be called with {arguments}. What came of it?",
+            "choices": [],
+            "who": "",
+            "name": proposed.name,
+            "arguments": proposed.arguments,
+            "digest": proposed.digest,
+        },
+    )
+
+
+def asked(state: State) -> list[str]:
+    """The questions that are put before people."""
+    return [question.id for question in state.questions.values() if not question.name]
+
+
 def let_expire(draft: Draft) -> None:
     """Requests whose time is over are answered with that."""
     state = draft.state
@@ -140,6 +166,10 @@ def hear(draft: Draft, command: Send) -> None:
         data["answers"] = command.answers
     else:
         _room_for(state)
+    if command.failed:
+        data["failed"] = True
+    if command.tools is not None and command.tools != state.client_tools:
+        data["tools"] = [*command.tools]
     draft.tell(events.INPUT_RECEIVED, data)
 
 

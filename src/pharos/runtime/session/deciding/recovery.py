@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pharos.runtime.session import events
-from pharos.runtime.session.deciding import ending, tools
+from pharos.runtime.session.deciding import ending, people, tools
 from pharos.runtime.session.deciding.draft import Draft
 from pharos.runtime.session.effects import AskPerson, AwaitTask, CallModel, CallTool, CancelTask, GiveTask, LookUp
 
@@ -39,5 +39,5 @@ def recover(draft: Draft) -> None:
         for approval in state.approvals.values():
             if not approval.granted_by:
                 draft.do(AskPerson(approval.id))
-        for question in state.questions:
+        for question in people.asked(state):
             draft.do(AskPerson(question))

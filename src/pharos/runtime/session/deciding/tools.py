@@ -51,6 +51,8 @@ def handle(draft: Draft, proposed: Proposed) -> None:
         people.ask(draft, proposed)
     elif tool.kind == "timer":
         timers.wait(draft, proposed)
+    elif tool.kind == "client":
+        people.leave(draft, proposed)
     elif tool.approval:
         people.ask_leave(draft, proposed, tool)
     else:

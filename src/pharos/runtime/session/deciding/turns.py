@@ -72,7 +72,7 @@ def waits_for(draft: Draft) -> list[str]:
     if state.cancel is not None:
         return on
     on += [f"approval:{id}" for id, approval in state.approvals.items() if not approval.granted_by]
-    on += [f"question:{id}" for id in state.questions]
+    on += [f"{'call' if question.name else 'question'}:{id}" for id, question in state.questions.items()]
     on += [f"effect:{id}" for id, effect in state.effects.items() if effect.status == "unknown"]
     on += [f"{timer.purpose}:{id}" for id, timer in state.timers.items() if timer.purpose in ("wait", "retry")]
     if state.pause is not None:

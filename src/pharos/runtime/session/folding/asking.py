@@ -8,7 +8,7 @@ from typing import cast
 from pharos.runtime.session.data.acting import Class
 from pharos.runtime.session.data.asking import Purpose
 from pharos.runtime.session.folding.acting import repeated
-from pharos.runtime.session.folding.life import awake
+from pharos.runtime.session.folding.life import awake, lent
 from pharos.runtime.session.folding.results import settle
 from pharos.runtime.session.folding.values import Data, mapping, text, texts, time
 from pharos.runtime.session.state import Approval, Item, Question, State, Timer, Verdict
@@ -58,7 +58,11 @@ def approval_expired(state: State, data: Data, sequence: int, at: datetime) -> N
 def asked(state: State, data: Data, sequence: int, at: datetime) -> None:
     id, call = text(data, "id"), text(data, "call")
     choices = texts(data, "choices")
-    state.questions[id] = Question(id, call, text(data, "question"), choices, text(data, "who"), at)
+    question = Question(id, call, text(data, "question"), choices, text(data, "who"), at)
+    if "name" in data:
+        question = question._replace(name=text(data, "name"), arguments=mapping(data, "arguments"))
+        repeated(state, text(data, "digest"))
+    state.questions[id] = question
     if (known := state.calls.get(call)) is not None:
         state.calls[call] = known._replace(handled=id)
 
@@ -66,10 +70,12 @@ def asked(state: State, data: Data, sequence: int, at: datetime) -> None:
 def heard(state: State, data: Data, sequence: int, at: datetime) -> None:
     if state.end is not None:
         return
+    lent(state, data)
     question = state.questions.pop(str(data["answers"]), None) if "answers" in data else None
     structured = mapping(data, "data") or None
     if question is not None:
-        settle(state, question.call, sequence, text(data, "text"), data=structured)
+        failed = data.get("failed") is True
+        settle(state, question.call, sequence, text(data, "text"), failed=failed, data=structured)
     else:
         state.refused = 0
         state.inbox.append(Item("input", sequence, text(data, "text"), structured))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal, cast
 
-from pharos.runtime.session.data.parts import Parent, Rights
+from pharos.runtime.session.data.parts import ClientTool, Parent, Rights
 from pharos.runtime.session.folding.results import settle
 from pharos.runtime.session.folding.values import Data, later, limits, mapping, money, number, text, texts
 from pharos.runtime.session.state import Cancel, End, Item, Pause, Quarantine, State
@@ -35,7 +35,14 @@ def created(state: State, data: Data, sequence: int, at: datetime) -> None:
     if "labels" in data:
         state.labels = {name: str(value) for name, value in mapping(data, "labels").items()}
     state.created_at = at
+    lent(state, data)
     state.inbox.append(Item("input", sequence, text(data, "text"), mapping(data, "data") or None))
+
+
+def lent(state: State, data: Data) -> None:
+    """Take over the tools of whoever speaks, where they say which they have."""
+    if "tools" in data:
+        state.client_tools = tuple(cast("list[ClientTool]", data["tools"]))
 
 
 def pinned(state: State, data: Data, sequence: int, at: datetime) -> None:
@@ -76,6 +83,7 @@ def forked(state: State, data: Data, sequence: int, at: datetime) -> None:
     state.tree = str(state.address)
     state.depth, state.path, state.above = 0, (), ()
     state.deadline = None
+    state.client_tools = ()
     state.created_at = at
     state.spent = state.reserved = state.turn = state.spawned = 0
     state.stalled, state.streak, state.idle_seconds = 0, ("", 0), 0.0

@@ -73,7 +73,7 @@ def _requests(output: _Output) -> Iterator[str]:
 
 
 def _sessions(output: _Output) -> Iterator[str]:
-    asking = ("approval:", "question:", "effect:")
+    asking = ("approval:", "question:", "call:", "effect:")
     waiting = [item for item in output["items"] if any(on.startswith(asking) for on in item["waiting"])]
     for item in waiting[:1]:
         which = _named(item["namespace"], session=item["session"])

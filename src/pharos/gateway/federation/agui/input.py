@@ -1,0 +1,140 @@
+"""``RunAgentInput``: what of it is new to the session, and what the front end brings along.
+
+A front end sends the whole conversation with every run. New is what stands behind the last message of anybody else's:
+what the user says, and what came of calls that were left to the front end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple, cast
+
+import orjson
+from ag_ui.core import RunAgentInput, ToolMessage, UserMessage
+from pydantic import ValidationError
+
+from pharos.core.fault import INVALID, Fault, Problem
+from pharos.core.wire import JsonObject, is_deep
+from pharos.gateway.federation.tasks.work import Result
+from pharos.runtime.operations.items import LONGEST_TEXT
+from pharos.runtime.session.faults import ANSWER_GIVEN
+
+MOST_ID: Final = 256
+
+NO_RESULT: Final = "The front end gave no result of this call."
+"""What a call ends with whose front end goes on without it."""
+
+
+class New(NamedTuple):
+    """What a run brings that the session has not heard. ``text`` is ``None`` where the user says nothing."""
+
+    text: str | None
+    results: tuple[Result, ...]
+
+
+def input_of(body: bytes) -> RunAgentInput:
+    """Read a body. Raises ``INVALID`` with the places of what is wrong."""
+    try:
+        given = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise INVALID(f"The body is no JSON: {error}.") from None
+    if is_deep(given):
+        raise INVALID("The body is nested too deeply.")
+    try:
+        input = RunAgentInput.model_validate(given)
+    except ValidationError as error:
+        problems = [
+            Problem(pointer="".join(f"/{part}" for part in found["loc"]), message=found["msg"])
+            for found in error.errors(include_url=False, include_input=False)[:20]
+        ]
+        raise INVALID("The body is not an AG-UI RunAgentInput.", problems=problems) from None
+    for name, value in (("threadId", input.thread_id), ("runId", input.run_id)):
+        if not 0 < len(value) <= MOST_ID or not value.isprintable():
+            raise wrong(f"/{name}", f"must have 1 to {MOST_ID} printable characters")
+    return input
+
+
+def new_in(input: RunAgentInput, left: Mapping[str, str], made: frozenset[str]) -> New:
+    """What is new: of the user, and of the calls that are ``left`` to the front end (their ids in the session, by those
+    of the model). ``made``: all calls of the thread.
+
+    A result that the session has is passed over. Raises ``INVALID`` for one of a call that the agent has not made.
+    """
+    texts: list[str] = []
+    results: dict[str, Result] = {}
+    known = _end_of_known(input)
+    for place, message in enumerate(input.messages[known:], known):
+        if isinstance(message, UserMessage):
+            texts.append(_text_of(message.content, place))
+        elif isinstance(message, ToolMessage):
+            call = message.tool_call_id
+            if call in left:
+                results.setdefault(left[call], _result(left[call], message, place))
+            elif call not in made:
+                raise wrong(f"/messages/{place}/toolCallId", "names a call that the agent has not made")
+    return New("\n\n".join(texts) if texts else None, tuple(results.values()))
+
+
+def require_new(input: RunAgentInput, new: New) -> None:
+    """Raise ``INVALID`` where there is nothing, and ``ANSWER_GIVEN`` where there is what was given before."""
+    if new.results or new.text is not None:
+        return
+    last = len(input.messages) - 1
+    if last >= 0 and isinstance(input.messages[last], ToolMessage):
+        raise ANSWER_GIVEN(
+            "The session has the result of this call, and there is nothing else that is new.",
+            pointer=f"/messages/{last}/toolCallId",
+        )
+    raise wrong("/messages", "must end with a message of the user's, or with what came of a call")
+
+
+def data_of(input: RunAgentInput) -> JsonObject:
+    """What the front end brings along, as the agent is told it. An empty state is none."""
+    data: JsonObject = {}
+    if input.context:
+        data["context"] = [{"description": entry.description, "value": entry.value} for entry in input.context]
+    if input.state:
+        data["state"] = input.state
+    return data
+
+
+def tools_of(input: RunAgentInput) -> Sequence[JsonObject]:
+    """The tools of the front end, for the session to look at."""
+    return [
+        {
+            "name": tool.name,
+            "description": tool.description,
+            **({} if tool.parameters is None else {"parameters": cast("JsonObject", tool.parameters)}),
+        }
+        for tool in input.tools or ()
+    ]
+
+
+def wrong(pointer: str, message: str) -> Fault:
+    """``INVALID``, about one place."""
+    return INVALID(problems=[Problem(pointer=pointer, message=message)], pointer=pointer)
+
+
+def _end_of_known(input: RunAgentInput) -> int:
+    """Where what is new begins."""
+    place = len(input.messages)
+    while place and isinstance(input.messages[place - 1], UserMessage | ToolMessage):
+        place -= 1
+    return place
+
+
+def _result(id: str, message: ToolMessage, place: int) -> Result:
+    text = _text_of(message.content, place)
+    if message.error:
+        text = f"{text}\n{message.error}" if text else message.error
+    if len(text) > LONGEST_TEXT:
+        raise wrong(f"/messages/{place}/content", f"has {len(text)} characters; {LONGEST_TEXT} are the most")
+    return Result(id, text, failed=bool(message.error))
+
+
+def _text_of(content: Any, place: int) -> str:
+    parts: Sequence[Any] = [content] if isinstance(content, str) else content
+    for part in parts:
+        if not isinstance(part, str) and part.type != "text":
+            raise wrong(f"/messages/{place}/content", f"has a part of type {part.type}; agents here take text")
+    return "\n\n".join(part if isinstance(part, str) else str(part.text) for part in parts)
