@@ -23,6 +23,7 @@ from tests.gateway.town import document
 from tests.server.serving import serving
 
 from pharos.core.principal import SYSTEM
+from pharos.gateway.federation.agui.input import NO_RESULT
 from pharos.gateway.federation.tasks.delegation import DELEGATION
 from pharos.release.simulator import Simulator, parse_script, serve
 from pharos.server.city import City, open_city
@@ -211,6 +212,16 @@ async def test_a_front_end_carries_out_the_calls_of_its_tools(tmp_path: Path) ->
                 json={"threadId": "t1", "runId": "r3", "messages": [user, said, result], "tools": [paint]},
             )
             assert (again.status_code, again.json()["code"]) == (409, "ANSWER_GIVEN")
+            # A user who says something else instead: the call ends without a result, and then comes what they say.
+            found = await run("r4", {**user, "id": "u2"})
+            [call] = [event.tool_call_id for event in found if getattr(event, "tool_call_name", "") == "paint"]
+            said = {**said, "toolCalls": [{**asked[0], "id": call}]}
+            rest = await run("r5", said, {"id": "u3", "role": "user", "content": "never mind"})
+            assert rest[-1].outcome.type == "success"
+        [session] = (await here.call("sessions.list", namespace="default"))["items"]
+        seen = await here.call("sessions.context", session=session["session"], namespace="default", messages=True)
+        tail = [(message["role"], message["content"]) for message in seen["messages"][-2:]]
+        assert tail == [("tool", NO_RESULT), ("user", "never mind")] and seen["same"] is True
 
 
 async def test_without_the_extra_the_city_opens_and_the_doctor_says_so(
