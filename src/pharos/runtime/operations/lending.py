@@ -6,8 +6,6 @@ anything, and it never takes the place of a tool that the agent has.
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Final
 
@@ -15,22 +13,20 @@ import orjson
 from pydantic import Field
 
 from pharos.control.problems import invalid
-from pharos.core.fault import Fault, Problem
+from pharos.core.fault import Problem
 from pharos.core.forms import form
 from pharos.core.principal import Principal
 from pharos.core.wire import JsonObject, Wire, is_deep
 from pharos.runtime.operations.items import EffectId, Text
 from pharos.runtime.profiles.profile import Profile
 from pharos.runtime.session.data.parts import ClientTool
-from pharos.runtime.tools.advice import PATIENCE
 from pharos.runtime.tools.offering import OfferOf
-
-_log = logging.getLogger(__name__)
 
 MOST_TOOLS: Final = 64
 LARGEST: Final = 65_536
 """Bytes of all definitions together, as JSON."""
 MOST_RESULTS: Final = 256
+"""At once."""
 
 
 class LentTool(Wire):
@@ -74,10 +70,11 @@ class Lending:
         self._offer = offer
 
     async def take(self, given: Sequence[LentTool], profile: Profile, principal: Principal) -> tuple[ClientTool, ...]:
-        """The tools, as a session keeps them. Raises ``INVALID`` with the place of each that cannot be given."""
+        """The tools, as a session keeps them. Raises ``INVALID`` with the place of each that cannot be given, and what
+        looking up the agent's own raises."""
         problems = [*_problems(given)]
         if given and not problems:
-            own = await self._own(profile, principal)
+            own = (await self._offer(profile, principal)).versions
             problems = [
                 _problem(place, "name", f"is the name of a tool that {profile.agent} has")
                 for place, tool in enumerate(given)
@@ -86,16 +83,6 @@ class Lending:
         if problems:
             raise invalid(problems)
         return tuple(tool.definition() for tool in given)
-
-    async def _own(self, profile: Profile, principal: Principal) -> frozenset[str]:
-        """Names of the agent's own tools. Where a source of them does not answer nobody is kept waiting: they go before
-        all others whenever the model is asked."""
-        try:
-            async with asyncio.timeout(PATIENCE):
-                return frozenset((await self._offer(profile, principal)).versions)
-        except (Fault, TimeoutError) as error:
-            _log.warning("the tools of %s cannot be looked up: %s", profile.agent, error)
-            return frozenset()
 
 
 def _problems(given: Sequence[LentTool]) -> Iterator[Problem]:

@@ -42,6 +42,7 @@ from pharos.runtime.session.decide import decide
 from pharos.runtime.session.evolve import fold
 from pharos.runtime.session.faults import SESSION_ENDED, SESSION_QUARANTINED, SESSION_STARTED, session_started
 from pharos.runtime.session.state import State
+from pharos.runtime.tools.faults import TOOL_NAME_TAKEN, TOOL_UNUSABLE
 from pharos.runtime.worker.lanes import working
 
 MOST_COPIED = 20_000
@@ -58,7 +59,7 @@ Money = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=9, allow_in
 
 _BEGINNING = (
     NOT_FOUND, INVALID, SESSION_STARTED, AGENT_INCOMPLETE, DELEGATES_CYCLIC, TEMPLATE_VALUES, TREE_BOUND,
-    AGENT_STOPPED, AGENT_BARRED,
+    AGENT_STOPPED, AGENT_BARRED, TOOL_NAME_TAKEN, TOOL_UNUSABLE,
 )  # fmt: skip
 
 

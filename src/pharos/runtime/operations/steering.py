@@ -37,6 +37,7 @@ from pharos.runtime.session.faults import (
     SESSION_QUARANTINED,
 )
 from pharos.runtime.session.state import State
+from pharos.runtime.tools.faults import TOOL_NAME_TAKEN, TOOL_UNUSABLE
 from pharos.runtime.worker.lanes import ending
 
 _ANSWERING = (
@@ -113,7 +114,16 @@ class Steering:
         permission=SEND,
         reversibility=Reversibility.NONE,
         inverse=None,
-        faults=(NOT_FOUND, INVALID, SESSION_ENDED, SESSION_QUARANTINED, NOT_WAITING, INBOX_FULL),
+        faults=(
+            NOT_FOUND,
+            INVALID,
+            SESSION_ENDED,
+            SESSION_QUARANTINED,
+            NOT_WAITING,
+            INBOX_FULL,
+            TOOL_NAME_TAKEN,
+            TOOL_UNUSABLE,
+        ),
         lacking=lacking_namespace,
     )
     async def send(self, invocation: Invocation, input: SendInput) -> Decision[Changed]:

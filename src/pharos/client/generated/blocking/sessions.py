@@ -759,7 +759,8 @@ class Sessions(Namespace):
                 them waits for its result.
 
         Needs the permission ``sessions.send``. Reversibility: none. With ``dry_run`` nothing changes. Raises a
-        fault with code NOT_FOUND, INVALID, SESSION_ENDED, SESSION_QUARANTINED, NOT_WAITING, INBOX_FULL.
+        fault with code NOT_FOUND, INVALID, SESSION_ENDED, SESSION_QUARANTINED, NOT_WAITING, INBOX_FULL,
+        TOOL_NAME_TAKEN, TOOL_UNUSABLE.
         """
         from pharos.runtime.operations.items import Changed
 
@@ -851,7 +852,7 @@ class Sessions(Namespace):
 
         Needs the permission ``sessions.start``. Reversibility: compensating. With ``dry_run`` nothing changes.
         Raises a fault with code NOT_FOUND, INVALID, SESSION_STARTED, AGENT_INCOMPLETE, DELEGATES_CYCLIC,
-        TEMPLATE_VALUES, TREE_BOUND, AGENT_STOPPED, AGENT_BARRED.
+        TEMPLATE_VALUES, TREE_BOUND, AGENT_STOPPED, AGENT_BARRED, TOOL_NAME_TAKEN, TOOL_UNUSABLE.
         """
         from pharos.runtime.operations.items import Began
 

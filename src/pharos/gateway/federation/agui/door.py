@@ -72,7 +72,7 @@ class AguiDoor:
         self._draining = draining
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request. Raises its fault before the first event."""
+        """Answer one request. Raises what refuses the run."""
         fields = fields_of(scope)
         principal = caller(fields, self._authenticate)
         namespace, _, name = scope["path"].removeprefix(AGUI).strip("/").partition("/")
@@ -87,15 +87,20 @@ class AguiDoor:
         address = Address(principal.namespace, session_id(principal, namespace, name, input.thread_id))
         trace = fields.get(b"traceparent", b"").decode("latin-1")
         run = _Run(principal, namespace, name, address, input, trace)
+        # Before the answer begins: an event has no room for where in the input something is wrong.
+        await self._take(run)
         await send_pieces(self._pieces(run, behind), receive, send, failed=_failed, draining=self._draining)
 
-    async def _pieces(self, run: _Run, behind: Cursor | None) -> AsyncGenerator[Piece]:
+    async def _take(self, run: _Run) -> None:
+        """See that the session has the run's input. Raises the faults of the operations on it."""
         fold = await self._thread(run)
         if not fold.begun:
             await self._begin(run, fold)
         if not fold.finished:
             # Also where it has begun: whoever took its answers may have died between two of them.
             await self._decide(run, fold)
+
+    async def _pieces(self, run: _Run, behind: Cursor | None) -> AsyncGenerator[Piece]:
         fold = run.fold()
         async with aclosing(following(self._log, topics_of(run.address, tokens=True), START)) as records:
             async for recorded in records:
