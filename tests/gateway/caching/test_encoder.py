@@ -7,6 +7,7 @@ from pathlib import Path
 from tests.gateway.caching.test_semantic import SEMANTIC, TOPICS, WAYS, ask, state
 from tests.gateway.town import Town, chat, document, town
 from tests.gateway.upstream import Exchange, Upstream, openai_answer, upstream
+from tests.insight.audited import audited
 
 
 async def vendor(exchange: Exchange) -> None:
@@ -106,6 +107,22 @@ async def test_a_guard_of_the_embeddings_model_sees_what_it_is_sent(tmp_path: Pa
         assert b"bob@example.com" in sent["completions"]
         assert b"password of" in sent["embeddings"] and b"bob@example.com" not in sent["embeddings"]
         assert (await state(city))["failures"] == 0
+
+
+async def test_what_is_sent_to_the_embeddings_model_is_audited_as_the_guards_let_it_pass(tmp_path: Path) -> None:
+    async with audited(tmp_path, vendor) as world, upstream(vendor) as provider:
+        city = world.town
+        await prepare(city, provider)
+        rule = {"detectors": ["email"], "action": "mask"}
+        await city.apply(document("Guard", "g", {"rules": [rule], "onError": "closed"}))
+        await world.policy(models=["vectors"])
+        await ask(city, "password of bob@example.com lost")
+        (called,) = [each for each in await city.called(2) if each["model"] == "default/vectors"]
+        (record,) = [recorded.event for recorded in await city.store.log.read("audit/default", limit=10)]
+        assert record.data["call"] == called["call"] and record.data["key"] == "bot"
+        exported = await world.export()
+        assert "password of" in exported and "bob@example.com" not in exported
+        assert (await world.sealed())["ok"]
 
 
 async def test_a_caller_without_money_for_vectors_is_answered_without_the_cache(tmp_path: Path) -> None:

@@ -97,13 +97,15 @@ def models_plane(
     alerts = Alerts(store, index)
     settlements.spent, settlements.recovered = alerts.spent, alerts.look_at_all
     caller = Authenticate(authenticate, plans)
-    caching = Caching(index, random, observe, embed or Encoder(plans, meters, settlements, store, random))
+    audit = Audit(store.blobs, audited, keepable)
+    encoder = Encoder(plans, meters, settlements, store, random, audit)
+    caching = Caching(index, random, observe, embed or encoder)
     plans.caches = caching.plan
     # Inside the guards and outside the caches: what is recorded is what leaves, also where it was kept.
     compression = Compression(index)
-    within: Sequence[Layer] = (Audit(store.blobs, audited, keepable), compression.layer, *caching.layers)
+    within: Sequence[Layer] = (audit, compression.layer, *caching.layers)
     stack = model_stack(caller, plans, meters, settlements, store, random, within)
-    counting = model_stack(caller, plans, meters, settlements, store, random, [within[0], Estimate()])
+    counting = model_stack(caller, plans, meters, settlements, store, random, [audit, Estimate()])
     conditions = Conditions(index, plans, observe)
     openai, anthropic = DIALECTS["openai-chat"], DIALECTS["anthropic"]
     responses, kept = DIALECTS["openai-responses"], Responses(store)

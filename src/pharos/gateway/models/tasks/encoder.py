@@ -1,9 +1,9 @@
 """Vectors for the city's own use: an embedding call that a caller's other call is the reason for.
 
 It goes the way of every call but for the door: it is held to the caller's limits, paid from the caller's budgets, seen
-by the guards, routed, tried again and recorded. It takes no place of its own where calls at once are limited: it is
-made in the place of the caller's call. That the caller's key does not name the embeddings model does not matter: the
-owner of the model that was called has named it.
+by the guards, audited, routed, tried again and recorded. It takes no place of its own where calls at once are limited:
+it is made in the place of the caller's call. That the caller's key does not name the embeddings model does not matter:
+the owner of the model that was called has named it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,13 @@ class Encoder:
     """Implements :class:`~pharos.gateway.models.caching.semantic.Embed`."""
 
     def __init__(
-        self, plans: Plans, meters: Meters, settlements: Settlements, store: Store, random: Callable[[], float]
+        self,
+        plans: Plans,
+        meters: Meters,
+        settlements: Settlements,
+        store: Store,
+        random: Callable[[], float],
+        audit: Layer,
     ) -> None:
         admit = Admit(_as_it_is, plans, MetersWithin(meters), store)
         layers: Sequence[Layer] = (
@@ -47,6 +53,7 @@ class Encoder:
             Understand(),
             admit,
             Guard(admit.enlarge),
+            audit,
             Route(plans, random),
             AttemptLayer(store, random),
         )
