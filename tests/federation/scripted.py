@@ -19,6 +19,8 @@ from pharos.runtime.session.address import Address
 from pharos.runtime.session.faults import SESSION_ENDED
 from pharos.store.ports import Append, Store
 
+_ENDS = (of.SESSION_COMPLETED, of.SESSION_FAILED, of.SESSION_CANCELLED)
+
 Script = Callable[["Session"], Awaitable[None]]
 """What a session does when it was begun or has heard something."""
 
@@ -34,12 +36,18 @@ class Session:
     data: list[Mapping[str, Any]] = field(default_factory=list)
     turn: int = 0
     ended: bool = False
+    over: bool = False
+    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def tell(self, type: str, data: Mapping[str, Any], *, asked: Asked | None = None) -> None:
         who = asked.principal.id if asked is not None else "workload/system/pharos"
         cause = asked.correlation if asked is not None else ""
         event = Event(self.address.topic, type, dict(data), principal=who, causation=cause)
-        await self.store.commit(Append(event))
+        # In the end of a session its script may be anywhere: what it says then is not written, as with a real one.
+        async with self.writing:
+            if not self.over:
+                self.over = type in _ENDS
+                await self.store.commit(Append(event))
 
     async def think(self, text: str, *pieces: str, calls: tuple[dict[str, Any], ...] = ()) -> None:
         """A turn: its tokens in pieces, then the whole answer."""

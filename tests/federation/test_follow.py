@@ -53,7 +53,7 @@ async def test_tokens_that_are_kept_no_longer_hold_nobody_up(tmp_path: Path) -> 
         written = [await store.commit(Append(Event(topic, "test.happened", {}))) for topic in order]
         recorded = [result for (result,) in written if isinstance(result, Recorded)]
         assert await store.commit(Trim(tokens, recorded[2].position)) == [2]
-        async with aclosing(following(store.log, TOPICS, recorded[0].position)) as records, asyncio.timeout(10):
+        async with aclosing(following(store.log, TOPICS, recorded[0].position)) as records, asyncio.timeout(30):
             assert [await anext(records), await anext(records)] == recorded[3:]
             for topic in TOPICS:
                 (later,) = await store.commit(Append(Event(topic, "test.happened", {})))
@@ -88,7 +88,7 @@ async def test_nothing_waits_for_a_head_that_is_told_late(tmp_path: Path) -> Non
     try:
         await store.commit(Append(Event(TOPICS[0], "test.happened", {})))
         log: Any = Lagging(store.log)
-        async with aclosing(following(log, TOPICS[:1], START)) as records, asyncio.timeout(10):
+        async with aclosing(following(log, TOPICS[:1], START)) as records, asyncio.timeout(30):
             await anext(records)
             await store.commit(Append(Event(TOPICS[0], "test.happened", {})))
             await anext(records)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from a2a.client import Client
@@ -18,6 +19,8 @@ from a2a.utils.errors import (
 )
 from tests.federation.scripted import Session
 from tests.federation.town import Town, furnished, send, sent
+
+from pharos.runtime.session.address import Address
 
 BINDINGS = ["JSONRPC", "HTTP+JSON", "GRPC"]
 S = pb.TaskState
@@ -79,8 +82,22 @@ async def test_core_execution_mode_002_return_immediately(city: Town, binding: s
 
 
 async def test_core_execution_mode_001_it_ends_waiting_when_the_time_is_over(tmp_path: Path, binding: str) -> None:
+    begun = asyncio.Event()
+
+    async def script(session: Session) -> None:
+        await sleeps(session)
+        begun.set()
+
     async with furnished(tmp_path / "home", blocking_seconds=0.2) as city, city.client(binding) as client:
-        city.work.script = sleeps
+        city.work.script = script
+        start = city.work.start
+
+        async def started(*arguments: Any) -> Address:
+            address = await start(*arguments)
+            await begun.wait()  # the time is over only once it works
+            return address
+
+        city.work.start = started  # type: ignore[method-assign]
         task = await unary(client, send())
     assert task.status.state == S.TASK_STATE_WORKING
 

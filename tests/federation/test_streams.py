@@ -263,7 +263,7 @@ async def test_a_city_that_drains_ends_its_streams(city: Town) -> None:
         stream = client.send_message(send("go"))
         await anext(stream)
         city.draining.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await collect(stream)
 
 
