@@ -138,7 +138,7 @@ def streaming(gates: list[asyncio.Event], *, write: bool) -> ASGIApp:
 
 
 async def chunk(raw: Raw) -> bytes:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         size = int(await raw.reader.readline(), 16)
         return (await raw.reader.readexactly(size + 2))[:-2]
 
@@ -193,7 +193,7 @@ async def test_what_is_sent_at_the_same_time_to_a_slow_client_stays_readable(nam
     decoder = zlib.decompressobj(31) if name == "gzip" else zstandard.ZstdDecompressor().decompressobj()
     async with serving(Encoding(app, "streams")) as served, await served.connect() as raw:
         await raw.write(b"GET / HTTP/1.1\r\nHost: x\r\nAccept-Encoding: %b\r\n\r\n" % name.encode())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await stuck.wait()
         await raw.head()
         said = b""

@@ -23,15 +23,18 @@ def body(data: bytes = b"", *, more: bool = False) -> dict[str, object]:
 async def test_head_and_first_bytes_leave_together() -> None:
     """One write: a client that reads once has both."""
 
+    read = asyncio.Event()
+
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send(start())
         await send(body(b"one", more=True))
-        await asyncio.sleep(0.05)
+        await read.wait()
         await send(body(b"two"))
 
     async with serving(app) as served, await served.connect() as raw:
         await raw.write(GET)
         first = await raw.reader.read(65536)
+        read.set()
         assert first.startswith(b"HTTP/1.1 200 OK\r\n") and first.endswith(b"\r\n\r\n3\r\none\r\n")
         assert await raw.rest() == b"3\r\ntwo\r\n0\r\n\r\n"
 

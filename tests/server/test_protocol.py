@@ -4,16 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
+from tests.gateway.clock import Clock
 from tests.server.serving import Served, serving
 
 from pharos.core.asgi import Disconnected, read_body, send_json
 from pharos.core.plane import Receive, Scope, Send
 from pharos.server.http.bounds import Limits
+from pharos.server.http.protocol import BoundedProtocol
 
 TIGHT = Limits(head_bytes=4096, headers=20, head_seconds=60, body_idle_seconds=60, connections=8)
-HASTY = Limits(head_bytes=4096, headers=1000, head_seconds=0.2, body_idle_seconds=0.2)
+HASTY = Limits(head_bytes=4096, headers=1000, head_seconds=600, body_idle_seconds=600)
+"""Its time passes by moving the clock."""
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+async def until(served: Served, seen: Callable[[BoundedProtocol], object]) -> None:
+    """Wait until the server has seen something of its only connection."""
+    async with asyncio.timeout(30):
+        while not any(seen(each) for each in served.server.server_state.connections):  # type: ignore[arg-type]
+            await asyncio.sleep(0.002)
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -97,46 +114,55 @@ async def test_chunks_of_one_byte_are_a_body_like_any_other() -> None:
 
 
 @pytest.mark.parametrize("part", [b"G", b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\nx-slow: "])
-async def test_a_slow_head_is_given_up(part: bytes) -> None:
+async def test_a_slow_head_is_given_up(part: bytes, clock: Clock) -> None:
     async with serving(echo, HASTY) as served, await served.connect() as raw:
         await raw.write(part)
+        await until(served, lambda connection: connection._loose == len(part))
+        clock.move(601)
         assert problem(await raw.rest())["code"] == "REQUEST_TOO_SLOW"
         await healthy(served)
 
 
-async def test_dripping_does_not_extend_the_deadline_of_a_head() -> None:
+async def test_dripping_does_not_extend_the_deadline_of_a_head(clock: Clock) -> None:
     async with serving(echo, HASTY) as served, await served.connect() as raw:
         await raw.write(b"GET / HTTP/1.1\r\n")
-        answer = asyncio.create_task(raw.rest())
+        answer = asyncio.create_task(raw.rest(timeout=36_000))
         drops = 0
-        while not answer.done() and drops < 500:
+        while not answer.done() and drops < 100:
             await raw.write(b"x: y\r\n")
             drops += 1
-            await asyncio.wait({answer}, timeout=0.02)
+            clock.move(100)
+            await asyncio.wait({answer}, timeout=0.05)
         assert problem(await answer)["code"] == "REQUEST_TOO_SLOW"
         await healthy(served)
 
 
 @pytest.mark.parametrize("silence", [b"", b"\r\n\r\n\r\n"], ids=["nothing", "line breaks"])
-async def test_a_connection_that_asks_nothing_is_closed(silence: bytes) -> None:
+async def test_a_connection_that_asks_nothing_is_closed(silence: bytes, clock: Clock) -> None:
     async with serving(echo, HASTY) as served, await served.connect() as raw:
         await raw.write(silence)
+        await until(served, lambda connection: connection._loose == len(silence))
+        clock.move(601)
         await raw.rest()
         await healthy(served)
 
 
-async def test_line_breaks_do_not_keep_a_used_connection() -> None:
+async def test_line_breaks_do_not_keep_a_used_connection(clock: Clock) -> None:
     async with serving(echo, HASTY) as served, await served.connect() as raw:
         await raw.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         await raw.head()
         await raw.write(b"\r\n")
+        await until(served, lambda connection: connection._loose)
+        clock.move(601)
         await raw.rest()
         await healthy(served)
 
 
-async def test_a_stalled_body_is_given_up() -> None:
+async def test_a_stalled_body_is_given_up(clock: Clock) -> None:
     async with serving(echo, HASTY) as served, await served.connect() as raw:
         await raw.write(b"POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc")
+        await until(served, lambda connection: connection._body_since is not None)
+        clock.move(601)
         assert problem(await raw.rest())["code"] == "REQUEST_TOO_SLOW"
         await healthy(served)
 
@@ -145,7 +171,8 @@ async def test_a_body_nobody_waits_for_any_more_is_given_up_without_a_word() -> 
     async def impatient(scope: Scope, receive: Receive, send: Send) -> None:
         await send_json(send, None, 401)
 
-    async with serving(impatient, HASTY) as served, await served.connect() as raw:
+    hasty = replace(HASTY, body_idle_seconds=0.2)
+    async with serving(impatient, hasty) as served, await served.connect() as raw:
         await raw.write(b"POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\nabc")
         answer = asyncio.create_task(raw.rest())
         while not answer.done():
@@ -213,7 +240,7 @@ async def test_an_upgrade_that_is_not_made_costs_no_body(pieces: int, framing: s
             writer.write(sent[start : start + size])
             await writer.drain()
             await asyncio.sleep(0)
-        answer = await asyncio.wait_for(reader.read(), 10)
+        answer = await asyncio.wait_for(reader.read(), 30)
         writer.close()
         assert answer.count(b"HTTP/1.1 200") == 3, answer
         assert answer.count(b'"bytes":11') == 2
@@ -236,21 +263,24 @@ async def test_an_answer_nobody_reads_is_dropped() -> None:
         await raw.write(b"GET /much HTTP/1.1\r\nHost: x\r\n\r\n")
         await raw.head()
         raw.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while served.server.server_state.connections:
                 await asyncio.sleep(0.05)
         await healthy(served)
 
 
-async def test_a_slow_reader_gets_all_of_its_answer() -> None:
+async def test_a_slow_reader_gets_all_of_its_answer(clock: Clock) -> None:
     async def generous(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"3000000")]})
         await send({"type": "http.response.body", "body": bytes(3_000_000)})
 
-    async with serving(generous, Limits(unread_seconds=0.5)) as served, await served.connect() as raw:
+    async with serving(generous, Limits(unread_seconds=600)) as served, await served.connect() as raw:
         await raw.write(b"GET /much HTTP/1.1\r\nHost: x\r\n\r\n")
         await raw.head()
         left = 3_000_000
         while left:
-            left -= len(await raw.reader.read(300_000))
-            await asyncio.sleep(0.1)
+            piece = await raw.reader.read(300_000)
+            assert piece, "cut off"
+            left -= len(piece)
+            clock.move(100)
+            await asyncio.sleep(0.03)  # the server looks meanwhile, as often as that
