@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.gateway.clock import Clock
 from tests.gateway.town import Town, town
 
 
@@ -11,3 +12,8 @@ from tests.gateway.town import Town, town
 async def city(tmp_path: Path) -> AsyncIterator[Town]:
     async with town(tmp_path) as running:
         yield running
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)

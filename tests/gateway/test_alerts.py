@@ -39,7 +39,7 @@ async def served(city: Town, **budget: Any) -> AsyncIterator[None]:
 
 async def alerts(city: Town, count: int) -> list[tuple[str, int]]:
     """Holder and percentage of all alerts, once there are ``count``."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while len(found := (await city.invoke("budgets.alerts", limit=500))["items"]) < count:
             await city.growth()
     return [(each["holder"], each["percent"]) for each in found]
@@ -49,7 +49,7 @@ async def looked(city: Town) -> None:
     """Wait until every budget that was charged has been looked at."""
     owners = [getattr(service, "__self__", None) for service in city.plane.services]
     watch = next(owner for owner in owners if isinstance(owner, Alerts))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while watch._waiting or watch._everything or watch._woken.is_set():
             await asyncio.sleep(0.005)
 

@@ -93,7 +93,7 @@ async def test_who_takes_over_while_more_is_put_aside_puts_it_aside(city: Town) 
         await prepare(city, provider.url, fallbacks=["dear"])
         await city.model("dear", {"provider": "acme", "model": "dear-1"})
         async with city.client("one", chat(stream=True, **LIMITED)) as leader:
-            await asyncio.wait_for(waits.wait(), 10)
+            await asyncio.wait_for(waits.wait(), 30)
             async with city.client("one", chat(stream=True, **LIMITED)) as follower:
                 await joined(city, 2)
                 leader.writer.transport.abort()

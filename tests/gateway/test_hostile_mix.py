@@ -165,7 +165,7 @@ class Clients:
 
 async def balanced(world: Audited, meters: Meters) -> None:
     city = world.town
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while await city.store.counters.open_reservations():
             await asyncio.sleep(0.01)
         while any(usage.active for usage in meters._usage.values()):

@@ -36,7 +36,7 @@ async def pools() -> AsyncIterator[list[PooledTransport]]:
 
 
 def pool_for(url: str, pools: list[PooledTransport], **options: float) -> PooledTransport:
-    pool = PooledTransport(url, **{"connect_seconds": 5, "user_agent": "test", **options})  # type: ignore[arg-type]
+    pool = PooledTransport(url, **{"connect_seconds": 30, "user_agent": "test", **options})  # type: ignore[arg-type]
     pools.append(pool)
     return pool
 

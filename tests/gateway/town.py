@@ -23,8 +23,11 @@ from pharos.control.plane import control_plane
 from pharos.core.event import Recorded
 from pharos.core.plane import Plane
 from pharos.core.principal import SYSTEM, Principal
+from pharos.core.resource import ResourceId
 from pharos.gateway.models.dialects.registry import DIALECTS
 from pharos.gateway.models.plane import models_plane
+from pharos.gateway.models.plans import Plans
+from pharos.gateway.models.upstream.conditions import Conditions
 from pharos.mesh.facts import MODEL_CALLED
 from pharos.server.http.app import App
 from pharos.server.http.protocol import BoundedProtocol
@@ -154,6 +157,19 @@ class Town:
                 await asyncio.sleep(0.002)
         await asyncio.sleep(0.01)
 
+    async def idle(self, provider: str) -> None:
+        """Wait until no request to a provider is under way: the gateway has read to the end what it was answered."""
+        id = ResourceId("Provider", "default", provider)
+        async with asyncio.timeout(30):
+            while (known := self.plans.upstream(id)) is None or known.active:
+                await asyncio.sleep(0.002)
+
+    @property
+    def plans(self) -> Plans:
+        """What the gateway has made of its resources."""
+        owners = [getattr(service, "__self__", None) for service in self.plane.services]
+        return next(owner._plans for owner in owners if isinstance(owner, Conditions))
+
     async def settled(self, budget: str, window: str = "total") -> tuple[int, int]:
         """What is settled and reserved on a budget, in billionths."""
         (count,) = await self.store.counters.read([(f"budget/default/{budget}", window)])
@@ -230,6 +246,10 @@ class Client:
 
     async def answer(self) -> Answer:
         await self.head()
+        return await self.rest()
+
+    async def rest(self) -> Answer:
+        """What comes after the head, or after what was read of the body."""
         complete = True
         if "content-length" in self.headers:
             body = await asyncio.wait_for(self.reader.readexactly(int(self.headers["content-length"])), 30)

@@ -53,7 +53,7 @@ class Gated:
         """Wait for ``go``, or for the city to hang up."""
         go = asyncio.ensure_future(self.go.wait())
         left = asyncio.ensure_future(exchange.left.wait())
-        await asyncio.wait({go, left}, return_when=asyncio.FIRST_COMPLETED, timeout=10)
+        await asyncio.wait({go, left}, return_when=asyncio.FIRST_COMPLETED)
         for task in (go, left):
             task.cancel()
         if exchange.left.is_set():
@@ -73,7 +73,7 @@ async def prepare(city: Town, provider: Upstream, exact: bool = False, **coalesc
 async def joined(city: Town, count: int) -> None:
     """Wait until so many calls wait for the answers of requests that are under way."""
     coalesce = caching(city).coalesce
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while coalesce.waiting < count:
             await asyncio.sleep(0.002)
 
@@ -81,7 +81,7 @@ async def joined(city: Town, count: int) -> None:
 async def joined_no_more(city: Town) -> None:
     """Wait until one of two readers is gone."""
     coalesce = caching(city).coalesce
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while coalesce.waiting > 1:
             await asyncio.sleep(0.002)
 
@@ -247,7 +247,7 @@ def failing_once(status: int, then: Callable[[Exchange], Awaitable[None]], go: a
         nonlocal first
         if first:
             first = False
-            await asyncio.wait_for(go.wait(), 10)
+            await asyncio.wait_for(go.wait(), 30)
             await exchange.json({"error": {"message": "no", "type": "x"}}, status)
             return
         await then(exchange)
@@ -292,7 +292,7 @@ async def test_a_failure_after_content_reaches_all_and_is_not_kept(city: Town) -
     async def script(exchange: Exchange) -> None:
         await exchange.start()
         await exchange.chunk(openai_delta("begin"))
-        await asyncio.wait_for(go.wait(), 10)
+        await asyncio.wait_for(go.wait(), 30)
         exchange.cut()
 
     async with upstream(script) as provider, AsyncExitStack() as stack:
@@ -353,7 +353,7 @@ async def flood(exchange: Exchange, go: asyncio.Event) -> None:
     """15 MB: more than what the sockets between take in."""
     await exchange.start()
     await exchange.chunk(openai_delta("begin"))
-    await asyncio.wait_for(go.wait(), 10)
+    await asyncio.wait_for(go.wait(), 30)
     for _ in range(PIECES):
         await exchange.chunk(openai_delta(PIECE))
     await exchange.chunk(openai_delta(finish="stop") + openai_usage() + DONE)
@@ -364,7 +364,7 @@ async def flood(exchange: Exchange, go: asyncio.Event) -> None:
 async def test_h36_a_slow_reader_holds_the_others_up_for_a_moment_only(city: Town, slow_one: str) -> None:
     go = asyncio.Event()
     async with upstream(lambda exchange: flood(exchange, go)) as provider:
-        await prepare(city, provider, maxBytes=256 * 1024, graceMs=50)
+        await prepare(city, provider, maxBytes=256 * 1024, graceMs=1_000)
         async with city.client("one", chat(stream=True)) as first:
             narrow(first)
             start = await begun(first)

@@ -91,7 +91,7 @@ async def test_what_is_under_way_during_a_purge_is_not_kept(city: Town) -> None:
 
     async def script(exchange: Exchange) -> None:
         asked.set()
-        await asyncio.wait_for(go.wait(), 10)
+        await asyncio.wait_for(go.wait(), 30)
         await exchange.json(openai_answer())
 
     async with upstream(script) as provider:

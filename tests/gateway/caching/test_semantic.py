@@ -260,7 +260,7 @@ async def test_answers_that_call_tools_are_not_remembered(city: Town) -> None:
 
 
 async def condition(city: Town) -> dict[str, Any]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             status = (await city.invoke("catalog.get", kind="Model", name="fast")).get("status", {})
             for found in status.get("conditions", []):
@@ -285,7 +285,7 @@ async def test_a_missing_model_of_embeddings_is_named(city: Town) -> None:
         assert (found["status"], found["reason"]) == ("False", "ModelMissing")
         assert "nowhere" in found["message"]
         await city.model("nowhere", "acme")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while (await condition(city))["status"] != "True":
                 await asyncio.sleep(0.01)
 

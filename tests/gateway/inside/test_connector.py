@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.gateway.clock import Clock
 
 from pharos.core.fault import Fault, Retry
 from pharos.core.principal import SYSTEM, Actor, Principal, PrincipalKind
@@ -210,13 +211,20 @@ async def test_runtime_51_parallel_children_never_pass_the_limit_of_their_tree(c
     assert (count.settled, count.reserved) == (60_000 * (len(ends) - len(refusals)), 0)
 
 
-async def test_a_deadline_ends_the_call_and_what_is_known_is_recorded(city: City) -> None:
-    soon = datetime.now(UTC) + timedelta(seconds=0.4)
-    late = await refused(city, request("stall"), replace(ERRAND, deadline=soon))
+async def test_a_deadline_ends_the_call_and_what_is_known_is_recorded(
+    city: City, simulator: tuple[Simulator, str], clock: Clock
+) -> None:
+    soon = datetime.now(UTC) + timedelta(seconds=50)
+    call = asyncio.create_task(refused(city, request("stall"), replace(ERRAND, deadline=soon)))
+    async with asyncio.timeout(30):
+        while not simulator[0].received:
+            await asyncio.sleep(0.005)
+    clock.move(50)
+    late = await call
     assert (late.code, late.document.state.value) == ("TIMEOUT", "unknown")
     (called,) = await facts(city)
     assert called["outcome"] in ("cancelled", "incomplete")
-    passed = await refused(city, request(), replace(ERRAND, deadline=soon - timedelta(seconds=9)))
+    passed = await refused(city, request(), replace(ERRAND, deadline=datetime.now(UTC) - timedelta(seconds=9)))
     assert passed.code == "TIMEOUT"
     assert len(await facts(city)) == 1
 
