@@ -211,6 +211,17 @@ async def test_runtime_51_parallel_children_never_pass_the_limit_of_their_tree(c
     assert (count.settled, count.reserved) == (60_000 * (len(ends) - len(refusals)), 0)
 
 
+async def test_under_the_limit_of_a_tree_no_target_is_asked_whose_cost_nobody_knows(city: City) -> None:
+    targets = [{"provider": "north", "model": "nameless"}, {"provider": "south", "model": "sim-small", "weight": 0}]
+    model = {"kind": "Model", "metadata": {"name": "northern"}, "spec": {"targets": targets, "maxOutputTokens": 100}}
+    key = {"kind": "Key", "metadata": {"name": "account"}, "spec": {"models": ["northern"], "scopes": ["models.call"]}}
+    documents = [{"apiVersion": "pharos/v1", **each} for each in (model, key)]
+    await city.invoker.invoke("catalog.apply", {"documents": documents}, SYSTEM)
+    await ask(city, request(), replace(ERRAND, budgets=(Share("default/root", "1"),)))
+    (called,) = await facts(city)
+    assert [attempt["provider"] for attempt in called["attempts"]] == ["south"]
+
+
 async def test_a_deadline_ends_the_call_and_what_is_known_is_recorded(
     city: City, simulator: tuple[Simulator, str], clock: Clock
 ) -> None:

@@ -22,6 +22,7 @@ def why_not(call: Call, target: Target, now: float) -> str:
         return "asked us to wait"
     if upstream.full:
         return "at its concurrency limit"
-    if call.key.budgets and call.model.spec.unpriced == "refuse" and target.rates(call.started_at) is None:
+    limited = call.key.budgets or call.identity.shares
+    if limited and call.model.spec.unpriced == "refuse" and target.rates(call.started_at) is None:
         return PRICE_UNKNOWN
     return ""
