@@ -92,6 +92,8 @@ def attachments(ask: Ask) -> int:
             content = turn.get("content")
             if type(content) is list:
                 count += _attached(content)
+            if turn.get("audio") is not None:  # an earlier answer that was spoken: its id stands for all of it
+                count += 1
     return count
 
 

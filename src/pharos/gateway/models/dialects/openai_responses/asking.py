@@ -14,6 +14,9 @@ KEPT_ELSEWHERE = "conversation", "background"
 """Members that tie a call to what one account at the provider keeps. That account is the city's: whoever could name a
 conversation in it, or fetch an answer from it later, would do so past keys and budgets."""
 
+_BY_ID = frozenset({"item_reference", "image_generation_call"})
+"""Items that may be no more than the id of something long."""
+
 _INSTEAD = {
     "conversation": "names a conversation kept in the city's account at the provider; continue one with "
     "`previous_response_id`, which is kept here",
@@ -86,7 +89,7 @@ def _without_foreign(raw: bytes) -> bytes:
 
 def _turn(item: JsonObject) -> JsonObject:
     """An item as a turn: what the bytes do not bound (images, files, references) stands in its content."""
-    if item.get("type") == "item_reference":
+    if item.get("type") in _BY_ID:
         return {"content": [item]}
     output = item.get("output")
     if "content" not in item and isinstance(output, list | dict):
