@@ -174,7 +174,9 @@ async def test_every_price_that_is_unknown_is_named_once_and_in_one_fix(city: To
         await city.budget("b", "1.00")
         await city.key("bot", budgets=["b"])
         fault = (await city.chat("bot")).fault
-        assert fault["detail"].endswith("no price is known for acme/small-1, acme/Org/Small-2:latest.")
+        assert fault["detail"].endswith(
+            "no price is known that bounds a call of acme/small-1, acme/Org/Small-2:latest."
+        )
         [fix] = fault["fixes"]
         documents = fix["call"]["arguments"]["documents"]
         assert [document["metadata"]["name"] for document in documents] == ["acme-small-1", "acme-org-small-2-latest"]

@@ -190,7 +190,7 @@ def unpriced(model: ModelPlan, what: str, among: Sequence[Target] | None = None)
     targets = {target.label: target for target in among}
     names: list[Json] = list(targets)
     return faults.MODEL_UNPRICED(
-        f"A budget applies, and no price is known for {', '.join(targets)}.",
+        f"A budget applies, and no price is known that bounds a call of {', '.join(targets)}.",
         subject=str(model.id),
         rule="model.unpriced",
         facts={"unpriced": names},
@@ -219,7 +219,8 @@ def _prices(targets: Sequence[Target], model: ModelPlan) -> Fix:
         title=f"Declare what {', '.join(target.label for target in targets)} costs",
         applicability=Applicability.TEMPLATE,
         call=OperationCall(operation="catalog.apply", arguments={"documents": documents}),
-        effect="The call's cost can be bounded, so the budget can admit it.",
+        effect="The call's cost can be bounded, so the budget can admit it. What a call costs besides tokens, such as "
+        "searches that the model makes by itself, belongs in `perRequest`.",
     )
 
 

@@ -86,11 +86,14 @@ class Target:
             return own.rates(tier)
         return self._prices.rates(spec.base_url, spec.price_list, self.model, now, tier)
 
-    def ceiling(self, input_tokens: int, output_tokens: int, now: datetime, tier: str) -> int | None:
+    def ceiling(
+        self, input_tokens: int, output_tokens: int, now: datetime, tier: str, *, partly: bool = False
+    ) -> int | None:
         """The most that a call within these bounds can cost in billionths, whether the provider serves it in the
-        ``tier`` that was asked for (``""``: the account's own) or in the standard one; ``None`` if nobody knows."""
+        ``tier`` that was asked for (``""``: the account's own) or in the standard one; ``None`` if nobody knows.
+        ``partly``: what is known of it will do."""
         rates = self.rates(now, STANDARD_TIER)
-        if rates is None:
+        if rates is None or not (rates.whole or partly):
             return None
         most = rates.ceiling(input_tokens, output_tokens)
         tier = tier or self.upstream.spec.default_tier or ""

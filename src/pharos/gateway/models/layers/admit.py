@@ -128,13 +128,14 @@ def _most(call: Call) -> int:
         raise unpriced(model, foreign)
     single = model.single
     if single is not None and not model.spec.rules:
-        alone = single.ceiling(bounds.input_tokens, bounds.output_tokens, call.started_at, call.tier)
+        alone = single.ceiling(bounds.input_tokens, bounds.output_tokens, call.started_at, call.tier, partly=allowed)
         if alone is not None:
             return alone
 
     def most(targets: Sequence[Target]) -> int | None:
         costs = [
-            target.ceiling(bounds.input_tokens, bounds.output_tokens, call.started_at, call.tier) for target in targets
+            target.ceiling(bounds.input_tokens, bounds.output_tokens, call.started_at, call.tier, partly=allowed)
+            for target in targets
         ]
         return max([cost for cost in costs if cost is not None], default=None)
 

@@ -238,7 +238,9 @@ def _ceiling(call: Call, target: Target, now: datetime | None = None) -> int | N
     """The most that an attempt can cost, in billionths; ``None`` if nobody knows."""
     more = call.continuation.size if call.continuation is not None else 0
     bounds = call.bounds
-    return target.ceiling(bounds.input_tokens + more, bounds.output_tokens, now or call.started_at, call.tier)
+    allowed = call.model.spec.unpriced == "allow"
+    tokens = bounds.input_tokens + more
+    return target.ceiling(tokens, bounds.output_tokens, now or call.started_at, call.tier, partly=allowed)
 
 
 def _let_rest(failure: Failure, target: Target) -> None:

@@ -22,7 +22,8 @@ def why_not(call: Call, target: Target, now: float) -> str:
         return "asked us to wait"
     if upstream.full:
         return "at its concurrency limit"
-    limited = call.key.budgets or call.identity.shares
-    if limited and call.model.spec.unpriced == "refuse" and target.rates(call.started_at) is None:
-        return PRICE_UNKNOWN
+    if (call.key.budgets or call.identity.shares) and call.model.spec.unpriced == "refuse":
+        rates = target.rates(call.started_at)
+        if rates is None or not rates.whole:
+            return PRICE_UNKNOWN
     return ""

@@ -6,6 +6,7 @@ never zero.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from importlib.metadata import version
@@ -61,7 +62,7 @@ class PriceList:
         if info is not None:
             # The list knows OpenAI's service tiers by one name, Anthropic's by another, and batches by a third.
             context = {"service_tier": tier, "speed": tier, "processing": tier} if tier else None
-            rates = _from_list(info.get_prices(now, context), self._version)
+            rates = _from_list(info.get_prices(now, context), f"{info.id} {model}", self._version)
             until = _until(info, now)
         if len(self._rates) >= 10_000:  # a bound, not a policy: models × providers of one city stay far below
             self._rates.clear()
@@ -125,19 +126,25 @@ _CLASSES = {
 }
 """The list's names. It knows one price for a cache write, and one for a write of an hour."""
 
+_SEARCHING = re.compile(r"\b(search|sonar|online|deep-research|compound)\b")
+"""Words in the names of models that search the web in every call, asked or not. What they find is billed as input, or
+each search is, or both; the list has a price of it only where it has one for each request."""
+
 _TOOLS = {"webSearch": "web_searches_kcount", "fileSearch": "storage_searches_kcount"}
 
 
-def _from_list(price: ModelPrice, version: str) -> Rates | None:
+def _from_list(price: ModelPrice, names: str, version: str) -> Rates | None:
     rates = {name: rate for name, theirs in _CLASSES.items() if (rate := _rate(getattr(price, theirs, None)))}
     if "input" not in rates or "output" not in rates:
         return None
     tools = {name: _each(getattr(price, theirs, None)) for name, theirs in _TOOLS.items()}
+    request = _each(getattr(price, "requests_kcount", None)) or ZERO
     return Rates(
         PriceUsed(source="genai-prices", version=version),
         completed(rates),
-        _each(getattr(price, "requests_kcount", None)) or ZERO,
+        request,
         {name: each for name, each in tools.items() if each is not None},
+        whole=bool(request) or _SEARCHING.search(names) is None,
     )
 
 
