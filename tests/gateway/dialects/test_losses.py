@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from tests.gateway.dialects.bodies import bodies
+from tests.gateway.dialects.lossy import LOSSY
 from tests.gateway.dialects.wire import CHAT, MESSAGES, matches
 
 from pharos.core.fault import Fault
@@ -20,6 +22,13 @@ PAIRS = pytest.mark.parametrize(
     ("client", "provider"), [(CHAT, MESSAGES), (MESSAGES, CHAT)], ids=lambda dialect: dialect.name
 )
 MODELS = ("gpt-5", "gpt-6", "claude-opus-4-6", "claude-sonnet-4-5")
+OF_EACH: Mapping[str, Sequence[str]] = {
+    "openai-chat": ("gpt-5", "gpt-6", "gpt-4o"),
+    "openai-responses": ("gpt-5", "gpt-6", "gpt-4o"),
+    "anthropic": ("claude-opus-4-6", "claude-sonnet-4-5", "claude-3"),
+    "gemini": ("gemini-3.5-flash", "gemini-2.5-pro", "gemini-2.0-flash"),
+}
+"""Models of several ages, which take different things."""
 
 
 def listed(client: Dialect, provider: Dialect, effect: str, pointer: str) -> bool:
@@ -27,6 +36,37 @@ def listed(client: Dialect, provider: Dialect, effect: str, pointer: str) -> boo
         loss.target == provider.name and loss.effect == effect and matches(loss.field, pointer)
         for loss in client.losses
     )
+
+
+def lost(client: Dialect, provider: Dialect, body: dict[str, Any], model: str) -> Iterator[tuple[str, str]]:
+    """What happens to a request, and where."""
+    try:
+        request = client.read_request(body)
+        provider.write_request(request, model, 1000)
+    except Fault as fault:
+        assert fault.document.rule == TRANSLATION, (fault.document.problems, body)
+        for pointer in [problem.pointer for problem in fault.document.problems] or [fault.document.pointer or ""]:
+            yield "refused", pointer
+        return
+    yield from (("dropped", pointer) for pointer in request.dropped)
+    yield from (("converted", pointer) for pointer in request.converted)
+
+
+@pytest.mark.parametrize("provider", DIALECTS)
+@pytest.mark.parametrize("client", DIALECTS)
+def test_every_line_happens(client: str, provider: str) -> None:
+    """None is there for nothing: of each there is a request of which it says best what becomes of it."""
+    dialect, target = DIALECTS[client], DIALECTS[provider]
+    lines = [loss for loss in dialect.losses if loss.target == provider]
+    happened: set[tuple[str, str]] = set()
+    for body in LOSSY[client] if lines else ():
+        for model in OF_EACH[provider]:
+            for effect, pointer in lost(dialect, target, body, model):
+                fields = [loss.field for loss in lines if loss.effect == effect and matches(loss.field, pointer)]
+                assert fields, f"{effect} at {pointer}, not in the loss table"
+                happened.add((effect, min(fields, key=lambda field: (field.count("**"), field.count("*")))))
+    never = [(loss.effect, loss.field) for loss in lines if (loss.effect, loss.field) not in happened]
+    assert not never, f"of {client} to {provider}: {never}"
 
 
 def check(client: Dialect, provider: Dialect, body: dict[str, Any], model: str) -> None:

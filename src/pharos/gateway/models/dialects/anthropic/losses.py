@@ -30,7 +30,6 @@ _DROPPED: tuple[tuple[str, str], ...] = (
     ("/messages/*/cache_control", _MARK),
     ("/messages/*/content/cache_control", _MARK),
     ("/messages/*/content/*/cache_control", _MARK),
-    ("/messages/*/content/*/content/cache_control", _MARK),
     ("/messages/*/content/*/content/*/cache_control", _MARK),
     ("/messages/*/content/*", "Reasoning: only the model that produced it gets it back, and only unsigned."),
     ("/messages/*/content/*/*", "Members without a counterpart, such as `citations`, `context`, `transformations`."),
@@ -53,7 +52,6 @@ _CONVERTED: tuple[tuple[str, str], ...] = (
     ("/system/cache_control", _SHORT),
     ("/messages/*/content/cache_control", _SHORT),
     ("/messages/*/content/*/cache_control", _SHORT),
-    ("/messages/*/content/*/content/cache_control", _SHORT),
     ("/messages/*/content/*/content/*/cache_control", _SHORT),
 )
 

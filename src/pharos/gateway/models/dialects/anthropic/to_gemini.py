@@ -27,7 +27,6 @@ _DROPPED: tuple[tuple[str, str], ...] = (
     ("/messages/*/cache_control", _CACHES),
     ("/messages/*/content/cache_control", _CACHES),
     ("/messages/*/content/*/cache_control", _CACHES),
-    ("/messages/*/content/*/content/cache_control", _CACHES),
     ("/messages/*/content/*/content/*/cache_control", _CACHES),
     ("/messages/*/content/*", "Reasoning that another provider produced."),
     ("/messages/*/content/*/*", "Members without a counterpart, such as `citations`."),

@@ -28,7 +28,6 @@ _DROPPED: tuple[tuple[str, str], ...] = (
     ("/messages/*/cache_control", _MARK),
     ("/messages/*/content/cache_control", _MARK),
     ("/messages/*/content/*/cache_control", _MARK),
-    ("/messages/*/content/*/content/cache_control", _MARK),
     ("/messages/*/content/*/content/*/cache_control", _MARK),
     ("/messages/*/content/*", "Reasoning that the service did not encrypt itself."),
     ("/messages/*/content/*/*", "Members without a counterpart, such as `citations`, `context`, `transformations`."),
@@ -52,7 +51,6 @@ _CONVERTED: tuple[tuple[str, str], ...] = (
     ("/system/cache_control", _SHORT),
     ("/messages/*/content/cache_control", _SHORT),
     ("/messages/*/content/*/cache_control", _SHORT),
-    ("/messages/*/content/*/content/cache_control", _SHORT),
     ("/messages/*/content/*/content/*/cache_control", _SHORT),
 )
 

@@ -42,9 +42,9 @@ _REFUSED: tuple[tuple[str, str], ...] = (
     ("/generationConfig/candidateCount", "More than one candidate; send as many requests."),
     ("/generationConfig/responseModalities/*", "Anything but text."),
     ("/generationConfig/responseMimeType", "Anything but text and JSON."),
-    ("/contents/*/parts/*/inlineData", "Audio and video."),
+    ("/contents/*/parts/*/inlineData", "Audio, video, and files that are neither PDF nor text."),
     ("/contents/*/parts/*/fileData/fileUri", "Files kept at Google; images by public URL are kept."),
-    ("/contents/*/parts/*/functionResponse/parts/*/inlineData", "Audio and video."),
+    ("/contents/*/parts/*/functionResponse/parts/*/inlineData", "As `inlineData` of any other part."),
     ("/contents/*/parts/*/functionResponse/parts/*/fileData/fileUri", "Files kept at Google."),
     ("/contents/*/parts/*/functionResponse/parts/*/*", "Parts of tools that the provider runs."),
     ("/contents/*/parts/*/functionResponse/parts/*", "Parts of a kind this gateway does not know."),
@@ -77,7 +77,6 @@ _TO_RESPONSES = (
     Loss("/generationConfig/presencePenalty", "openai-responses", "dropped", _NO_FIELD),
     Loss("/generationConfig/frequencyPenalty", "openai-responses", "dropped", _NO_FIELD),
     Loss("/generationConfig/stopSequences/*", "openai-responses", "dropped", _NO_FIELD),
-    Loss("/generationConfig/stopSequences", "openai-responses", "dropped", _NO_FIELD),
     Loss(
         "/generationConfig/thinkingConfig", "openai-responses", "dropped", "A budget of 0, for models that must reason."
     ),
@@ -150,7 +149,6 @@ _TO_ANTHROPIC = (
         "What the provider's structured outputs cannot hold the answer to.",
     ),
     Loss("/contents", "anthropic", "refused", "Nothing but empty parts."),
-    Loss("/contents/*/parts/**", "anthropic", "refused", "Files that are neither PDF nor text."),
 )
 
 

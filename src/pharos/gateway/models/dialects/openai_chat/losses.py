@@ -79,7 +79,6 @@ _REFUSED: tuple[tuple[str, str], ...] = (
     ("/messages/*/content/*/file/file_id", "Known to one vendor only; send the data."),
     ("/messages", "Nothing but system text or empty messages."),
     ("/response_format/json_schema/schema/**", "What the provider's structured outputs cannot hold the answer to."),
-    ("/response_format/json_schema/schema", "Nested too deeply."),
 )
 
 LOSSES: tuple[Loss, ...] = (

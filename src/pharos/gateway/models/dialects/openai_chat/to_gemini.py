@@ -56,7 +56,6 @@ _CONVERTED: tuple[tuple[str, str], ...] = (
     ("/messages/*/tool_calls/*", "A call that another model made is sent with the word that says so (Gemini 3)."),
     ("/messages/*/content", _MOVED),
     ("/messages/*/content/*", _MOVED),
-    ("/messages/*/refusal", _MOVED),
 )
 
 _REFUSED: tuple[tuple[str, str], ...] = (

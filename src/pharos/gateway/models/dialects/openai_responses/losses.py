@@ -76,7 +76,6 @@ _TO_CHAT = (
     Loss("/input/*/content/*/prompt_cache_breakpoint", "openai-chat", "converted", "30 minutes is the lifetime."),
     Loss("/input/*/output/*/prompt_cache_breakpoint", "openai-chat", "converted", "30 minutes is the lifetime."),
     Loss("/input/*/output/*", "openai-chat", "converted", "Images and files of a result follow it in a user message."),
-    Loss("/input/*/output", "openai-chat", "converted", _TEXT_FILE),
     Loss("/input/*/content/*", "openai-chat", "converted", _TEXT_FILE),
     Loss("/input/*/content", "openai-chat", "converted", "A last message of the assistant is not continued."),
     Loss("/input/*", "openai-chat", "converted", "A last item of the assistant is not continued."),
@@ -109,7 +108,6 @@ _TO_ANTHROPIC = (
     Loss("/input/*/output/*", "anthropic", "refused", "Audio; files that are neither PDF nor text."),
     Loss("/messages", "anthropic", "refused", "Nothing but system text or empty messages."),
     Loss("/text/format/schema/**", "anthropic", "refused", "What structured outputs cannot hold the answer to."),
-    Loss("/text/format/schema", "anthropic", "refused", "Nested too deeply."),
 )
 
 
