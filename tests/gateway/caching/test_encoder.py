@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
+import pytest
 from tests.gateway.caching.test_semantic import SEMANTIC, TOPICS, WAYS, ask, state
 from tests.gateway.town import Town, chat, document, town
 from tests.gateway.upstream import Exchange, Upstream, openai_answer, upstream
@@ -123,6 +126,32 @@ async def test_what_is_sent_to_the_embeddings_model_is_audited_as_the_guards_let
         exported = await world.export()
         assert "password of" in exported and "bob@example.com" not in exported
         assert (await world.sealed())["ok"]
+
+
+async def test_a_client_that_leaves_while_its_vector_is_audited_leaves_nothing_reserved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storing, go = asyncio.Event(), asyncio.Event()
+    async with audited(tmp_path, vendor) as world, upstream(vendor) as provider:
+        city = world.town
+        await prepare(city, provider)
+        await world.policy(models=["vectors"])
+        put = type(city.store.blobs).put
+
+        async def slow(*arguments: Any) -> Any:
+            storing.set()
+            await go.wait()
+            return await put(*arguments)
+
+        monkeypatch.setattr(type(city.store.blobs), "put", slow)
+        async with city.client("bot", chat(messages=[{"role": "user", "content": WAYS[2]}])):
+            await asyncio.wait_for(storing.wait(), 30)
+        await city.deserted()
+        go.set()
+        called = {each["model"]: each for each in await city.called(2)}
+        assert called["default/vectors"]["outcome"] == "ok" and called["default/vectors"]["audit"]
+        assert called["fast"]["outcome"] == "cancelled"
+        assert await city.quiet("team-a") == round(float(called["default/vectors"]["cost"]) * 1e9) > 0
 
 
 async def test_a_caller_without_money_for_vectors_is_answered_without_the_cache(tmp_path: Path) -> None:

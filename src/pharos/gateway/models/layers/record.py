@@ -12,11 +12,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Coroutine
 from typing import cast
 
 from pharos.core.event import Event, time_text
 from pharos.core.fault import INTERNAL, Fault
 from pharos.core.wire import JsonObject
+from pharos.gateway.models.auditing import Trail
 from pharos.gateway.models.call import Attempt, Body, Call, Next, Relay, Reply, relay_of
 from pharos.gateway.models.compression.report import told
 from pharos.gateway.models.conversation import Stitch
@@ -98,15 +100,32 @@ class Record:
                 return
             if left_out:
                 call.route["leftOut"] = str(left_out)
-        if call.trail is not None:
-            await call.trail.into(commands, call)
+        if call.trail is None:
+            commands.append(Append(_event(call, cost, now, self._settlements.stitch)))
+            commands += call.keeps
+            await self._settlements.commit(call.id, commands)
+        else:
+            # Content is stored first: who is cancelled meanwhile would leave without a settlement.
+            await _to_its_end(self._audited(call, call.trail, cost, now, commands))
+        if call.purse is not None and call.purse.charged:
+            self._settlements.spent(call.purse.charged)
+
+    async def _audited(self, call: Call, trail: Trail, cost: int, now: float, commands: list[Command]) -> None:
+        await trail.into(commands, call)
         commands.append(Append(_event(call, cost, now, self._settlements.stitch)))
         commands += call.keeps
         await self._settlements.commit(call.id, commands)
-        if call.trail is not None:
-            call.trail.done(call.identity.key.metadata.namespace)
-        if call.purse is not None and call.purse.charged:
-            self._settlements.spent(call.purse.charged)
+        trail.done(call.identity.key.metadata.namespace)
+
+
+async def _to_its_end(work: Coroutine[None, None, None]) -> None:
+    """Await it; where whoever waits is cancelled, the cancellation comes after it."""
+    task = asyncio.create_task(work, name="pharos-audited-settlement")
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
 
 
 class _Recorded:
