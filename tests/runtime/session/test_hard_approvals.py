@@ -44,6 +44,17 @@ def test_an_approved_call_is_made_and_a_denied_one_is_told_to_the_model() -> Non
     play.check()
 
 
+def test_input_that_comes_while_somebody_is_asked_says_again_what_is_waited_for() -> None:
+    """Who follows the session from its own input on would never hear that it waits, and for what."""
+    play, id, _ = asking()
+    told = len(play.facts)
+    play.do(c.Send(play.now, "Hurry up.", {}, ANN))
+    play.go()
+    assert [fact.type for fact in play.facts[told:]] == ["input.received", "session.waiting"]
+    assert play.state.waiting == (f"approval:{id}",)
+    play.check()
+
+
 def test_runtime_10_an_approval_that_comes_twice_counts_once() -> None:
     play, id, digest = asking()
     play.do(c.Approve(play.now, id, digest, ANN))
