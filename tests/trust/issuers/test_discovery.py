@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import ssl
 from collections.abc import AsyncIterator
@@ -111,6 +112,28 @@ async def test_an_issuer_whose_keys_are_at_no_address_stops_nobody_elses(
         async with town_with(tmp_path / "home", issuer()) as town:
             await town.apply(lost)
             assert "https://999.1.1.1/keys cannot be fetched" in await ready(town, "lost", "False")
+
+
+async def test_a_source_that_never_shakes_hands_costs_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "SECONDS", 0.2)
+    left = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        left.set()
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    gc.disable()  # which would close it, in its own time
+    try:
+        with pytest.raises(UnusableKeys, match="cannot be fetched"):
+            await fetching._fetched(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/jwks")
+        async with asyncio.timeout(20):
+            await left.wait()
+    finally:
+        gc.enable()
+        server.close()
+        await server.wait_closed()
 
 
 async def test_an_issuer_that_leads_nowhere_says_where_its_keys_are(tmp_path: Path) -> None:

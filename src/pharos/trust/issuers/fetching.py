@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import httpx2
 import orjson
@@ -183,11 +183,17 @@ def _head(path: Path) -> bytes:
 
 async def _fetched(url: str) -> bytes:
     """Raises :class:`UnusableKeys`. Redirects are not followed: where the keys are was decided by who declared it."""
+    opened: list[Any] = []
+
+    async def trace(event: str, info: Mapping[str, Any]) -> None:
+        if event == "connection.connect_tcp.complete":
+            opened.append(info["return_value"])
+
     try:
         async with (
             asyncio.timeout(SECONDS),
             httpx2.AsyncClient(timeout=SECONDS) as http,
-            http.stream("GET", url, headers={"accept": "application/json"}) as answer,
+            http.stream("GET", url, headers={"accept": "application/json"}, extensions={"trace": trace}) as answer,
         ):
             if answer.status_code != 200:
                 raise UnusableKeys(f"{url} answers with status {answer.status_code}")
@@ -199,3 +205,6 @@ async def _fetched(url: str) -> bytes:
             return body
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError, TimeoutError) as error:
         raise UnusableKeys(f"{url} cannot be fetched ({type(error).__name__})") from None
+    finally:
+        for stream in opened:
+            await stream.aclose()  # The client forgets its socket when it is cancelled in the middle of a handshake.
