@@ -11,7 +11,7 @@ from tests.cli.conftest import Pharos
 from tests.cli.running import RunningCity
 
 from pharos.client.description import descriptions
-from pharos.server.cli.operations import help_text
+from pharos.server.cli.operations import KINDS, help_text
 
 KEY = """\
 apiVersion: pharos/v1
@@ -166,8 +166,13 @@ def test_a_wrong_command_line_is_a_matter_of_usage(pharos: Pharos, words: tuple[
 
 @pytest.mark.parametrize(
     ("words", "meant"),
-    [(("ledgr",), "ledger"), (("keys", "isue"), "issue"), (("ledger", "--limt", "1"), "--limit")],
-    ids=["command", "verb", "option"],
+    [
+        (("ledgr",), "ledger"),
+        (("session", "list"), "sessions"),
+        (("keys", "isue"), "issue"),
+        (("ledger", "--limt", "1"), "--limit"),
+    ],
+    ids=["command", "one that others are a little like", "verb", "option"],
 )
 def test_a_word_that_is_nearly_right_is_met_with_the_right_one(
     pharos: Pharos, words: tuple[str, ...], meant: str
@@ -175,6 +180,23 @@ def test_a_word_that_is_nearly_right_is_met_with_the_right_one(
     ran = pharos(*words)
     assert ran.code == 2
     assert f"Did you mean '{meant}'?" in ran.err
+
+
+@pytest.mark.parametrize("words", [("agents", "list"), ("pools", "get", "desk"), ("budgets", "create")], ids=" ".join)
+def test_a_verb_that_all_kinds_have_in_common_is_met_with_its_command(pharos: Pharos, words: tuple[str, ...]) -> None:
+    ran = pharos(*words)
+    assert ran.code == 2
+    assert f"`pharos list {words[0]}`" in ran.err and f"`pharos get {words[0]} NAME`" in ran.err
+    assert pharos("list", words[0]).code == 0
+
+
+def test_the_nouns_that_are_plurals_of_kinds_are_known(pharos: Pharos) -> None:
+    plurals = {kind["plural"].lower() for kind in pharos("kinds", "list", "--json").json["items"]}
+    assert {operation.noun for operation in descriptions().values()} & plurals == KINDS
+
+
+def test_the_version_is_printed_as_by_most_programs(pharos: Pharos) -> None:
+    assert pharos("--version").out == pharos("version").out
 
 
 def test_the_ledger_is_read_since_a_time_of_its_table(pharos: Pharos) -> None:

@@ -53,6 +53,7 @@ def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(Fault) as refused:
         find_target(url, environ={})
     assert refused.value.code == "INVALID_ADDRESS"
+    assert ("Did you mean http://" in str(refused.value)) == (url in {"city", "127.0.0.1:7700"})
 
 
 def test_a_target_does_not_show_its_key() -> None:

@@ -50,7 +50,8 @@ def find_target(
     if not host:
         from pharos.client.faults import INVALID_ADDRESS
 
-        raise INVALID_ADDRESS(f"{url!r} is not the address of a city; it looks like {DEFAULT_URL}.")
+        meant = "" if "://" in url or url.startswith(("http:", "https:")) else f" Did you mean http://{url}?"
+        raise INVALID_ADDRESS(f"{url!r} is not the address of a city; it looks like {DEFAULT_URL}.{meant}")
     if key:
         return Target(url, key, "argument")
     if key := environ.get("PHAROS_KEY"):

@@ -82,9 +82,28 @@ class Root(NearestCommand):
                 formatter.write_dl(rows)
 
 
+def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    """``--version``, which most programs have, is ``pharos version``."""
+    if wanted and not ctx.resilient_parsing:
+        from pharos import __version__
+
+        click.echo(f"pharos {__version__}")
+        ctx.exit()
+
+
 root = Root(
     name="pharos",
-    params=root_options(),
+    params=[
+        *root_options(),
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_print_version,
+            help="Print the version, and exit.",
+        ),
+    ],
     callback=lambda: None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     help="""AI-native application infrastructure in one process.

@@ -17,6 +17,12 @@ from pharos.server.cli.values import arguments, click_parameters
 # Operations whose command does more than call: the rest is made from their description.
 _BY_HAND = {"views.rebuild": "pharos.server.cli.rebuild:rebuild"}
 
+# The nouns that are the plural of a kind, and what people try with them that is done with resources of all kinds.
+KINDS = frozenset({"agents", "approvals", "budgets", "keys", "models", "pools", "schedules", "secrets", "topics"})
+_COMMON = frozenset(
+    {"add", "apply", "create", "delete", "edit", "get", "list", "new", "remove", "rm", "show", "update"}
+)
+
 
 def operation_command(operation: Description, name: str | None = None, shown: str | None = None) -> click.Command:
     """The command of one operation. ``shown``: how it is called, where that is not ``noun verb``."""
@@ -177,6 +183,13 @@ class NounGroup(NearestCommand):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(self._operations)
+
+    def instead(self, name: str) -> str:
+        """Where the noun is that of a kind, how its resources are read and written."""
+        if self.name not in KINDS or name not in _COMMON:
+            return ""
+        read = f"`pharos list {self.name}` and `pharos get {self.name} NAME` show what is declared"
+        return f"{read}; `pharos apply -f FILE` and `pharos delete {self.name} NAME` change it."
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         operation = self._operations.get(cmd_name)
