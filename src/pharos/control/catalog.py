@@ -68,6 +68,7 @@ class DeleteInput(Wire):
     kind: str | None = Field(default=None, min_length=1, max_length=128)
     """Name of the kind in any case, or its plural."""
     name: Name | None = None
+    """Name of the resource."""
     namespace: Name = "default"
     expected_revision: int | None = Field(default=None, gt=0)
     """The revision it must have now."""

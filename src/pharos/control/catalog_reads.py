@@ -70,6 +70,7 @@ class DiffInput(Wire):
 
     kind: str | None = KindName.merge_field_infos(KindName, default=None)
     name: Name | None = None
+    """Name of the resource."""
     namespace: Name = "default"
     before: int | None = Field(default=None, gt=0)
     """A revision; left out: the one before ``after``."""

@@ -65,8 +65,10 @@ class ListJourneys(Wire):
     """Input of ``journeys.list``. Conditions add up."""
 
     key: Name | None = None
+    """The key that the calls came with."""
     namespace: Name | None = None
     team: str | None = Field(default=None, max_length=256)
+    """The team of that key."""
     conversation: str | None = Field(default=None, min_length=1, max_length=256)
     """The caller's own id of the conversation."""
     since: AwareDatetime | None = None

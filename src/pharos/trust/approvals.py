@@ -119,6 +119,7 @@ class ListApprovals(Wire):
     """Input of ``approvals.list``."""
 
     state: State | None = None
+    """How the request stands."""
     namespace: Name | None = None
     limit: int = Field(default=100, ge=1, le=1000)
     cursor: str | None = Field(default=None, max_length=64)

@@ -95,6 +95,11 @@ async def test_a_call_that_somebody_must_agree_to_is_shown_agreed_to_and_made_on
     assert [item["session"] for item in (await harbour("list", waitingOn="approval"))["items"]] == [session]
     answer = {"session": session, "approval": approval["id"], "digest": approval["digest"]}
     assert (await harbour.fault("approve", **{**answer, "digest": "0" * 64})).code == "ANSWER_MISMATCH"
+    nobody_asks = await harbour.fault("approve", **{**answer, "approval": "e999"})
+    assert nobody_asks.code == "NOT_WAITING" and nobody_asks.document.fixes[0].call is not None
+    assert nobody_asks.document.fixes[0].call.operation == "sessions.get"
+    unlike = await harbour.fault("approve", **{**answer, "digest": "0" * 63})
+    assert "64 digits 0-9 and a-f that `sessions.get` shows" in unlike.document.detail
     itself = Principal(PrincipalKind.AGENT, "mate", "default", frozenset({"*"}))
     assert (await harbour.fault("approve", itself, **answer)).code == "OWN_REQUEST"
     assert harbour.paid == []

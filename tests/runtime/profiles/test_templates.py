@@ -132,7 +132,9 @@ async def test_a_session_gives_only_what_is_its_own_to_give(town: Town) -> None:
         with pytest.raises(Fault) as refused:
             town.resolve("a", **values)
         assert refused.value.code == "TEMPLATE_VALUES"
-        [look] = refused.value.fixes
+        *ways, look = refused.value.fixes
+        assert bool(ways) == ("guest" not in values)
+        assert all("--values '{\"guest\": …}'" in way.title for way in ways)
         assert look.call is not None and look.call.operation == "catalog.get"
         assert refused.value.document.problems[0].pointer == pointer
 

@@ -20,10 +20,14 @@ class AuditFilter(Wire):
 
     namespace: Name | None = None
     key: Name | None = None
+    """The key that the calls came with."""
     team: Text | None = None
+    """The team of that key."""
     user: Text | None = None
     model: Text | None = None
+    """The model the client asked for."""
     call: Text | None = None
+    """Id of one call, as in the ledger."""
     policy: Name | None = None
     outcome: Text | None = None
     labels: Annotated[dict[str, str], Field(max_length=16)] = Field(default_factory=dict)

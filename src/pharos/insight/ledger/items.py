@@ -148,8 +148,10 @@ class LedgerFilter(Wire):
     """Which rows. Conditions add up."""
 
     key: Name | None = None
+    """The key that the calls came with."""
     namespace: Name | None = None
     team: Text | None = None
+    """The team of that key."""
     user: Text | None = None
     """The end user."""
     model: Text | None = None
@@ -157,8 +159,10 @@ class LedgerFilter(Wire):
     target: Text | None = None
     """The model the provider was asked for."""
     provider: Text | None = None
+    """The provider that was asked."""
     outcome: Outcome | None = None
     kind: Literal["attempt", "cached", "correction"] | None = None
+    """Attempts at a provider, answers from a cache, or corrections of earlier rows; left out: all of them."""
     labels: Annotated[dict[str, str], Field(max_length=16)] = Field(default_factory=dict)
     """Labels of the key, each with the value it must have."""
     since: AwareDatetime | None = None

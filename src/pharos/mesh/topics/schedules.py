@@ -39,6 +39,7 @@ class CreateSchedule(Wire):
     namespace: Name | None = None
     message: NewMessage
     at: AwareDatetime | None = None
+    """When it is to be delivered."""
     delay_seconds: float | None = Field(default=None, ge=0, le=LONGEST_DELAY)
     """Instead of ``at``: from now."""
     id: TopicName | None = None

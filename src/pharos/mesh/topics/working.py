@@ -97,6 +97,7 @@ class FailMessage(Wire):
     lease: LeaseItem
     reason: Reason
     detail: str = Field(default="", max_length=LONGEST_DETAIL)
+    """More about why, for people."""
     retry: bool = True
     """Whether another attempt may help; else the message becomes a dead letter at once."""
     delay_seconds: float | None = Field(default=None, ge=0, le=24 * 3600)

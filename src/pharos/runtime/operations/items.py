@@ -307,6 +307,8 @@ def explained(state: State) -> Iterator[str]:
             yield f"It goes on at {timer.due.isoformat()}."
     if state.waiting == ("input",):
         yield "It waits for input."
+    if state.status in ("created", "queued"):
+        yield f"It has not begun yet: `pools.explain` of {state.address.topic} says what it waits for."
 
 
 _ENDS = {"completed": "completed", "failed": "failed", "cancelled": "been cancelled", "expired": "run out of time"}
@@ -326,11 +328,13 @@ class Listed(Wire):
     agent: str | None = Field(default=None, max_length=260)
     """``namespace/name``, or the name of one in the namespace of the sessions."""
     status: Status | None = None
+    """How it stands."""
     waiting_on: str | None = Field(
         default=None, max_length=64, pattern=form(r"^[a-z]+$", "a word in lower case, such as approval")
     )
     """What it waits for: ``approval``, ``question``, ``call``, ``child``, ``effect``, ``input`` …"""
     owner: str | None = Field(default=None, max_length=400)
+    """Who began it, such as ``key/default/ci-bot``."""
     parent: str | None = Field(default=None, max_length=512)
     """Only those that this topic's session waits for."""
     limit: int = Field(default=100, ge=1, le=1000)

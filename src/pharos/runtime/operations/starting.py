@@ -85,6 +85,7 @@ class StartSession(Wire):
     seconds: Annotated[float, Field(gt=0, le=31_536_000)] | None = None
     """The most time it has, where that is less than its agent allows."""
     labels: dict[LabelName, LabelValue] = Field(default_factory=dict, max_length=64)
+    """Names and values that are shown with it."""
     tools: LentTools = Field(default_factory=list)
     """Those that the caller carries out itself. What the model calls of them waits for its result, which
     ``sessions.send`` gives."""
@@ -100,6 +101,7 @@ class ForkSession(Which):
     text: Text | None = None
     """Input to go on with; left out: it goes on with what it has."""
     data: JsonObject = Field(default_factory=dict)
+    """More of the input, as an object."""
 
 
 class MigrateSession(Which):
@@ -108,6 +110,7 @@ class MigrateSession(Which):
     agent: AgentName | None = None
     """Another agent; left out: its own, as it is declared now."""
     values: dict[str, Json] = Field(default_factory=dict, max_length=200)
+    """For variables of its prompt that are given at the start of a session."""
     reason: Reason = ""
 
 

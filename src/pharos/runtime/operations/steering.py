@@ -51,6 +51,7 @@ class SendInput(Which):
     text: Text
     """Empty, with ``results`` and without ``data``: there is nothing to say beside them."""
     data: JsonObject = Field(default_factory=dict)
+    """More of it, as an object."""
     answers: EffectId | None = None
     """The question that it answers; left out: it is new input, which the model sees at its next step."""
     results: Results = Field(default_factory=list)
@@ -64,9 +65,7 @@ class Answer(Which):
     """Input of ``sessions.approve`` and ``sessions.deny``."""
 
     approval: EffectId
-    digest: str = Field(
-        min_length=64, max_length=64, pattern=form(r"^[0-9a-f]+$", "digits 0-9 and a-f, as `sessions.get` shows them")
-    )
+    digest: str = Field(pattern=form(r"^[a-f0-9]{64}$", "the 64 digits 0-9 and a-f that `sessions.get` shows"))
     """Of the call that one has seen, from ``sessions.get``: the answer is to that call and to no other."""
     reason: Reason = ""
 
@@ -85,6 +84,7 @@ class ResolveEffect(Which):
     """``done``: it happened, and ``content`` is its result. ``not done``: it did not; it is done now, under the same
     key. ``abandoned``: it is not to be done any more, and the model is told so."""
     content: Text = ""
+    """The result, where it happened."""
 
 
 class ExtendBudget(Which):

@@ -50,6 +50,7 @@ class ListDelegations(Wire):
     agent: str | None = Field(default=None, max_length=260)
     """Tasks given to this agent (``name``, or ``namespace/name``)."""
     state: State | None = None
+    """How the work stands."""
     namespace: Name | None = None
     limit: int = Field(default=100, ge=1, le=1000)
     cursor: str | None = Field(default=None, max_length=512)

@@ -93,8 +93,9 @@ class ProfileOperations:
         faults=(NOT_FOUND, AGENT_INCOMPLETE, DELEGATES_CYCLIC, TEMPLATE_VALUES, TOOL_NAME_TAKEN, TOOL_UNUSABLE),
     )
     async def resolve(self, invocation: Invocation, input: ResolveInput) -> ResolvedNow:
-        """Show what a session of an agent would begin with: its instructions rendered, its version, every default, and
-        which of the tools that it names it would be offered.
+        """Show what a session of an agent would begin with: instructions, version, defaults and tools.
+
+        The instructions are rendered, and of the tools that the agent names it says which it would be offered.
 
         A session keeps what it began with. Where the version here is another one, the agent was changed since; a
         session only goes over to it when it is told to.

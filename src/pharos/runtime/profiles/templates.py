@@ -17,7 +17,7 @@ from pydantic import Field, StringConstraints
 
 from pharos.control.problems import escape
 from pharos.control.wording import nearest, quoted
-from pharos.core.fault import Fault, Problem
+from pharos.core.fault import Applicability, Fault, Fix, Problem
 from pharos.core.forms import form
 from pharos.core.resource import ResourceId, Spec
 from pharos.core.wire import Json, JsonObject, Wire
@@ -156,8 +156,16 @@ def values_refused(
         pointer=problems[0].pointer,
         problems=problems,
         facts=facts,
-        fixes=[] if subject is None else [look_at(subject)],
+        fixes=[*_given(missing), *([] if subject is None else [look_at(subject)])],
     )
+
+
+def _given(missing: Sequence[Json]) -> Iterator[Fix]:
+    """The way to go on for whoever left values out."""
+    if missing:
+        values = ", ".join(f'"{name}": …' for name in missing)
+        title = f"Call again with `values` that have them all (on the command line: --values '{{{values}}}')"
+        yield Fix(id="give-values", title=title, applicability=Applicability.MANUAL)
 
 
 def _refused(variable: Variable, value: Json) -> str:

@@ -115,6 +115,7 @@ class AsyncApprovals(AsyncNamespace):
         Everyone sees their own; those of others are shown to who holds ``approvals.read`` or ``approvals.decide``.
 
         Args:
+            state: How the request stands.
             namespace: Namespace.
             limit: Most items of the page.
             cursor: Where to continue: `next` of the page before.

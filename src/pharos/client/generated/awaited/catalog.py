@@ -122,6 +122,7 @@ class AsyncCatalog(AsyncNamespace):
 
         Args:
             kind: Name of the kind in any case, or its plural.
+            name: Name of the resource.
             namespace: Namespace.
             expected_revision: The revision it must have now.
             resources: Several resources, removed together; they may refer to each other.
@@ -159,6 +160,7 @@ class AsyncCatalog(AsyncNamespace):
 
         Args:
             kind: Name of the kind in any case, or its plural.
+            name: Name of the resource.
             namespace: Namespace.
             before: A revision; left out: the one before ``after``.
             after: A later revision; left out: the present one.

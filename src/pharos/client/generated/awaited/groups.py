@@ -216,6 +216,7 @@ class AsyncGroups(AsyncNamespace):
         Args:
             lease: The lease, as `groups.claim` gave it.
             reason: Why. It is recorded.
+            detail: More about why, for people.
             retry: Whether another attempt may help; else the message becomes a dead letter at once.
             delay_seconds: Before the next attempt; left out: as the topic's rules say.
 

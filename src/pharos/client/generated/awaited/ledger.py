@@ -58,11 +58,15 @@ class AsyncLedger(AsyncNamespace):
         come, when it is above the usual.
 
         Args:
+            key: The key that the calls came with.
             namespace: Namespace.
+            team: The team of that key.
             user: The end user.
             model: The model the client asked for.
             target: The model the provider was asked for.
+            provider: The provider that was asked.
             outcome: How the call ended: `ok`, `error`, `refused`, `cancelled`, `incomplete` or `unknown`.
+            kind: Attempts at a provider, answers from a cache, or corrections of earlier rows; left out: all of them.
             labels: Labels of the key, each with the value it must have.
             since: Attempts that began then or later.
             until: Attempts that began before.
@@ -182,11 +186,15 @@ class AsyncLedger(AsyncNamespace):
         would take for a formula has an apostrophe before it.
 
         Args:
+            key: The key that the calls came with.
             namespace: Namespace.
+            team: The team of that key.
             user: The end user.
             model: The model the client asked for.
             target: The model the provider was asked for.
+            provider: The provider that was asked.
             outcome: How the call ended: `ok`, `error`, `refused`, `cancelled`, `incomplete` or `unknown`.
+            kind: Attempts at a provider, answers from a cache, or corrections of earlier rows; left out: all of them.
             labels: Labels of the key, each with the value it must have.
             since: Attempts that began then or later.
             until: Attempts that began before.
@@ -245,11 +253,15 @@ class AsyncLedger(AsyncNamespace):
         apart. Corrections count; what has no price does not.
 
         Args:
+            key: The key that the calls came with.
             namespace: Namespace.
+            team: The team of that key.
             user: The end user.
             model: The model the client asked for.
             target: The model the provider was asked for.
+            provider: The provider that was asked.
             outcome: How the call ended: `ok`, `error`, `refused`, `cancelled`, `incomplete` or `unknown`.
+            kind: Attempts at a provider, answers from a cache, or corrections of earlier rows; left out: all of them.
             labels: Labels of the key, each with the value it must have.
             since: Attempts that began then or later.
             until: Attempts that began before.
@@ -307,11 +319,15 @@ class AsyncLedger(AsyncNamespace):
         call that was refused made no attempt; see ``journeys.get``.
 
         Args:
+            key: The key that the calls came with.
             namespace: Namespace.
+            team: The team of that key.
             user: The end user.
             model: The model the client asked for.
             target: The model the provider was asked for.
+            provider: The provider that was asked.
             outcome: How the call ended: `ok`, `error`, `refused`, `cancelled`, `incomplete` or `unknown`.
+            kind: Attempts at a provider, answers from a cache, or corrections of earlier rows; left out: all of them.
             labels: Labels of the key, each with the value it must have.
             since: Attempts that began then or later.
             until: Attempts that began before.
@@ -423,11 +439,15 @@ class AsyncLedger(AsyncNamespace):
         would have used other tokens is not accounted for.
 
         Args:
+            key: The key that the calls came with.
             namespace: Namespace.
+            team: The team of that key.
             user: The end user.
             model: The model the client asked for.
             target: The model the provider was asked for.
+            provider: The provider that was asked.
             outcome: How the call ended: `ok`, `error`, `refused`, `cancelled`, `incomplete` or `unknown`.
+            kind: Attempts at a provider, answers from a cache, or corrections of earlier rows; left out: all of them.
             labels: Labels of the key, each with the value it must have.
             since: Attempts that began then or later.
             until: Attempts that began before.
@@ -488,11 +508,15 @@ class AsyncLedger(AsyncNamespace):
         a low cost cannot hide them.
 
         Args:
+            key: The key that the calls came with.
             namespace: Namespace.
+            team: The team of that key.
             user: The end user.
             model: The model the client asked for.
             target: The model the provider was asked for.
+            provider: The provider that was asked.
             outcome: How the call ended: `ok`, `error`, `refused`, `cancelled`, `incomplete` or `unknown`.
+            kind: Attempts at a provider, answers from a cache, or corrections of earlier rows; left out: all of them.
             labels: Labels of the key, each with the value it must have.
             since: Attempts that began then or later.
             until: Attempts that began before.

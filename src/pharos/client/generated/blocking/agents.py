@@ -23,9 +23,9 @@ class Agents(Namespace):
     """Operations on ``agents``."""
 
     def resolve(self, *, agent: str, values: Mapping[str, Json] | None = None) -> ResolvedNow:
-        """Show what a session of an agent would begin with: its instructions rendered, its version, every default, and
+        """Show what a session of an agent would begin with: instructions, version, defaults and tools.
 
-        which of the tools that it names it would be offered.
+        The instructions are rendered, and of the tools that the agent names it says which it would be offered.
 
         A session keeps what it began with. Where the version here is another one, the agent was changed since; a
         session only goes over to it when it is told to.

@@ -46,7 +46,11 @@ class Audit(Namespace):
 
         Args:
             namespace: Namespace.
+            key: The key that the calls came with.
+            team: The team of that key.
             user: An end user, as calls named them.
+            model: The model the client asked for.
+            call: Id of one call, as in the ledger.
             policy: Name of an AuditPolicy.
             outcome: How the call ended: `ok`, `error`, `refused`, `cancelled`, `incomplete` or `unknown`.
             since: From this moment on.
@@ -108,7 +112,11 @@ class Audit(Namespace):
 
         Args:
             namespace: Namespace.
+            key: The key that the calls came with.
+            team: The team of that key.
             user: An end user, as calls named them.
+            model: The model the client asked for.
+            call: Id of one call, as in the ledger.
             policy: Name of an AuditPolicy.
             outcome: How the call ended: `ok`, `error`, `refused`, `cancelled`, `incomplete` or `unknown`.
             since: From this moment on.
@@ -166,7 +174,11 @@ class Audit(Namespace):
 
         Args:
             namespace: Namespace.
+            key: The key that the calls came with.
+            team: The team of that key.
             user: An end user, as calls named them.
+            model: The model the client asked for.
+            call: Id of one call, as in the ledger.
             policy: Name of an AuditPolicy.
             outcome: How the call ended: `ok`, `error`, `refused`, `cancelled`, `incomplete` or `unknown`.
             since: From this moment on.

@@ -72,6 +72,7 @@ class Delegations(Namespace):
         Args:
             session: Tasks that this session gave away.
             agent: Tasks given to this agent (``name``, or ``namespace/name``).
+            state: How the work stands.
             namespace: Namespace.
             limit: Most items of the page.
             cursor: Where to continue: `next` of the page before.

@@ -47,7 +47,9 @@ class Journeys(Namespace):
         """List conversations, the one that began last first, with what they cost and how they went.
 
         Args:
+            key: The key that the calls came with.
             namespace: Namespace.
+            team: The team of that key.
             conversation: The caller's own id of the conversation.
             since: Journeys that began then or later.
             until: Journeys that began before.

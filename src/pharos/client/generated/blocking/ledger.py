@@ -58,11 +58,15 @@ class Ledger(Namespace):
         come, when it is above the usual.
 
         Args:
+            key: The key that the calls came with.
             namespace: Namespace.
+            team: The team of that key.
             user: The end user.
             model: The model the client asked for.
             target: The model the provider was asked for.
+            provider: The provider that was asked.
             outcome: How the call ended: `ok`, `error`, `refused`, `cancelled`, `incomplete` or `unknown`.
+            kind: Attempts at a provider, answers from a cache, or corrections of earlier rows; left out: all of them.
             labels: Labels of the key, each with the value it must have.
             since: Attempts that began then or later.
             until: Attempts that began before.
@@ -180,11 +184,15 @@ class Ledger(Namespace):
         would take for a formula has an apostrophe before it.
 
         Args:
+            key: The key that the calls came with.
             namespace: Namespace.
+            team: The team of that key.
             user: The end user.
             model: The model the client asked for.
             target: The model the provider was asked for.
+            provider: The provider that was asked.
             outcome: How the call ended: `ok`, `error`, `refused`, `cancelled`, `incomplete` or `unknown`.
+            kind: Attempts at a provider, answers from a cache, or corrections of earlier rows; left out: all of them.
             labels: Labels of the key, each with the value it must have.
             since: Attempts that began then or later.
             until: Attempts that began before.
@@ -243,11 +251,15 @@ class Ledger(Namespace):
         apart. Corrections count; what has no price does not.
 
         Args:
+            key: The key that the calls came with.
             namespace: Namespace.
+            team: The team of that key.
             user: The end user.
             model: The model the client asked for.
             target: The model the provider was asked for.
+            provider: The provider that was asked.
             outcome: How the call ended: `ok`, `error`, `refused`, `cancelled`, `incomplete` or `unknown`.
+            kind: Attempts at a provider, answers from a cache, or corrections of earlier rows; left out: all of them.
             labels: Labels of the key, each with the value it must have.
             since: Attempts that began then or later.
             until: Attempts that began before.
@@ -305,11 +317,15 @@ class Ledger(Namespace):
         call that was refused made no attempt; see ``journeys.get``.
 
         Args:
+            key: The key that the calls came with.
             namespace: Namespace.
+            team: The team of that key.
             user: The end user.
             model: The model the client asked for.
             target: The model the provider was asked for.
+            provider: The provider that was asked.
             outcome: How the call ended: `ok`, `error`, `refused`, `cancelled`, `incomplete` or `unknown`.
+            kind: Attempts at a provider, answers from a cache, or corrections of earlier rows; left out: all of them.
             labels: Labels of the key, each with the value it must have.
             since: Attempts that began then or later.
             until: Attempts that began before.
@@ -421,11 +437,15 @@ class Ledger(Namespace):
         would have used other tokens is not accounted for.
 
         Args:
+            key: The key that the calls came with.
             namespace: Namespace.
+            team: The team of that key.
             user: The end user.
             model: The model the client asked for.
             target: The model the provider was asked for.
+            provider: The provider that was asked.
             outcome: How the call ended: `ok`, `error`, `refused`, `cancelled`, `incomplete` or `unknown`.
+            kind: Attempts at a provider, answers from a cache, or corrections of earlier rows; left out: all of them.
             labels: Labels of the key, each with the value it must have.
             since: Attempts that began then or later.
             until: Attempts that began before.
@@ -486,11 +506,15 @@ class Ledger(Namespace):
         a low cost cannot hide them.
 
         Args:
+            key: The key that the calls came with.
             namespace: Namespace.
+            team: The team of that key.
             user: The end user.
             model: The model the client asked for.
             target: The model the provider was asked for.
+            provider: The provider that was asked.
             outcome: How the call ended: `ok`, `error`, `refused`, `cancelled`, `incomplete` or `unknown`.
+            kind: Attempts at a provider, answers from a cache, or corrections of earlier rows; left out: all of them.
             labels: Labels of the key, each with the value it must have.
             since: Attempts that began then or later.
             until: Attempts that began before.

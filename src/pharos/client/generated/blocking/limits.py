@@ -75,6 +75,9 @@ class Limits(Namespace):
             per: Left out: those for all of it together; otherwise those for each agent (of a team), end user or
                 session.
             agent: With ``per: agent``, those of this agent, where the team has limits of its own for it.
+            requests_per_minute: The new limit; left out: as it is.
+            tokens_per_minute: The same for tokens, in and out.
+            concurrency: The same for calls under way at once.
 
         Needs the permission ``limits.raise``. Reversibility: exact. With ``dry_run`` nothing changes. Raises a
         fault with code LIMIT_NOT_RAISED, NOT_FOUND.

@@ -99,6 +99,7 @@ class Schedules(Namespace):
         Args:
             namespace: Namespace.
             message: A message, such as {"type": "placed", "data": 3}.
+            at: When it is to be delivered.
             delay_seconds: Instead of ``at``: from now.
             id: To cancel it by; left out: one is made. The same id cannot mean two messages.
 

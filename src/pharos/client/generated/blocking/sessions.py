@@ -359,6 +359,7 @@ class Sessions(Namespace):
             at: Sequence of the last event that is taken over; left out: all that there are.
             to: The id of the fork; left out: a new one.
             text: Input to go on with; left out: it goes on with what it has.
+            data: More of the input, as an object.
 
         Needs the permission ``sessions.start``. Reversibility: compensating. With ``dry_run`` nothing changes.
         Raises a fault with code NOT_FOUND, INVALID, TOO_LARGE, SESSION_STARTED, AGENT_INCOMPLETE, TREE_BOUND,
@@ -421,7 +422,9 @@ class Sessions(Namespace):
         Args:
             namespace: Left out: the caller's own.
             agent: ``namespace/name``, or the name of one in the namespace of the sessions.
+            status: How it stands.
             waiting_on: What it waits for: ``approval``, ``question``, ``call``, ``child``, ``effect``, ``input`` …
+            owner: Who began it, such as ``key/default/ci-bot``.
             parent: Only those that this topic's session waits for.
             limit: Most items of the page.
             cursor: Where to continue: `next` of the page before.
@@ -490,6 +493,7 @@ class Sessions(Namespace):
             session: Its id.
             namespace: Left out: the caller's own.
             agent: Another agent; left out: its own, as it is declared now.
+            values: For variables of its prompt that are given at the start of a session.
             reason: Why. It is recorded.
 
         Needs the permission ``sessions.control``. Reversibility: none. With ``dry_run`` nothing changes. Raises a
@@ -654,6 +658,7 @@ class Sessions(Namespace):
             namespace: Left out: the caller's own.
             outcome: ``done``: it happened, and ``content`` is its result. ``not done``: it did not; it is done now,
                 under the same key. ``abandoned``: it is not to be done any more, and the model is told so.
+            content: The result, where it happened.
 
         Needs the permission ``sessions.control``. Reversibility: none. With ``dry_run`` nothing changes. Raises a
         fault with code NOT_FOUND, NOT_WAITING, SESSION_QUARANTINED.
@@ -753,6 +758,7 @@ class Sessions(Namespace):
             session: Its id.
             namespace: Left out: the caller's own.
             text: Empty, with ``results`` and without ``data``: there is nothing to say beside them.
+            data: More of it, as an object.
             answers: The question that it answers; left out: it is new input, which the model sees at its next step.
             results: What came of calls that were left to the caller: all are told at once, and before the text.
             tools: Those that the caller carries out itself from here on; left out: as before. What the model calls of
@@ -847,6 +853,7 @@ class Sessions(Namespace):
             interactive: Wait for more input after each answer, until it is closed.
             budget: The most it may spend, where that is less than its agent allows: a decimal string.
             seconds: The most time it has, where that is less than its agent allows.
+            labels: Names and values that are shown with it.
             tools: Those that the caller carries out itself. What the model calls of them waits for its result, which
                 ``sessions.send`` gives.
 

@@ -41,8 +41,11 @@ class RaiseLimits(Wire):
     agent: Name | None = None
     """With ``per: agent``, those of this agent, where the team has limits of its own for it."""
     requests_per_minute: PositiveInt | None = None
+    """The new limit; left out: as it is."""
     tokens_per_minute: PositiveInt | None = None
+    """The same for tokens, in and out."""
     concurrency: PositiveInt | None = None
+    """The same for calls under way at once."""
 
     @model_validator(mode="after")
     def _something(self) -> RaiseLimits:

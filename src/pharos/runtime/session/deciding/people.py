@@ -140,7 +140,8 @@ def answer(draft: Draft, command: Approve | Deny) -> None:
         raise ANSWER_LATE(f"{command.id} was given up at {verdict.at.isoformat()}.", subject=str(state.address))
     approval = state.approvals.get(command.id)
     if approval is None:
-        raise NOT_WAITING(f"No request for approval {command.id!r} waits.", **about(state))
+        look = fix(state, "look", "See what waits", "sessions.get")
+        raise NOT_WAITING(f"No request for approval {command.id!r} waits.", fixes=[look], **about(state))
     if approval.expires_at <= draft.now:
         raise ANSWER_LATE(f"{command.id} expired at {approval.expires_at.isoformat()}.", subject=str(state.address))
     if approval.digest != command.digest:
@@ -162,7 +163,8 @@ def hear(draft: Draft, command: Send) -> None:
     data: dict[str, object] = {"text": command.text, "data": command.data, "by": command.by}
     if command.answers:
         if command.answers not in state.questions:
-            raise NOT_WAITING(f"No question {command.answers!r} waits for an answer.", **about(state))
+            look = fix(state, "look", "See what waits", "sessions.get")
+            raise NOT_WAITING(f"No question {command.answers!r} waits for an answer.", fixes=[look], **about(state))
         data["answers"] = command.answers
     else:
         _room_for(state)
