@@ -277,6 +277,16 @@ def test_the_key_of_an_option_goes_before_that_of_the_environment(pharos: Pharos
     assert "the key from --key opens nothing here" in refused.err
 
 
+def test_a_first_key_that_opens_nothing_is_said_to_come_anew(pharos: Pharos, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PHAROS_KEY")
+    Path(".pharos").mkdir()
+    Path(".pharos/admin.key").write_text("ph_former")
+    refused = pharos("keys")
+    assert refused.code == 1
+    assert "opens nothing here: it is another city's, or was taken away" in refused.err
+    assert "writes a new one to HOME/admin.key when it starts" in refused.err
+
+
 def test_rebuild_waits_until_the_view_is_ready(pharos: Pharos) -> None:
     done = pharos("views", "rebuild", "ledger", "--wait", "--json")
     assert done.json["name"] == "ledger"

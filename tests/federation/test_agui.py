@@ -130,6 +130,7 @@ async def test_a_question_interrupts_the_run_and_resume_answers_it(city: Town) -
     found = await events(city, run("paint"))
     interrupt = found[-1].outcome.interrupts[0]
     assert interrupt.message == "Which colour?" and interrupt.response_schema["enum"] == ["red", "green"]
+    await _no_answer(city, interrupt.id, {}, {"payload": 3}, {"payload": ["green"]})
     resume = [{"interruptId": interrupt.id, "status": "resolved", "payload": "green"}]
     rest = await events(city, run("paint", run="r2", resume=resume))
     assert rest[-1].outcome.type == "success"
@@ -149,6 +150,9 @@ async def test_an_approval_interrupts_the_run_and_resume_decides_it(city: Town, 
     found = await events(city, run("pay"))
     interrupt = found[-1].outcome.interrupts[0]
     assert interrupt.reason == "approval" and "amount" in interrupt.message
+    await _no_answer(
+        city, "a1", {}, {"payload": True}, {"payload": {"approve": True}}, {"payload": {"approved": "true"}}
+    )
     resume = [{"interruptId": "a1", "status": "resolved", "payload": {"approved": agreed}}]
     rest = await events(city, run("pay", run="r2", resume=resume))
     text = "".join(getattr(event, "delta", "") for event in rest)
@@ -157,6 +161,16 @@ async def test_an_approval_interrupts_the_run_and_resume_decides_it(city: Town, 
     async with city.http() as http:
         answer = await http.post(f"{city.url}/agui/default/helper", json=run("x", run="r3", resume=wrong))
     assert answer.status_code == 400
+
+
+async def _no_answer(city: Town, interrupt: str, *entries: dict[str, Any]) -> None:
+    """What does not say what was asked for is refused, and the question is still open."""
+    async with city.http() as http:
+        for number, entry in enumerate(entries):
+            resume = [{"interruptId": interrupt, "status": "resolved", **entry}]
+            body = run("x", run=f"unfit{number}", resume=resume)
+            answer = await http.post(f"{city.url}/agui/default/helper", json=body)
+            assert answer.status_code == 400 and answer.json()["pointer"] == "/resume/0/payload", entry
 
 
 async def test_text_that_was_taken_back_is_replaced_by_what_is_true(city: Town) -> None:

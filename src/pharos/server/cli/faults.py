@@ -60,7 +60,10 @@ def _lines(document: FaultDocument, entered_with: str) -> list[Text]:
         lines.append(Text(f"  try again in {document.retry.after_seconds:g} s"))
     for fix in document.fixes:
         lines += _fix_lines(fix)
-    if document.code == "UNAUTHENTICATED" and entered_with:
+    if document.code == "UNAUTHENTICATED" and entered_with.endswith("admin.key"):
+        lines.append(Text(f"  the key from {entered_with} opens nothing here: it is another city's, or was taken away"))
+        lines.append(Text("  a city whose first key opens nothing writes a new one to HOME/admin.key when it starts"))
+    elif document.code == "UNAUTHENTICATED" and entered_with:
         lines.append(Text(f"  the key from {entered_with} opens nothing here; a city's first key is in HOME/admin.key"))
     elif document.code == "UNAUTHENTICATED":
         lines.append(Text("  set PHAROS_KEY, or run in the directory of a city (its key is in .pharos/admin.key)"))

@@ -168,31 +168,44 @@ class AguiDoor:
 
     async def _decide(self, run: _Run, fold: RunFold) -> None:
         """Agree to calls, or refuse them, as far as that has not been done."""
-        for entry in run.input.resume or ():
+        for place, entry in enumerate(run.input.resume or ()):
             interrupt = fold.interrupts.get(entry.interrupt_id)
             if interrupt is None or interrupt.reason != "approval":
                 continue
-            payload: Any = entry.payload
-            agreed = isinstance(payload, dict) and payload.get("approved") is True and entry.status == "resolved"
-            reason = str(payload.get("reason", "")) if isinstance(payload, dict) else ""
+            agreed, reason = _verdict(place, entry)
             digest = fold.digests[interrupt.id]
             await self._work.decide(run.asked(interrupt.id), run.address, interrupt.id, digest, agreed, reason)
 
 
 def _answers(resume: Sequence[ResumeEntry], fold: RunFold) -> Iterator[Result]:
-    """Those to questions. Raises ``INVALID`` for one to what nobody has asked."""
+    """Those to questions. Raises ``INVALID`` for one to what nobody has asked, and for one that is none."""
     for place, entry in enumerate(resume):
         interrupt = fold.interrupts.get(entry.interrupt_id)
         if interrupt is None:
             raise wrong(f"/resume/{place}/interruptId", "names nothing that waits for an answer")
         payload: Any = entry.payload
         if interrupt.reason == "approval":
+            _verdict(place, entry)
             continue
         if entry.status == "cancelled":
             yield Result(interrupt.id, "The question was not answered.")
+        elif not isinstance(payload, str | dict):
+            raise wrong(f"/resume/{place}/payload", "must be the answer: a text, or an object")
         else:
             text = payload if isinstance(payload, str) else ""
             yield Result(interrupt.id, text, payload if isinstance(payload, dict) else {})
+
+
+def _verdict(place: int, entry: ResumeEntry) -> tuple[bool, str]:
+    """Whether somebody agrees, and why. What does not say so is no refusal: that would be for good. Raises
+    ``INVALID``."""
+    payload: Any = entry.payload if isinstance(entry.payload, dict) else {}
+    agreed, reason = payload.get("approved"), str(payload.get("reason", ""))
+    if entry.status == "cancelled":
+        return False, reason
+    if not isinstance(agreed, bool):
+        raise wrong(f"/resume/{place}/payload", "must be an object whose `approved` is true or false")
+    return agreed, reason
 
 
 def session_id(principal: Principal, namespace: str, agent: str, thread: str) -> str:
