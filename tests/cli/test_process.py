@@ -53,7 +53,7 @@ def test_no_city_is_an_exit_code_of_its_own(tmp_path: Path) -> None:
 
 def test_a_wrong_address_says_what_one_looks_like(tmp_path: Path) -> None:
     ran = pharos("keys", directory=tmp_path, env={"PHAROS_URL": "city"})
-    assert ran.code == 1
+    assert ran.code == 2  # nothing was sent
     assert "http://127.0.0.1:7700" in ran.err
 
 

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 
 def exit_code(fault: Fault) -> Exit:
-    """``UNREACHABLE`` where no city answered, ``FAULT`` otherwise."""
-    from pharos.client.faults import CONNECTION_LOST, NO_ANSWER_IN_TIME, UNREACHABLE
+    """``UNREACHABLE`` where no city answered, ``USAGE`` where none was asked, ``FAULT`` otherwise."""
+    from pharos.client.faults import CONNECTION_LOST, INVALID_ADDRESS, NO_ANSWER_IN_TIME, UNREACHABLE
 
+    if fault.code == INVALID_ADDRESS.code:
+        return Exit.USAGE
     silent = {code.code for code in (CONNECTION_LOST, NO_ANSWER_IN_TIME, UNREACHABLE)}
     return Exit.UNREACHABLE if fault.code in silent else Exit.FAULT
 
