@@ -10,7 +10,8 @@ from tests.federation.scripted import Session
 from tests.federation.test_agui import chats, events, names, run, stream
 from tests.federation.town import Town
 
-from pharos.gateway.federation.agui.input import NO_RESULT
+from pharos.core.fault import Fault
+from pharos.gateway.federation.agui.input import MOST_ENTRIES, MOST_VALUES, NO_RESULT, input_of
 from pharos.gateway.federation.tasks.work import Result
 from pharos.runtime.session import events as of
 
@@ -215,3 +216,27 @@ async def test_a_body_that_cannot_be_kept_is_refused(city: Town) -> None:
         city, after(user("x"), {"id": "t", "role": "tool", "toolCallId": "c", "content": [{"type": "image"}]})
     )
     assert long["code"] == "INVALID"
+
+
+WRONG_CALLS = {"id": "a1", "role": "assistant", "toolCalls": [{}] * (MOST_ENTRIES + 1)}
+
+
+@pytest.mark.parametrize(
+    ("body", "of"),
+    [
+        (run("hello", state=[{}] * (MOST_VALUES + 1)), f"more than {MOST_VALUES} values"),
+        (run("hello", state={"deep": [{"a": [1] * 1_000}] * 100}), f"more than {MOST_VALUES} values"),
+        (run("hello", tools=[{}] * (MOST_ENTRIES + 1)), f"more than {MOST_ENTRIES} messages"),
+        ({**run("hello"), "messages": [WRONG_CALLS]}, f"more than {MOST_ENTRIES} messages"),
+        ([1] * (MOST_VALUES + 1), f"more than {MOST_VALUES} values"),
+    ],
+)
+def test_a_body_that_takes_long_to_look_at_is_refused_before_that(body: Any, of: str) -> None:
+    with pytest.raises(Fault) as caught:
+        input_of(json.dumps(body).encode())
+    assert caught.value.code == "INVALID" and of in str(caught.value)
+
+
+def test_a_state_may_be_large() -> None:
+    rows = [[1] * 40] * 2_000
+    assert input_of(json.dumps(run("hello", state=rows)).encode()).state == rows

@@ -14,12 +14,20 @@ from ag_ui.core import RunAgentInput, ToolMessage, UserMessage
 from pydantic import ValidationError
 
 from pharos.core.fault import INVALID, Fault, Problem
-from pharos.core.wire import JsonObject, is_deep
+from pharos.core.wire import Json, JsonObject, is_deep
 from pharos.gateway.federation.tasks.work import Result
 from pharos.runtime.operations.items import LONGEST_TEXT
 from pharos.runtime.session.faults import ANSWER_GIVEN
 
 MOST_ID: Final = 256
+MOST_VALUES: Final = 100_000
+"""Members and elements of a body, however deep."""
+MOST_ENTRIES: Final = 10_000
+"""Messages, their parts and calls, tools, and whatever else is looked at one by one: each that is wrong takes some
+microseconds, in which nothing else goes on."""
+
+_FREE: Final = frozenset({"state", "forwardedProps", "forwarded_props"})
+"""Members of a body that may be anything: nobody looks into them."""
 
 NO_RESULT: Final = "The front end gave no result of this call."
 """What a call ends with whose front end goes on without it."""
@@ -38,6 +46,7 @@ def input_of(body: bytes) -> RunAgentInput:
         given = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise INVALID(f"The body is no JSON: {error}.") from None
+    _require_bounded(given)
     if is_deep(given):
         raise INVALID("The body is nested too deeply.")
     try:
@@ -113,6 +122,32 @@ def tools_of(input: RunAgentInput) -> Sequence[JsonObject]:
 def wrong(pointer: str, message: str) -> Fault:
     """``INVALID``, about one place."""
     return INVALID(problems=[Problem(pointer=pointer, message=message)], pointer=pointer)
+
+
+def _require_bounded(body: Json) -> None:
+    """Raise ``INVALID`` for a body with which everybody else would wait for long."""
+    members = body if isinstance(body, dict) else {"": body}
+    free, _ = _size([value for name, value in members.items() if name in _FREE])
+    looked_at, entries = _size([value for name, value in members.items() if name not in _FREE])
+    if free + looked_at > MOST_VALUES:
+        raise INVALID(f"The body has more than {MOST_VALUES} values.")
+    if entries > MOST_ENTRIES:
+        raise INVALID(f"The body has more than {MOST_ENTRIES} messages, parts of them, calls, tools and the like.")
+
+
+def _size(left: list[Json]) -> tuple[int, int]:
+    """How many values these are, however deep, and how many of them are elements of lists; counted no further than to
+    one more than there may be."""
+    values = elements = 0
+    while left:
+        one = left.pop()
+        values += 1
+        if isinstance(one, dict | list):
+            elements += len(one) if isinstance(one, list) else 0
+            if values + len(left) + len(one) > MOST_VALUES:
+                return MOST_VALUES + 1, elements
+            left += one.values() if isinstance(one, dict) else one
+    return values, elements
 
 
 def _end_of_known(input: RunAgentInput) -> int:
