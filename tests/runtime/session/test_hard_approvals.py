@@ -55,6 +55,19 @@ def test_input_that_comes_while_somebody_is_asked_says_again_what_is_waited_for(
     play.check()
 
 
+def test_input_does_not_change_that_and_since_when_a_session_waits_for_a_person() -> None:
+    """Also in histories of cities that did not say it again: they would count as running, and the time as their own."""
+    play, id, _ = asking(seconds=60.0)
+    since = play.state.waiting_since
+    play.passes(50.0)
+    play.do(c.Send(play.now, "Hurry up.", {}, ANN))
+    assert (play.state.status, play.state.waiting, play.state.waiting_since) == ("waiting", (f"approval:{id}",), since)
+    play.fire("deadline")
+    play.go()
+    assert play.state.status == "waiting" and play.state.timers["deadline"].due > play.now
+    play.check()
+
+
 def test_runtime_10_an_approval_that_comes_twice_counts_once() -> None:
     play, id, digest = asking()
     play.do(c.Approve(play.now, id, digest, ANN))

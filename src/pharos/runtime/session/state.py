@@ -334,6 +334,8 @@ class State:
     """Time it waited for people: not counted by the limit of its wall time."""
     waiting: tuple[str, ...] = ()
     waiting_since: datetime | None = None
+    spoken_to: bool = False
+    """Whether there was input since it said what it waits for."""
 
     pause: Pause | None = None
     cancel: Cancel | None = None

@@ -102,7 +102,7 @@ def close(draft: Draft, command: Close) -> None:
     """An interactive session has heard everything. Raises ``SESSION_ENDED``, and ``NOT_WAITING`` while it works."""
     state = draft.state
     alive(state)
-    if state.waiting != ("input",):
+    if state.waiting != ("input",) or state.spoken_to:
         raise NOT_WAITING("It has not answered yet.", **about(state))
     ending.close(draft)
 

@@ -61,7 +61,8 @@ def _rest(draft: Draft) -> None:
     if ending.under_way(draft):
         return
     on = waits_for(draft)
-    if tuple(on) != state.waiting:
+    # Whoever follows the session from their own input on has not heard what it waited for already.
+    if tuple(on) != state.waiting or state.spoken_to:
         draft.tell(events.SESSION_WAITING, {"on": on})
 
 

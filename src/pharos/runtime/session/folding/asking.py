@@ -70,7 +70,7 @@ def asked(state: State, data: Data, sequence: int, at: datetime) -> None:
 def heard(state: State, data: Data, sequence: int, at: datetime) -> None:
     if state.end is not None:
         return
-    awake(state, at)  # What still has to come is said anew: whoever follows from this input on has not heard it.
+    state.spoken_to = True
     lent(state, data)
     question = state.questions.pop(str(data["answers"]), None) if "answers" in data else None
     structured = mapping(data, "data") or None

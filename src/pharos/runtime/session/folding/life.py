@@ -97,6 +97,7 @@ def waiting(state: State, data: Data, sequence: int, at: datetime) -> None:
     awake(state, at)
     state.waiting = texts(data, "on")
     state.waiting_since = at
+    state.spoken_to = False
 
 
 def awake(state: State, at: datetime) -> None:
