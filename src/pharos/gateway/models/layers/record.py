@@ -119,13 +119,21 @@ class Record:
 
 
 async def _to_its_end(work: Coroutine[None, None, None]) -> None:
-    """Await it; where whoever waits is cancelled, the cancellation comes after it."""
+    """Await it; where whoever waits is cancelled, be it several times, the cancellation comes after it."""
     task = asyncio.create_task(work, name="pharos-audited-settlement")
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})
-        raise
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is None:
+        task.result()
+        return
+    if not task.cancelled() and (failure := task.exception()) is not None:
+        # Nobody is there to hear of it.
+        _log.error("a call that was cancelled could not be recorded", exc_info=failure)
+    raise cancelled
 
 
 class _Recorded:
