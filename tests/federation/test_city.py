@@ -23,7 +23,7 @@ from tests.gateway.town import document
 from tests.server.serving import serving
 
 from pharos.core.principal import SYSTEM
-from pharos.gateway.federation.agui.input import NO_RESULT
+from pharos.gateway.federation.agui.input import MOST_ID, NO_RESULT
 from pharos.gateway.federation.tasks.delegation import DELEGATION
 from pharos.release.simulator import Simulator, parse_script, serve
 from pharos.server.city import City, open_city
@@ -161,7 +161,9 @@ async def test_a_run_of_a_real_agent_for_a_front_end(tmp_path: Path) -> None:
         async with httpx.AsyncClient(headers=headers, timeout=30, trust_env=False) as http:
             for turn, said in enumerate(("one", "two")):
                 messages = [{"id": f"u{turn}", "role": "user", "content": said}]
-                body = {"threadId": "t1", "runId": f"r{turn}", "messages": messages}
+                # As long as they may be, and of any characters.
+                run = f"é:e8/%{turn}".ljust(MOST_ID, "r")
+                body = {"threadId": "t" * MOST_ID, "runId": run, "messages": messages}
                 answer = await http.post(f"{here.url}/agui/default/helper", json=body)
                 assert answer.status_code == 200, answer.text
                 found = [adapter.validate_json(line[6:]) for line in answer.text.splitlines() if line[:6] == "data: "]

@@ -15,6 +15,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
 from ag_ui.core import ResumeEntry, RunAgentInput, RunErrorEvent
 
 from pharos.control.index import Index
@@ -51,7 +52,9 @@ class _Run:
 
     def asked(self, what: str = "") -> Asked:
         """Who asks, and under which key; ``what``: for this of several things."""
-        key = ":".join((f"{RUN}{self.address.id}", self.input.run_id, *([what] if what else ())))
+        # A digest: an id has any characters, and as many as a key may have.
+        told = orjson.dumps([self.address.id, self.input.run_id, what])
+        key = f"{RUN}{hashlib.sha256(told).hexdigest()}"
         return Asked(self.principal, key, f"{RUN}{self.input.run_id}", self.traceparent)
 
     def fold(self) -> RunFold:

@@ -22,6 +22,8 @@ from pharos.runtime.session.faults import ANSWER_GIVEN
 MOST_ID: Final = 256
 MOST_VALUES: Final = 100_000
 """Members and elements of a body, however deep."""
+MOST_STATE: Final = 20_000
+"""Of these, in its state: a model is told all of it, and it is looked at by several on the way there."""
 MOST_ENTRIES: Final = 10_000
 """Messages, their parts and calls, tools, and whatever else is looked at one by one: each that is wrong takes some
 microseconds, in which nothing else goes on."""
@@ -127,6 +129,8 @@ def wrong(pointer: str, message: str) -> Fault:
 def _require_bounded(body: Json) -> None:
     """Raise ``INVALID`` for a body with which everybody else would wait for long."""
     members = body if isinstance(body, dict) else {"": body}
+    if _size([members.get("state")])[0] > MOST_STATE:
+        raise wrong("/state", f"has more than {MOST_STATE} values")
     free, _ = _size([value for name, value in members.items() if name in _FREE])
     looked_at, entries = _size([value for name, value in members.items() if name not in _FREE])
     if free + looked_at > MOST_VALUES:
