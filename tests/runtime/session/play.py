@@ -37,10 +37,10 @@ class Play:
         self.bounds = bounds
         self.said = 0
 
-    def do(self, *given: c.Command) -> Decided:
+    def do(self, *given: c.Command, advance: bool = True) -> Decided:
         """Decide, and take what was decided for recorded."""
         before = self.state.copy()
-        decided = decide(self.state, *given)
+        decided = decide(self.state, *given, advance=advance)
         assert hash_of(before) == hash_of(self.state), "a decision changed the state that it was given"
         self.state = decided.state
         self.facts += decided.facts

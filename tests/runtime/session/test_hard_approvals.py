@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from tests.runtime.session.play import TOOL, Play
+from tests.runtime.session.town import NOW
 
 from pharos.core.fault import Fault
 from pharos.runtime.session import commands as c
@@ -66,6 +69,53 @@ def test_input_does_not_change_that_and_since_when_a_session_waits_for_a_person(
     play.go()
     assert play.state.status == "waiting" and play.state.timers["deadline"].due > play.now
     play.check()
+
+
+def test_a_session_without_time_left_that_waits_for_a_person_is_left_alone() -> None:
+    """Its end is as near as ever whenever the timer fires: with a millisecond left, a thousand times in a second."""
+    play = Play(seconds=60.0).begin()
+    play.passes(59.999)
+    play.answers("", ("pay", {"amount": 5}, ASKED))
+    [approval] = play.state.approvals.values()
+    began, told = play.now, len(play.facts)
+    for _ in range(5):
+        play.fire("deadline")
+        play.go()
+        assert play.state.status == "waiting"
+    assert (play.now - began).total_seconds() >= 4 * 60
+    assert len(play.facts) - told <= 4 * 5
+    # Its time runs again as soon as it works: what is left of it, and no more.
+    play.do(c.Approve(play.now, approval.id, approval.digest, ANN))
+    play.go()
+    play.passes(0.0005)
+    play.go()
+    assert play.state.status == "running" and (play.state.timers["deadline"].due - play.now).total_seconds() < 0.001
+    play.fire("deadline")
+    play.go()
+    assert play.state.cancel is not None and play.state.cancel.expired
+    play.check()
+
+
+def test_a_look_at_its_time_does_not_make_the_time_its_own() -> None:
+    """It may wait long for a slot of its pool before it is worked on again, and still waits for the person."""
+    play, id, _ = asking(seconds=60.0)
+    for _ in range(3):
+        play.fire("deadline")
+        play.do(c.CheckTime(play.now), advance=False)
+        assert (play.state.status, play.state.waiting) == ("waiting", (f"approval:{id}",))
+    play.passes(3600.0)
+    play.do(c.CheckTime(play.now), advance=False)
+    assert play.state.cancel is None
+    play.check()
+
+
+def test_a_deadline_ends_a_session_that_waits_for_a_person_when_it_comes() -> None:
+    play = Play(seconds=3600.0).begin(deadline=NOW + timedelta(seconds=10))
+    play.passes(1.0)
+    play.answers("", ("pay", {"amount": 5}, ASKED))
+    play.fire("deadline")
+    play.go()
+    assert play.state.status == "expired" and (play.now - NOW).total_seconds() == 10
 
 
 def test_runtime_10_an_approval_that_comes_twice_counts_once() -> None:

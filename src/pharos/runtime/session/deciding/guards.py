@@ -14,6 +14,10 @@ from pharos.runtime.session.state import State
 DEADLINE = "deadline"
 """Id of the timer that ends a session whose time is over."""
 
+LOOK_AFTER = timedelta(seconds=60)
+"""Between two looks at the time of a session that waits for people: of one that has next to none left there would be
+one after the other, for as long as they take."""
+
 
 def may_think(draft: Draft) -> bool:
     """Whether another turn may begin; if not, the session fails or pauses."""
@@ -56,7 +60,7 @@ def end_of(state: State, now: datetime) -> datetime | None:
     ends = [state.deadline] if state.deadline is not None else []
     if state.limits.seconds is not None and state.created_at is not None:
         idle = state.idle_seconds
-        if state.waiting_since is not None and all(on.startswith(PEOPLE) for on in state.waiting):
+        if state.waiting_since is not None and _waits_for_people(state):
             idle += max(0.0, (now - state.waiting_since).total_seconds())
         ends.append(state.created_at + timedelta(seconds=state.limits.seconds + idle))
     return min(ends, default=None)
@@ -66,7 +70,7 @@ def time_it(draft: Draft) -> None:
     """Set the timer for the end of its time, which runs also while it waits for its first turn."""
     end = end_of(draft.state, draft.now)
     if end is not None:
-        draft.wake(end, "deadline", "", DEADLINE)
+        _set_timer(draft, end)
 
 
 def check_time(draft: Draft) -> None:
@@ -78,23 +82,37 @@ def check_time(draft: Draft) -> None:
 def in_time(draft: Draft) -> bool:
     """Whether there is time left, with a timer for when there is none; if not, everything is brought to an end."""
     state = draft.state
-    if DEADLINE in state.timers:
-        timer = state.timers[DEADLINE]
-        if timer.due > draft.now:
-            return True
-        # It is due and has not fired: the clock of who decides is ahead. Waiting for it costs nothing.
     end = end_of(state, draft.now)
     if end is None:
         return True
     if end > draft.now:
-        if DEADLINE not in state.timers:
-            draft.wake(end, "deadline", "", DEADLINE)
+        _set_timer(draft, end)
         return True
     draft.tell(
         events.CANCEL_REQUESTED,
         {"by": "pharos", "reason": f"Its time was over at {end.isoformat()}.", "expired": True},
     )
     return False
+
+
+def _set_timer(draft: Draft, end: datetime) -> None:
+    state = draft.state
+    due = end
+    if _waits_for_people(state):
+        # Its end moves on with the time, and is as near as it was whenever the timer fires.
+        due = max(end, draft.now + LOOK_AFTER)
+        due = due if state.deadline is None else min(due, state.deadline)
+    timer = state.timers.get(DEADLINE)
+    if timer is not None and timer.due > due:
+        draft.unwake(DEADLINE)
+        timer = None
+    # One that is due and has not fired: the clock of who decides is ahead. Waiting for it costs nothing.
+    if timer is None:
+        draft.wake(due, "deadline", "", DEADLINE)
+
+
+def _waits_for_people(state: State) -> bool:
+    return state.waiting_since is not None and all(on.startswith(PEOPLE) for on in state.waiting)
 
 
 def repeats(draft: Draft, digest: str) -> int:

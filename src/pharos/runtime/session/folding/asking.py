@@ -101,7 +101,8 @@ def timer_fired(state: State, data: Data, sequence: int, at: datetime) -> None:
             state.model = state.model._replace(retry_at=at)
         elif (effect := state.effects.get(timer.of)) is not None and effect.status == "retrying":
             state.effects[timer.of] = effect._replace(status="due", attempt=effect.attempt + 1, retry_at=None)
-    if state.waiting:
+    # That somebody looks at its time changes nothing about what it waits for, and so about whose time it is.
+    if state.waiting and timer.purpose != "deadline":
         awake(state, at)
 
 
