@@ -1,4 +1,4 @@
-"""A background task as a service: owned, named, cancelled at the end, and begun again when it fails."""
+"""Work as a service: owned, named, cancelled at the end, begun again when it fails. And work that is never cut off."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, TypeVar
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 FIRST_PAUSE: Final = 0.1
 LAST_PAUSE: Final = 60.0
@@ -47,3 +49,19 @@ async def kept(work: Callable[[], Coroutine[None, None, None]], name: str, *, fi
             _log.error("the task %r has failed and is begun again in %g s", name, pause, exc_info=error)
         await asyncio.sleep(pause)
         pause = min(2 * pause, LAST_PAUSE)
+
+
+async def to_its_end(work: asyncio.Future[T]) -> T:
+    """The result of what must not be cut off: where whoever waits is cancelled, be it several times, the cancellation
+    comes after it. Raises what the work raises."""
+    cancelled: asyncio.CancelledError | None = None
+    while not work.done():
+        try:
+            await asyncio.wait({work})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is None:
+        return work.result()
+    if not work.cancelled() and (failure := work.exception()) is not None:
+        _log.error("work whose caller was cancelled has failed", exc_info=failure)  # nobody else is there to hear of it
+    raise cancelled

@@ -22,6 +22,7 @@ import apsw
 from pharos.core.event import Position, Recorded
 from pharos.core.fault import NOT_FOUND
 from pharos.core.projection import Projection, Row, Scalar
+from pharos.core.tasks import to_its_end
 from pharos.store.faults import STORAGE_FAILED
 from pharos.store.sqlite.codec import dump, from_position, load, to_position
 from pharos.store.sqlite.failures import storage_failures
@@ -191,14 +192,7 @@ class SqliteViews:
         """Run ``work`` on the views' thread. What was begun ends, also if the caller goes away."""
         if self._closed:
             raise STORAGE_FAILED("The store is closed.")
-        future = asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            await asyncio.wait([future])
-            if not future.cancelled():
-                future.exception()  # Its result is in the database; nobody is left to hear of an error.
-            raise
+        return await to_its_end(asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments))
 
     # On the views' thread. A position is noted where its transaction ends, so that no cancelled caller loses it.
 

@@ -12,11 +12,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine
 from typing import cast
 
 from pharos.core.event import Event, time_text
 from pharos.core.fault import INTERNAL, Fault
+from pharos.core.tasks import to_its_end
 from pharos.core.wire import JsonObject
 from pharos.gateway.models.auditing import Trail
 from pharos.gateway.models.call import Attempt, Body, Call, Next, Relay, Reply, relay_of
@@ -106,7 +106,8 @@ class Record:
             await self._settlements.commit(call.id, commands)
         else:
             # Content is stored first: who is cancelled meanwhile would leave without a settlement.
-            await _to_its_end(self._audited(call, call.trail, cost, now, commands))
+            settlement = self._audited(call, call.trail, cost, now, commands)
+            await to_its_end(asyncio.create_task(settlement, name="pharos-audited-settlement"))
         if call.purse is not None and call.purse.charged:
             self._settlements.spent(call.purse.charged)
 
@@ -116,24 +117,6 @@ class Record:
         commands += call.keeps
         await self._settlements.commit(call.id, commands)
         trail.done(call.identity.key.metadata.namespace)
-
-
-async def _to_its_end(work: Coroutine[None, None, None]) -> None:
-    """Await it; where whoever waits is cancelled, be it several times, the cancellation comes after it."""
-    task = asyncio.create_task(work, name="pharos-audited-settlement")
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is None:
-        task.result()
-        return
-    if not task.cancelled() and (failure := task.exception()) is not None:
-        # Nobody is there to hear of it.
-        _log.error("a call that was cancelled could not be recorded", exc_info=failure)
-    raise cancelled
 
 
 class _Recorded:
