@@ -66,17 +66,21 @@ def client(city: Running, secret: str, **headers: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=city.url, headers=head, timeout=60, trust_env=False)
 
 
+def helped_by(provider: str) -> list[dict[str, Any]]:
+    """A city with an agent, whose model is this one, and a caller."""
+    return [
+        document("Provider", "sim", {"dialect": "openai-chat", "baseUrl": f"{provider}/v1"}),
+        document("Model", "small", {"targets": [{"provider": "sim", "model": "sim-small"}]}),
+        document("Key", "agents", {"models": ["small"], "scopes": ["models.call"]}),
+        document("Key", "caller", {"scopes": ["sessions.*"]}),
+        document("Agent", "helper", {"model": "small", "key": "agents"}),
+    ]
+
+
 async def test_a_city_killed_in_the_middle_of_an_answer_is_read_to_its_end(tmp_path: Path) -> None:
     home, ground = tmp_path / "home", tmp_path / "ground.yaml"
     async with serve(Simulator(parse_script(SCRIPT, "test"))) as provider:
-        documents = [
-            document("Provider", "sim", {"dialect": "openai-chat", "baseUrl": f"{provider}/v1"}),
-            document("Model", "small", {"targets": [{"provider": "sim", "model": "sim-small"}]}),
-            document("Key", "agents", {"models": ["small"], "scopes": ["models.call"]}),
-            document("Key", "caller", {"scopes": ["sessions.*"]}),
-            document("Agent", "helper", {"model": "small", "key": "agents"}),
-        ]
-        ground.write_text(yaml.safe_dump_all(documents))
+        ground.write_text(yaml.safe_dump_all(helped_by(provider)))
         path = "/a2a/default/helper"
         body = {"message": {"messageId": "m1", "role": "ROLE_USER", "parts": [{"text": "tell me"}]}}
         async with up(home, "-f", str(ground)) as city:
@@ -112,15 +116,8 @@ async def test_a_webhook_hears_all_of_a_task_whose_city_is_killed(tmp_path: Path
         serve(Simulator(parse_script("models: [sim-small]\notherwise: done", "test"))) as provider,
         webhook() as hook,
     ):
-        documents = [
-            document("Provider", "sim", {"dialect": "openai-chat", "baseUrl": f"{provider}/v1"}),
-            document("Model", "small", {"targets": [{"provider": "sim", "model": "sim-small"}]}),
-            document("Key", "agents", {"models": ["small"], "scopes": ["models.call"]}),
-            document("Key", "caller", {"scopes": ["sessions.*"]}),
-            document("Agent", "helper", {"model": "small", "key": "agents"}),
-            document("Federation", "default", {"push": {"allow": ["127.0.0.1/32"], "attempts": 50}}),
-        ]
-        ground.write_text(yaml.safe_dump_all(documents))
+        federation = document("Federation", "default", {"push": {"allow": ["127.0.0.1/32"], "attempts": 50}})
+        ground.write_text(yaml.safe_dump_all([*helped_by(provider), federation]))
         configuration = {"taskPushNotificationConfig": {"id": "c1", "url": hook.url}, "returnImmediately": True}
         body = {
             "message": {"messageId": "m1", "role": "ROLE_USER", "parts": [{"text": "go"}]},
@@ -167,14 +164,7 @@ async def test_a_call_that_is_left_to_a_front_end_outlives_its_city(tmp_path: Pa
     """Killed while it waits, and again as soon as it was told what came of the call."""
     home, ground = tmp_path / "home", tmp_path / "ground.yaml"
     async with serve(Simulator(parse_script(PAINTS, "test"))) as provider:
-        documents = [
-            document("Provider", "sim", {"dialect": "openai-chat", "baseUrl": f"{provider}/v1"}),
-            document("Model", "small", {"targets": [{"provider": "sim", "model": "sim-small"}]}),
-            document("Key", "agents", {"models": ["small"], "scopes": ["models.call"]}),
-            document("Key", "caller", {"scopes": ["sessions.*"]}),
-            document("Agent", "helper", {"model": "small", "key": "agents"}),
-        ]
-        ground.write_text(yaml.safe_dump_all(documents))
+        ground.write_text(yaml.safe_dump_all(helped_by(provider)))
         user = {"id": "u1", "role": "user", "content": "paint"}
         tools = [{"name": "paint", "description": "Paints."}]
         body: dict[str, Any] = {"threadId": "t1", "runId": "r1", "messages": [user], "tools": tools}
