@@ -22,6 +22,7 @@ def user(*parts: dict[str, Any]) -> list[Any]:
     [
         ({}, ["a system text", {"role": "user", "content": "hello"}], False, set()),
         ({}, user({"type": "text", "text": "hi"}), True, {"tools"}),
+        ({}, user({"type": ["image"]}, {"type": {"image": 1}}), False, set()),
         ({}, user({"type": "image_url", "image_url": {"url": PNG}}), False, {"vision"}),
         ({}, user({"type": "image_url", "image_url": {"url": "https://x/y.png"}}), False, {"vision", "imageUrls"}),
         ({}, user({"type": "input_image", "image_url": "https://x/y.png"}), False, {"vision", "imageUrls"}),

@@ -210,6 +210,7 @@ def _prices(targets: Sequence[Target], model: ModelPlan) -> Fix:
                 "currency": "USD",
                 "inputPerMillion": "<USD per million input tokens>",
                 "outputPerMillion": "<USD per million output tokens>",
+                **({"perRequest": "<USD per request, its searches included>"} if target.searches else {}),
             },
         }
         for target in targets

@@ -28,6 +28,7 @@ class Target:
         "place",
         "prefill",
         "pulse",
+        "searches",
         "standing",
         "upstream",
         "weight",
@@ -51,6 +52,9 @@ class Target:
         context = prices.context(spec.base_url, spec.price_list, declared.model)
         self.able = able(spec.capabilities, declared.capabilities, context)
         """What it can do; ``None`` if nothing is known that could keep a call away."""
+        named = prices.searches(spec.base_url, spec.price_list, declared.model)
+        self.searches = named if declared.searches is None else declared.searches
+        """It searches the web in every call: only a price for each request bounds what it costs."""
         self._overlay = overlay
         self._prices = prices
         self._own: tuple[datetime, datetime, Dated | None] = (NEVER, NEVER, None)
@@ -93,7 +97,7 @@ class Target:
         ``tier`` that was asked for (``""``: the account's own) or in the standard one; ``None`` if nobody knows.
         ``partly``: what is known of it will do."""
         rates = self.rates(now, STANDARD_TIER)
-        if rates is None or not (rates.whole or partly):
+        if rates is None or (self.searches and not (rates.request or partly)):
             return None
         most = rates.ceiling(input_tokens, output_tokens)
         tier = tier or self.upstream.spec.default_tier or ""

@@ -24,6 +24,6 @@ def why_not(call: Call, target: Target, now: float) -> str:
         return "at its concurrency limit"
     if (call.key.budgets or call.identity.shares) and call.model.spec.unpriced == "refuse":
         rates = target.rates(call.started_at)
-        if rates is None or not rates.whole:
+        if rates is None or (target.searches and not rates.request):
             return PRICE_UNKNOWN
     return ""

@@ -131,6 +131,8 @@ def _in_item(part: Json, found: set[str], depth: int) -> None:
     if type(part) is not dict:
         return
     kind = part.get("type")
+    if not isinstance(kind, str | None):  # nothing any dialect knows, and maybe nothing that can be looked up
+        return
     if kind in _IMAGES:
         found.add("vision")
         if _by_url(part):

@@ -58,6 +58,10 @@ class Target(Wire):
     """Share of the calls; 0 takes none, except as a failover and of conversations that began with it."""
     capabilities: Capabilities | None = None
     """What it can do, over what its provider says of all models."""
+    searches: bool | None = None
+    """It searches the web in every call, asked or not. What it finds is billed as input, or each search is, or both, so
+    that under a budget its price must have a ``perRequest``. Absent: as its name tells (``gpt-4o-search-preview``,
+    ``sonar`` …), which a deployment with a name of one's own does not."""
     prefill: PrefillForm | None = None
     """How it is given the beginning of an answer to go on from, for ``onStreamFailure: resume``: as a last ``message``
     of the assistant; for chat completions also as one with ``prefix`` (DeepSeek, Mistral), or with

@@ -62,7 +62,7 @@ class PriceList:
         if info is not None:
             # The list knows OpenAI's service tiers by one name, Anthropic's by another, and batches by a third.
             context = {"service_tier": tier, "speed": tier, "processing": tier} if tier else None
-            rates = _from_list(info.get_prices(now, context), f"{info.id} {model}", self._version)
+            rates = _from_list(info.get_prices(now, context), self._version)
             until = _until(info, now)
         if len(self._rates) >= 10_000:  # a bound, not a policy: models × providers of one city stay far below
             self._rates.clear()
@@ -73,6 +73,11 @@ class PriceList:
         """Tokens of the longest prompt that ``model`` takes there; ``None`` if unknown."""
         info = self._model(base_url, price_list or "", model)
         return info.context_window if info is not None else None
+
+    def searches(self, base_url: str, price_list: str | None, model: str) -> bool:
+        """Whether ``model`` searches the web in every call there, as far as its names tell."""
+        info = self._model(base_url, price_list or "", model)
+        return _SEARCHING.search(model if info is None else f"{info.id} {model}") is not None
 
     def _model(self, base_url: str, price_list: str, model: str) -> ModelInfo | None:
         key = (base_url, price_list, model)
@@ -126,14 +131,13 @@ _CLASSES = {
 }
 """The list's names. It knows one price for a cache write, and one for a write of an hour."""
 
-_SEARCHING = re.compile(r"\b(search|sonar|online|deep-research|compound)\b")
-"""Words in the names of models that search the web in every call, asked or not. What they find is billed as input, or
-each search is, or both; the list has a price of it only where it has one for each request."""
+_SEARCHING = re.compile(r"(?<![a-z0-9])(search|sonar|online|deep-research|compound)(?![a-z0-9])", re.IGNORECASE)
+"""Words in the names of models that search the web in every call, asked or not."""
 
 _TOOLS = {"webSearch": "web_searches_kcount", "fileSearch": "storage_searches_kcount"}
 
 
-def _from_list(price: ModelPrice, names: str, version: str) -> Rates | None:
+def _from_list(price: ModelPrice, version: str) -> Rates | None:
     rates = {name: rate for name, theirs in _CLASSES.items() if (rate := _rate(getattr(price, theirs, None)))}
     if "input" not in rates or "output" not in rates:
         return None
@@ -144,7 +148,6 @@ def _from_list(price: ModelPrice, names: str, version: str) -> Rates | None:
         completed(rates),
         request,
         {name: each for name, each in tools.items() if each is not None},
-        whole=bool(request) or _SEARCHING.search(names) is None,
     )
 
 

@@ -91,8 +91,6 @@ class Rates:
     tools: Mapping[str, Decimal]
     """Billionths for each use of a tool of the provider's own."""
     marginal: bool = False
-    whole: bool = True
-    """It is all that a call costs; otherwise the model also does what is billed besides, and nobody knows how much."""
     flat: bool = field(init=False)
     """No rate has steps."""
     base: Mapping[str, Decimal] = field(init=False, compare=False, repr=False)

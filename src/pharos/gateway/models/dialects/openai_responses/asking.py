@@ -14,8 +14,14 @@ KEPT_ELSEWHERE = "conversation", "background"
 """Members that tie a call to what one account at the provider keeps. That account is the city's: whoever could name a
 conversation in it, or fetch an answer from it later, would do so past keys and budgets."""
 
-_BY_ID = frozenset({"item_reference", "image_generation_call"})
-"""Items that may be no more than the id of something long."""
+_WHOLE = frozenset({
+    "function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output",
+    "local_shell_call", "local_shell_call_output", "shell_call", "shell_call_output",
+    "apply_patch_call", "apply_patch_call_output", "computer_call", "computer_call_output",
+    "mcp_list_tools", "mcp_call", "mcp_approval_request", "mcp_approval_response",
+})  # fmt: skip
+"""Items that say all of what they are, beside messages. Any other, also one that nobody here has heard of, may be no
+more than the id of something long that was kept: a picture, what a search found, another item."""
 
 _INSTEAD = {
     "conversation": "names a conversation kept in the city's account at the provider; continue one with "
@@ -89,12 +95,27 @@ def _without_foreign(raw: bytes) -> bytes:
 
 def _turn(item: JsonObject) -> JsonObject:
     """An item as a turn: what the bytes do not bound (images, files, references) stands in its content."""
-    if item.get("type") in _BY_ID:
+    if _stands_for_more(item):
         return {"content": [item]}
     output = item.get("output")
-    if "content" not in item and isinstance(output, list | dict):
-        return {**item, "content": output if isinstance(output, list) else [output]}
+    if isinstance(output, list | dict):
+        shown = output if isinstance(output, list) else [output]
+        content = item.get("content")
+        return {**item, "content": [*content, *shown] if isinstance(content, list) else shown}
     return item
+
+
+def _stands_for_more(item: JsonObject) -> bool:
+    """Whether an item may be no more than an id."""
+    match item.get("type"):
+        case None | "message":  # a reference needs no type
+            return "role" not in item
+        case "reasoning" | "compaction":
+            # What the summary tells of is hidden, and comes back from the service's state where it is not sent along.
+            return "id" in item and not (item.get("encrypted_content") or item.get("content"))
+        case str(kind):
+            return kind not in _WHOLE
+    return True
 
 
 def _name(tool: JsonObject) -> str:
