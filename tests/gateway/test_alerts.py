@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,8 +14,9 @@ import pytest
 from tests.gateway.town import Town, document, town
 from tests.gateway.upstream import Exchange, openai_answer, upstream
 
+from pharos.gateway.models.kinds import BUDGET
 from pharos.gateway.models.spending.alerts import Alerts
-from pharos.gateway.models.spending.money import window_name
+from pharos.gateway.models.spending.money import BudgetPlan, window_name
 from pharos.gateway.models.spending.retention import IDLE_SESSION, KEPT, Retention, window_of
 from pharos.mesh.facts import BUDGET_ALERTED
 from pharos.store.ports import Hold, Reserve, Settle, Store
@@ -45,10 +47,14 @@ async def alerts(city: Town, count: int) -> list[tuple[str, int]]:
     return [(each["holder"], each["percent"]) for each in found]
 
 
+def watch_of(city: Town) -> Alerts:
+    owners = [getattr(service, "__self__", None) for service in city.plane.services]
+    return next(owner for owner in owners if isinstance(owner, Alerts))
+
+
 async def looked(city: Town) -> None:
     """Wait until every budget that was charged has been looked at."""
-    owners = [getattr(service, "__self__", None) for service in city.plane.services]
-    watch = next(owner for owner in owners if isinstance(owner, Alerts))
+    watch = watch_of(city)
     async with asyncio.timeout(30):
         while watch._waiting or watch._everything or watch._woken.is_set():
             await asyncio.sleep(0.005)
@@ -113,6 +119,42 @@ async def test_what_a_dead_city_did_not_tell_is_told_by_the_next(tmp_path: Path,
 
 async def spend(store: Store, id: str, amount: int, counter: str, window: str) -> None:
     await store.commit(Reserve(id, (Hold(counter, window, amount, 10**15),), {}), Settle(id, {counter: amount}))
+
+
+async def test_what_nobody_waited_for_is_told_once_it_is_settled(city: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that is cancelled in its last commit: its money is on its way while the budget is looked at."""
+    go, turned = threading.Event(), asyncio.Event()
+    writer, store = city.store._writer, city.store._writer._store
+    counters = type(city.store.counters)
+    commit, read = writer.commit, counters.read
+
+    def held_up() -> None:
+        go.wait(30)
+        store()
+
+    async def committed(*arguments: Any) -> Any:
+        turned.set()
+        return await commit(*arguments)
+
+    async def looked_at(*arguments: Any) -> Any:
+        try:
+            return await read(*arguments)
+        finally:
+            turned.set()
+
+    async with served(city, limit="0.0010", alerts=[50]):
+        await looked(city)
+        plan = BudgetPlan.of(city.index.get(BUDGET, "b"), None)
+        monkeypatch.setattr(writer, "_store", held_up)
+        settling = asyncio.create_task(spend(city.store, "r", 600_000, plan.counter, "total"))
+        await asyncio.sleep(0)
+        settling.cancel()
+        monkeypatch.setattr(writer, "commit", committed)
+        monkeypatch.setattr(counters, "read", looked_at)
+        watch_of(city).spent({(plan.counter, "total"): plan})
+        await asyncio.wait_for(turned.wait(), 30)
+        go.set()
+        assert await alerts(city, 1) == [("", 50)]
 
 
 # Retention.

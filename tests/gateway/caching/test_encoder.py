@@ -135,6 +135,9 @@ async def test_a_client_that_leaves_while_its_vector_is_audited_leaves_nothing_r
     async with audited(tmp_path, vendor) as world, upstream(vendor) as provider:
         city = world.town
         await prepare(city, provider)
+        await city.price("vector-1", inputPerMillion="1000")
+        await city.apply(document("Budget", "watched", {"limit": "0.5", "window": "total", "alerts": [1]}))
+        await city.key("bot", models=["fast"], budgets=["team-a", "watched"])
         await world.policy(models=["vectors"])
         put = type(city.store.blobs).put
 
@@ -152,6 +155,10 @@ async def test_a_client_that_leaves_while_its_vector_is_audited_leaves_nothing_r
         assert called["default/vectors"]["outcome"] == "ok" and called["default/vectors"]["audit"]
         assert called["fast"]["outcome"] == "cancelled"
         assert await city.quiet("team-a") == round(float(called["default/vectors"]["cost"]) * 1e9) > 0
+        async with asyncio.timeout(30):
+            while not (told := (await city.invoke("budgets.alerts"))["items"]):
+                await city.growth()
+        assert [each["budget"] for each in told] == ["Budget/default/watched"], "though its call was cancelled"
 
 
 async def test_a_caller_without_money_for_vectors_is_answered_without_the_cache(tmp_path: Path) -> None:

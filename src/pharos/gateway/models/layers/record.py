@@ -100,16 +100,18 @@ class Record:
                 return
             if left_out:
                 call.route["leftOut"] = str(left_out)
-        if call.trail is None:
-            commands.append(Append(_event(call, cost, now, self._settlements.stitch)))
-            commands += call.keeps
-            await self._settlements.commit(call.id, commands)
-        else:
-            # Content is stored first: who is cancelled meanwhile would leave without a settlement.
-            settlement = self._audited(call, call.trail, cost, now, commands)
-            await to_its_end(asyncio.create_task(settlement, name="pharos-audited-settlement"))
-        if call.purse is not None and call.purse.charged:
-            self._settlements.spent(call.purse.charged)
+        try:
+            if call.trail is None:
+                commands.append(Append(_event(call, cost, now, self._settlements.stitch)))
+                commands += call.keeps
+                await self._settlements.commit(call.id, commands)
+            else:
+                # Content is stored first: who is cancelled meanwhile would leave without a settlement.
+                settlement = self._audited(call, call.trail, cost, now, commands)
+                await to_its_end(asyncio.create_task(settlement, name="pharos-audited-settlement"))
+        finally:  # also where the call is cancelled: what it commits is on its way
+            if call.purse is not None and call.purse.charged:
+                self._settlements.spent(call.purse.charged)
 
     async def _audited(self, call: Call, trail: Trail, cost: int, now: float, commands: list[Command]) -> None:
         await trail.into(commands, call)

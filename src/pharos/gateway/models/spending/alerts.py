@@ -61,7 +61,7 @@ class Alerts:
         """The highest threshold told; spares the log what it would refuse."""
 
     def spent(self, charged: Charged) -> None:
-        """These budgets have been charged, and it is settled."""
+        """These budgets have been charged, and it is settled, or the store has it before anything that comes now."""
         self._waiting.update(charged)
         while len(self._waiting) > MAX_WAITING:
             self._waiting.popitem(last=False)
@@ -102,6 +102,8 @@ class Alerts:
                 raise
         while self._waiting:
             batch = dict(islice(self._waiting.items(), BATCH))
+            # Of nothing: it comes behind settlements that nobody has waited for.
+            await self._store.commit()
             counts = await self._store.counters.read(list(batch))
             await self._tell((batch[count.counter, count.window], count.window, count.settled) for count in counts)
             for pair, plan in batch.items():

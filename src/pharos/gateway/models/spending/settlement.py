@@ -63,7 +63,8 @@ class Settlements:
         self._pending: OrderedDict[str, Sequence[Command]] = OrderedDict()
         self._refusals: dict[str, tuple[int, int, int]] = {}
         self.spent: Callable[[Mapping[tuple[str, str], BudgetPlan]], None] = lambda _: None
-        """Called with the budgets, by counter and window, that a settled call was charged to, if they have alerts."""
+        """Called with the budgets, by counter and window, that a call was charged to, if they have alerts: it is
+        settled, or its settlement is on its way to the store."""
         self.recovered: Callable[[], None] = lambda: None
         """Called when calls were settled later than they ended."""
         self.stitch = Stitch()

@@ -99,7 +99,7 @@ def _turn(item: JsonObject) -> JsonObject:
         return {"content": [item]}
     output = item.get("output")
     if isinstance(output, list | dict):
-        shown = output if isinstance(output, list) else [output]
+        shown: list[Json] = output if isinstance(output, list) else [output]
         content = item.get("content")
         return {**item, "content": [*content, *shown] if isinstance(content, list) else shown}
     return item
