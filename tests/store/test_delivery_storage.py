@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import apsw
 import pytest
 from tests.contracts.samples import append, event, numbers, refused
 from tests.contracts.test_deliveries import claim, nothing, soon, state
@@ -66,6 +67,30 @@ async def test_mesh_42_and_runtime_50_a_full_disk_changes_nothing_about_who_work
     await store.commit(Fence(lease), Fence(other))
     assert [(await claim(store)).topic for _ in range(2)] == ["s/2", "s/3"]
     await nothing(store)
+
+
+async def test_indexes_are_written_to_only_where_a_delivery_moves_in_them(store: SqliteStore) -> None:
+    """A step of a session acknowledges and keeps its lease: that is one page, not two."""
+    await store.commit(Subscribe("g", "s/"))
+    last = (await append(store, event("s/1", n=1), event("s/1", n=2)))[-1]
+    lease = await claim(store)
+    written: list[str] = []
+
+    def trace(cursor: apsw.Cursor, sql: str, bindings: object) -> bool:
+        written.append(sql)
+        return True
+
+    store._connection.exec_trace = trace
+    await store.commit(Acknowledge(lease, last.position, keep=True))
+    kept = next(sql for sql in written if "deliveries" in sql)
+    written.clear()
+    await store.commit(Suspend("g", "s/1", None), Release(lease))
+    moved = next(sql for sql in written if "deliveries" in sql)
+    store._connection.exec_trace = None
+    indexed = ("lane =", "state =", "since =", "due =")
+    assert not any(column in kept for column in indexed) and all(column in moved for column in indexed)
+    assert await state(store, "s/1") == "suspended"
+    assert store._connection.execute("PRAGMA integrity_check").get == "ok"
 
 
 async def test_mesh_42_what_ends_while_the_disk_is_read_only_ends_afterwards(store: SqliteStore) -> None:

@@ -54,6 +54,10 @@ class Row(NamedTuple):
     rest: int
     delay: int
 
+    def stands_like(self, other: Row) -> bool:
+        """Whether the indexes need no change where one of the two takes the place of the other."""
+        return (self.state, self.lane, self.since, self.due) == (other.state, other.lane, other.since, other.due)
+
     def stored(self) -> tuple[int | str | None, ...]:
         """The columns of the table."""
         return self[:2] + self[3:]
@@ -66,8 +70,11 @@ class Row(NamedTuple):
         )  # fmt: skip
 
 
-UPSERT: Final = (
-    "ON CONFLICT DO UPDATE SET lane = excluded.lane, state = excluded.state, cursor = excluded.cursor, "
-    "epoch = excluded.epoch, owner = excluded.owner, attempts = excluded.attempts, since = excluded.since, "
-    "due = excluded.due, rest = excluded.rest, delay = excluded.delay"
+IN_PLACE: Final = (
+    "ON CONFLICT DO UPDATE SET cursor = excluded.cursor, epoch = excluded.epoch, owner = excluded.owner, "
+    "attempts = excluded.attempts, rest = excluded.rest, delay = excluded.delay"
 )
+"""Stores what is in no index: SQLite writes to the indexes of all columns that are set, also to what they were."""
+
+UPSERT: Final = f"{IN_PLACE}, lane = excluded.lane, state = excluded.state, since = excluded.since, due = excluded.due"
+"""Stores everything."""

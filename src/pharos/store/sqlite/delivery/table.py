@@ -9,7 +9,7 @@ from typing import NamedTuple
 import apsw
 
 from pharos.store.sqlite.codec import dump
-from pharos.store.sqlite.delivery.row import DELAYED, JOINED, LEASED, READY, SUSPENDED, UPSERT, Key, Row
+from pharos.store.sqlite.delivery.row import DELAYED, IN_PLACE, JOINED, LEASED, READY, SUSPENDED, UPSERT, Key, Row
 from pharos.store.sqlite.journal import Journal
 from pharos.store.sqlite.rows import integer, select
 from pharos.store.sqlite.statements import Statement, insert
@@ -56,7 +56,8 @@ class Table:
         self._journal = journal
         self._rows: dict[Key, Row | None] = {}
         """``None``: removed in this transaction."""
-        self._staged: dict[Key, None] = {}
+        self._staged: dict[Key, bool] = {}
+        """Whether the indexes change with the row."""
         self._windows: dict[Place, Window] = {}
         self._last_since = 0
         self._ready: dict[int, dict[str, int]] = {}
@@ -150,11 +151,12 @@ class Table:
         journal = self._journal
         key = new.group, new.topic
         journal.put(self._rows, key, new)
-        if key not in self._staged:
-            journal.put(self._staged, key, None)
+        moves = old is None or not new.stands_like(old)
+        if moves or key not in self._staged:
+            journal.put(self._staged, key, moves)
+        if not moves:
+            return
         if old is not None and old.state == READY:
-            if new.state == READY and new.since == old.since and new.lane == old.lane:
-                return
             self._left(old)
         if new.state == READY:
             self._arrived(new)
@@ -165,8 +167,7 @@ class Table:
         """Stage the removal of a delivery."""
         key = row.group, row.topic
         self._journal.put(self._rows, key, None)
-        if key not in self._staged:
-            self._journal.put(self._staged, key, None)
+        self._journal.put(self._staged, key, True)
         if row.state == READY:
             self._left(row)
 
@@ -224,15 +225,18 @@ class Table:
     def statements(self) -> Iterator[Statement]:
         """The staged rows."""
         removed: list[Key] = []
-        rows: list[tuple[int | str | None, ...]] = []
-        for key in self._staged:
+        moved: list[tuple[int | str | None, ...]] = []
+        stayed: list[tuple[int | str | None, ...]] = []
+        for key, moves in self._staged.items():
             row = self._rows[key]
             if row is None:
                 removed.append(key)
             else:
-                rows.append(row.stored())
-        if rows:
-            yield from insert("INSERT INTO deliveries", rows, UPSERT)
+                (moved if moves else stayed).append(row.stored())
+        if moved:
+            yield from insert("INSERT INTO deliveries", moved, UPSERT)
+        if stayed:
+            yield from insert("INSERT INTO deliveries", stayed, IN_PLACE)
         if removed:
             yield (
                 "DELETE FROM deliveries WHERE (grp, topic) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))",
