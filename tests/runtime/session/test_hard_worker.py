@@ -592,8 +592,11 @@ async def test_runtime_08_a_last_write_that_was_torn_is_as_if_it_had_not_been(tm
     for cut in (0, 1, 4000, 9000):
         home = tmp_path / f"cut{cut}"
         wal = home / "city.db-wal"
-        with wal.open("r+b") as file:
-            file.truncate(wal.stat().st_size - cut)
+        if cut:
+            # The room behind what was written is zeros.
+            written = len(wal.read_bytes().rstrip(b"\0"))
+            with wal.open("r+b") as file:
+                file.truncate(written - cut)
         async with open_town(home, model, full_sync=True) as town:
             town.tools.add("echo", echo)
             town.tools.add("gate", echo, EffectClass.IDEMPOTENT)

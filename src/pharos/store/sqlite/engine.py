@@ -76,6 +76,7 @@ from pharos.store.sqlite.home import Home
 from pharos.store.sqlite.hub import Hub
 from pharos.store.sqlite.journal import Journal
 from pharos.store.sqlite.log import SqliteLog
+from pharos.store.sqlite.preallocation import make_room
 from pharos.store.sqlite.readers import Readers
 from pharos.store.sqlite.remembering import RememberStage, find_remembered, prepare_remember
 from pharos.store.sqlite.rows import integer
@@ -101,6 +102,8 @@ def open_store(home: Path, *, full_sync: bool = False, wall: Callable[[], int] =
         undo.callback(owned.release)
         city = open_writer(owned.city, CITY, full_sync=full_sync)
         undo.callback(city.close)
+        if full_sync:
+            make_room(owned.city)
         views = _open_views(owned.views)
         undo.callback(views.close)
         store = SqliteStore(owned, city, views, wall)
