@@ -6,7 +6,6 @@ Every id in the city is a UUIDv7 (RFC 9562, section 5.7): sortable by creation t
 from __future__ import annotations
 
 import os
-import struct
 import threading
 import time
 
@@ -17,12 +16,15 @@ _last = 0
 _DRAWN = 64
 _random: list[str] = []
 
+_VARIANT = {digit: "89ab"[value & 3] for value, digit in enumerate("0123456789abcdef")}
+"""A hexadecimal digit with the variant in its upper bits."""
+
 
 def _draw() -> None:
     """The random ends of many ids: the variant (``10``), then 62 random bits."""
-    for bits in struct.unpack(f"{_DRAWN}Q", os.urandom(8 * _DRAWN)):
-        text = f"{bits & 0x3FFF_FFFF_FFFF_FFFF | 1 << 63:016x}"
-        _random.append(f"{text[:4]}-{text[4:]}")
+    digits = os.urandom(8 * _DRAWN).hex()
+    for at in range(0, 16 * _DRAWN, 16):
+        _random.append(f"{_VARIANT[digits[at]]}{digits[at + 1 : at + 4]}-{digits[at + 4 : at + 16]}")
 
 
 def _forget() -> None:
@@ -52,4 +54,5 @@ def uuid7() -> str:
         if not _random:
             _draw()
         random = _random.pop()
-    return f"{tick >> 28:08x}-{tick >> 12 & 0xFFFF:04x}-7{tick & 0xFFF:03x}-{random}"
+    digits = f"{tick:015x}"
+    return f"{digits[:8]}-{digits[8:12]}-7{digits[12:]}-{random}"

@@ -32,6 +32,14 @@ quickly enough for more. ``send`` does the same, waits for the client, and costs
 not ours may not have the key.
 """
 
+RESPOND: Literal["pharos.respond"] = "pharos.respond"
+"""Key of the scope under which a route's application finds a function that sends a whole answer (status, header fields
+with ``content-length`` among them, body) in the very moment, and returns whether it did: not to a client that reads too
+slowly, which ``send`` waits for. It takes half the work of two messages to ``send``. Nobody adds anything to such an
+answer, so the route itself puts ``x-request-id`` on it (:func:`correlation_of`); a server that is not ours, or one that
+would change the answer, may not have the key.
+"""
+
 ON_DISCONNECT: Literal["pharos.on-disconnect"] = "pharos.on-disconnect"
 """Key of the scope under which a route's application finds a function that takes a callback, to be called if the client
 leaves before the answer is complete; it returns the function that takes the callback back. Waiting in ``receive`` tells
@@ -62,7 +70,7 @@ def fields_of(scope: Scope) -> Mapping[bytes, bytes]:
 def correlation_of(scope: Scope, made: str = "") -> str:
     """The request's correlation id: the client's ``x-request-id`` if it is a sane one, else ``made`` or a new id.
 
-    The server puts it on the answer; a route never sends that header itself.
+    The server puts it on the answer; a route never sends that header itself, but in an answer by :data:`RESPOND`.
     """
     correlation: str | None = scope.get(_CORRELATION)
     if correlation is None:

@@ -18,7 +18,7 @@ import orjson
 
 from pharos.core.fault import INTERNAL, TIMEOUT, TOO_LARGE, Fault, Retry
 from pharos.core.ids import uuid7
-from pharos.core.plane import ON_DISCONNECT, WHOLE_BODY, WRITE, Receive, Scope, Send, correlation_of, fields_of
+from pharos.core.plane import ON_DISCONNECT, RESPOND, WHOLE_BODY, WRITE, Receive, Scope, Send, correlation_of, fields_of
 from pharos.core.principal import Principal
 from pharos.gateway.models.answers.silence import COMMENT, Silences
 from pharos.gateway.models.call import Body, Call, Next, Reply, Write, relay_of
@@ -49,6 +49,10 @@ OPERATION = "models.call"
 
 Resolve = Callable[[Fault, Principal | None, str, str], Fault]
 """``Invoker.resolve``: makes a fault fit for its caller."""
+
+Headers = list[tuple[bytes, bytes]]
+
+Respond = Callable[[int, Headers, bytes], bool]
 
 OnDisconnect = Callable[[Callable[[], None]], Callable[[], None]]
 
@@ -147,6 +151,7 @@ class _Client:
         self.call: Call
         self._silences = silences
         self._write: Write | None = scope.get(WRITE)
+        self._respond: Respond | None = scope.get(RESPOND)
         self._spoken = False
         """It was told something since the last look."""
         self._silent_since = 0.0
@@ -162,7 +167,6 @@ class _Client:
         self._watchdog = watchdog
         self._max_body = max_body
         self._watcher: asyncio.Task[None] | None = None
-        self._task = asyncio.current_task()
         self._answered = False
 
     async def read(self) -> bytes:
@@ -219,12 +223,12 @@ class _Client:
         """Stop the call, unless it is to be read to its end or is over."""
         call = self.call
         call.gone = True
-        if not call.drains and not call.recorded and self._task is not None:
-            self._task.cancel()
+        if not call.drains and not call.recorded:
+            self._watchdog.task.cancel()
 
     def uncancelled(self) -> bool:
         """Take back the cancellation of the watcher; whether there was no other."""
-        return self._task is not None and self._task.uncancel() == 0
+        return self._watchdog.task.uncancel() == 0
 
     def close(self) -> None:
         """Stop watching. After a complete answer ``receive`` returns by itself (ASGI 3.0), so that the watcher ends."""
@@ -275,7 +279,7 @@ class _Client:
             frame = COMMENT
         await self._send({"type": "http.response.body", "body": frame, "more_body": True})
 
-    async def _begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+    async def _begin(self, status: int, headers: Headers) -> None:
         """Send the head of a stream."""
         self._head_sent = True
         headers += ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
@@ -298,13 +302,18 @@ class _Client:
         if isinstance(reply.body, bytes):
             await self.answer(reply, _own_headers(call, reply), reply.body)
 
-    async def answer(self, reply: Reply, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    async def answer(self, reply: Reply, headers: Headers, body: bytes) -> None:
         """Send a whole answer."""
         self._silences.leave(self)
         if self._head_sent:  # it was kept waiting for a stream: what came instead is all there is
             await self._send({"type": "http.response.body", "body": body, "more_body": False})
             return
         headers.append((b"content-length", b"%d" % len(body)))
+        if self._respond is not None:
+            own = (b"x-request-id", self.call.correlation.encode())
+            if self._respond(reply.status, [*headers, own], body):
+                self._answered = True
+                return
         await self._send({"type": "http.response.start", "status": reply.status, "headers": headers})
         self._answered = True
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
@@ -314,7 +323,7 @@ class _Client:
         self._spoken = True
         return self.call.gone or self._write is None or self._write(chunk)
 
-    async def stream(self, reply: Reply, headers: list[tuple[bytes, bytes]], body: Body) -> None:
+    async def stream(self, reply: Reply, headers: Headers, body: Body) -> None:
         """Send a stream, each chunk as it comes. A client that stops reading stops the provider; one that leaves, too,
         unless the provider is to be read to its end."""
         call, send, watchdog = self.call, self._send, self._watchdog
@@ -362,7 +371,7 @@ def refusal(dialect: Dialect, fault: Fault, passed: bytes = b"") -> Reply:
     return Reply(dialect.status_of(document), b"application/json", orjson.dumps(body), headers)
 
 
-def _own_headers(call: Call, reply: Reply) -> list[tuple[bytes, bytes]]:
+def _own_headers(call: Call, reply: Reply) -> Headers:
     """What every answer says about the call."""
     headers = _identity(call, reply.content_type)
     if call.candidates:
@@ -376,6 +385,6 @@ def _own_headers(call: Call, reply: Reply) -> list[tuple[bytes, bytes]]:
     return headers
 
 
-def _identity(call: Call, content_type: bytes) -> list[tuple[bytes, bytes]]:
+def _identity(call: Call, content_type: bytes) -> Headers:
     id = call.id.encode()
     return [(b"content-type", content_type), (b"x-pharos-call", id), (b"request-id", id)]

@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 
 import zstandard
 
-from pharos.core.plane import WRITE, ASGIApp, Message, Receive, Scope, Send
+from pharos.core.plane import RESPOND, WRITE, ASGIApp, Message, Receive, Scope, Send
 
 Extent = Literal["answers", "streams"]
 """What is compressed: whole answers, or these and streams."""
@@ -122,6 +122,7 @@ class Encoding:
         answer = _Answer(send, coding(accepted), scope.get(WRITE), streams=self._streams)
         if answer.write is not None:
             scope[WRITE] = answer.write_now
+        scope.pop(RESPOND, None)
         await self._app(scope, receive, answer.send)
 
 

@@ -194,13 +194,25 @@ class Exchange:
             return
         kind = message["type"]
         if kind == "http.response.body" and self.started and not self.complete:
-            self._continue(message.get("body", b""), message.get("more_body", False))
+            self._continue(message.get("body", b""), more=message.get("more_body", False))
         elif kind == "http.response.start" and not self.started:
-            self._start(message["status"], message.get("headers", ()))
+            self._begin(message["status"], message.get("headers", ()))
+            # The head waits for what follows it, but no longer than the loop needs for what is due now.
+            self._connection.loop.call_soon(self.flush)
         else:
             raise RuntimeError(f"{kind!r} is not what comes next in an answer")
 
-    def _start(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    def respond(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
+        """See :data:`pharos.core.plane.RESPOND`."""
+        if self.started or self._connection.full is not None:
+            return False
+        if not self.disconnected:
+            self._begin(status, headers)
+            self._continue(body, more=False)
+        return True
+
+    def _begin(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Make the head, which leaves together with what follows it."""
         connection = self._connection
         headers = [*headers]
         fields = dict(headers)
@@ -231,10 +243,8 @@ class Exchange:
         if status == 401:
             connection.unauthenticated()
         self._head = b"%b%b%b\r\n" % (STATUS_LINES[status], connection.own_headers(), lines)
-        # The head waits for what follows it, but no longer than the loop needs for what is due now.
-        connection.loop.call_soon(self.flush)
 
-    def _continue(self, body: bytes, more: bool) -> None:
+    def _continue(self, body: bytes, *, more: bool) -> None:
         if self._chunked:
             data = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
             if not more:

@@ -65,7 +65,7 @@ class Connection(asyncio.Protocol):
     """A connection that carries one exchange at a time: ``exchange``, ``read`` until empty, and again."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._socket: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._sink: Sink | None = None
@@ -294,7 +294,7 @@ class Connection(asyncio.Protocol):
         self.close()
 
     async def _wait(self) -> None:
-        self._waiter = self._loop.create_future()
+        self._waiter = self.loop.create_future()
         try:
             await self._waiter
         finally:

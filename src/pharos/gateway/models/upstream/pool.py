@@ -118,7 +118,7 @@ class PooledTransport:
         if self._closed:
             connection.close()
             return
-        loop = asyncio.get_running_loop()
+        loop = connection.loop
         connection.reused = True
         connection.idle_since = loop.time()
         self._idle.append(connection)

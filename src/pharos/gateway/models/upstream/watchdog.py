@@ -41,7 +41,7 @@ class Watchdogs:
         if loop is not self._loop:
             self._loop, self._timer, self.due = loop, None, _NEVER
             self._waiting.clear()
-        task = asyncio.current_task()
+        task = asyncio.current_task(loop)
         if task is None:
             raise RuntimeError("a watchdog watches the task that makes it; there is none")
         watchdog = Watchdog(self, loop, task)
@@ -79,12 +79,13 @@ class Watchdog:
     ``close`` must be called at the end.
     """
 
-    __slots__ = ("_expired", "_limit_at", "_loop", "_phase", "_requests", "_shared", "_task")
+    __slots__ = ("_expired", "_limit_at", "_loop", "_phase", "_requests", "_shared", "task")
 
     def __init__(self, shared: Watchdogs, loop: asyncio.AbstractEventLoop, task: asyncio.Task[object]) -> None:
         self._shared = shared
         self._loop = loop
-        self._task = task
+        self.task = task
+        """The one it watches."""
         self._limit_at = _NEVER
         """When the present wait must be over; never if there is none."""
         self._expired = False
@@ -100,7 +101,7 @@ class Watchdog:
         return self
 
     def __enter__(self) -> None:
-        self._requests = self._task.cancelling()
+        self._requests = self.task.cancelling()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -109,7 +110,7 @@ class Watchdog:
         if not self._expired:
             return
         self._expired = False
-        if self._task.uncancel() <= self._requests and kind is asyncio.CancelledError:
+        if self.task.uncancel() <= self._requests and kind is asyncio.CancelledError:
             raise Expired(self._phase) from None
 
     def look(self, now: float) -> float:
@@ -118,7 +119,7 @@ class Watchdog:
             return self._limit_at
         self._limit_at = _NEVER
         self._expired = True
-        self._task.cancel()
+        self.task.cancel()
         return _NEVER
 
     def another(self) -> Watchdog:
