@@ -46,7 +46,7 @@ class Through:
 
     @property
     def found(self) -> list[str]:
-        return sorted(finding.detector for finding in self.findings.counts.elements())
+        return sorted(finding.detector for finding, count in self.findings.counts.items() for _ in range(count))
 
 
 def through(

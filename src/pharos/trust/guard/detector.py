@@ -40,9 +40,9 @@ class Detector:
     """Finds one kind of thing.
 
     ``pattern`` and ``sieve`` are RE2; the first group of ``pattern``, if there is one, is what is judged. ``sieve``
-    lets through every text that ``pattern`` matches, and is cheaper (absent: it is the pattern). ``strip``: masking
-    removes the find and puts nothing in its place. ``endless``: a match has no bound; only where it begins
-    unmistakably.
+    lets through every text that ``pattern`` matches, also within another text, and is cheaper (absent: it is the
+    pattern). ``strip``: masking removes the find and puts nothing in its place. ``endless``: a match has no bound; only
+    where it begins unmistakably.
     """
 
     name: str

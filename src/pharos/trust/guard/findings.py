@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pharos.trust.guard.kinds import Action, Direction
@@ -35,28 +34,32 @@ class Finding(NamedTuple):
     """It stands before the last marker of a provider's prompt cache."""
 
 
-@dataclass(slots=True)
 class Findings:
     """Everything of one call."""
 
-    counts: Counter[Finding] = field(default_factory=Counter)
-    blocked: list[Finding] = field(default_factory=list)
-    """Those that stop the call, each once."""
-    failed: str = ""
-    """Why some text could not be examined."""
-    left: int = MAX_CANDIDATES
+    __slots__ = ("_left", "blocked", "counts", "failed")
+
+    def __init__(self) -> None:
+        self.counts: dict[Finding, int] = {}
+        """How often each was found."""
+        self.blocked: list[Finding] = []
+        """Those that stop the call, each once."""
+        self.failed = ""
+        """Why some text could not be examined."""
+        self._left = MAX_CANDIDATES
 
     def judge(self) -> None:
         """Count a candidate. Raises ``ScanFailed`` where there were too many."""
-        self.left -= 1
-        if self.left < 0:
+        self._left -= 1
+        if self._left < 0:
             raise ScanFailed(f"more than {MAX_CANDIDATES} candidates")
 
     def note(self, finding: Finding) -> None:
         """Take a finding down."""
-        if finding.action == "block" and not finding.shadow and finding not in self.counts:
+        known = self.counts.get(finding, 0)
+        if finding.action == "block" and not finding.shadow and not known:
             self.blocked.append(finding)
-        self.counts[finding] += 1
+        self.counts[finding] = known + 1
 
     @property
     def any(self) -> bool:

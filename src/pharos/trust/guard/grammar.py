@@ -20,6 +20,7 @@ _POSIX = re.compile(r"\[:\^?[a-z]+:\]")
 _LITERAL_LETTERS = frozenset("afnrtv")
 _CLASS_LETTERS = frozenset("dDsSwWpPx")
 _ASSERTIONS = frozenset("AbBz")
+_BOUNDARIES = frozenset({r"\b", r"\B"})
 _KNOWN_FLAGS = frozenset("is")
 
 MAX_NESTING = 50
@@ -140,6 +141,24 @@ def source(node: Node, *, counted: bool = True) -> str:
             return _grouped(item, counted) + _count(least, most, counted) + ("?" if lazy else "")
         case Flagged(flags, item):
             return f"(?{flags}:{source(item, counted=counted)})"
+
+
+def anywhere(node: Node) -> Node:
+    """``node`` without what ties it to the beginning or the end of the text: it also matches where that text is a part
+    of another one."""
+    match node:
+        case Assertion(text):
+            return node if text in _BOUNDARIES else Sequence(())
+        case Sequence(items):
+            return Sequence(tuple(anywhere(item) for item in items))
+        case Choice(items):
+            return Choice(tuple(anywhere(item) for item in items))
+        case Repeat(item, least, most, lazy):
+            return Repeat(anywhere(item), least, most, lazy)
+        case Flagged(flags, item):
+            return Flagged(flags, anywhere(item))
+        case One():
+            return node
 
 
 def beginnings(node: Node, *, counted: bool) -> str:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from pharos.trust.guard.detector import AHEAD, Detector
 from pharos.trust.guard.engine import MUCH, Regex, Sieves, compiled, literal
 from pharos.trust.guard.findings import ScanFailed
-from pharos.trust.guard.grammar import One, Repeat, beginnings, longest, parse
+from pharos.trust.guard.grammar import One, Repeat, anywhere, beginnings, longest, parse, source
 from pharos.trust.guard.grammar import Sequence as Row
 from pharos.trust.guard.kinds import Action, Direction
 from pharos.trust.guard.vault import PLACEHOLDER
@@ -69,13 +69,14 @@ class Scanner:
         if restores:
             entries.insert(0, _entry(_PLACEHOLDER, ()))
         self._entries = tuple(entries)
-        self._sieves = Sieves([entry.detector.sieve or entry.detector.pattern for entry in entries])
+        self._sieves = Sieves([_sieve(entry.detector) for entry in entries])
         self._loose = compiled(_ends(entries, counted=False), MUCH)
         self._exact = compiled(_ends(entries, counted=True), MUCH)
         self.suspects(b"")
 
     def suspects(self, text: bytes) -> list[Entry]:
-        """Detectors that may have a match in the text. Raises ``ScanFailed`` where RE2 gave up."""
+        """Detectors that may have a match in the text, or in one that stands in it between characters of no word.
+        Raises ``ScanFailed`` where RE2 gave up."""
         found = self._sieves.matching(text)
         if found is None:
             raise ScanFailed("the set of patterns gave up")
@@ -92,6 +93,11 @@ class Scanner:
 
 
 _CLEAN: list[Entry] = []
+
+
+def _sieve(detector: Detector) -> str:
+    """A pattern that lets through every text that has one in it which the detector's pattern matches."""
+    return detector.sieve or source(anywhere(parse(detector.pattern)))
 
 
 def words(values: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ import orjson
 
 from pharos.core.wire import Json, JsonObject
 from pharos.gateway.models.dialects.splice import replaced
+from pharos.gateway.models.guarding.glance import clears
 from pharos.gateway.models.guarding.places import locate
 from pharos.gateway.models.guarding.texts import Form, Path, Spot, Texts, at, pointer
 from pharos.mesh.facts import Guarded, GuardFinding
@@ -62,7 +63,10 @@ class Examination:
             raise ScanFailed(self.policy.broken)
         if scanner is None:
             return raw, body
-        spots = self._texts().request(body)
+        texts = self._texts()
+        if clears(scanner, raw, body):
+            return raw, body
+        spots = texts.request(body)
         found = [_read(body, spot) for spot in spots.found]
         joined = b"\n".join([text.content for text in found])
         if not scanner.suspects(joined):
@@ -87,7 +91,7 @@ class Examination:
     def answer(self, raw: bytes) -> bytes:
         """A whole answer as the client may have it. Raises ``ScanFailed``."""
         scanner = self.incoming
-        if scanner is None:
+        if scanner is None or clears(scanner, raw):
             return raw
         body = orjson.loads(raw)
         if not isinstance(body, dict):

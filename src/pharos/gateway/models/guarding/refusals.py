@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pharos.core.call import Call
 from pharos.core.fault import Applicability, Fault, Fix, Problem
@@ -25,7 +24,7 @@ def refused(examination: Examination) -> Fault | None:
     return None
 
 
-def blocked(findings: Sequence[Finding], counts: Counter[Finding]) -> Fault:
+def blocked(findings: Sequence[Finding], counts: Mapping[Finding, int]) -> Fault:
     """``GUARD_BLOCKED``."""
     first = findings[0]
     where = "answer" if first.direction == "answer" else "call"

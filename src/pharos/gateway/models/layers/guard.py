@@ -42,14 +42,15 @@ class Guard:
         if policy is None:
             return await next(call)
         examination = call.guard = Examination(policy, TEXTS.get(call.dialect.name))
-        await self._request(call, examination)
+        grown = _mask(call, examination)
+        if grown > 0:
+            await self._enlarge(call, grown)
         reply = await next(call)
         scanner, texts = examination.incoming, examination.texts
         if scanner is None or texts is None or reply.status >= 300:
             return reply
         if isinstance(reply.body, bytes):
-            reply.body = self._answer(examination, reply.body)
-            _decide(examination)
+            reply.body = _unmask(reply.body, examination)
             return reply
         body = GuardedBody(call, reply.body, examination, scanner, texts)
         try:
@@ -60,26 +61,28 @@ class Guard:
         reply.body = body
         return reply
 
-    async def _request(self, call: Call, examination: Examination) -> None:
-        try:
-            raw, body = examination.request(call.raw, call.body)
-        except ScanFailed as error:
-            examination.findings.failed, raw, body = str(error), call.raw, call.body
-            examination.vault = Vault()
-        _decide(examination)
-        if raw is not call.raw:
-            grown = len(raw) - len(call.raw)
-            call.raw, call.body = raw, body
-            if grown > 0:
-                await self._enlarge(call, grown)
 
-    @staticmethod
-    def _answer(examination: Examination, raw: bytes) -> bytes:
-        try:
-            return examination.answer(raw)
-        except ScanFailed as error:
-            examination.findings.failed = str(error)
-            return raw
+def _mask(call: Call, examination: Examination) -> int:
+    """Examine the request; returns by how many bytes it has grown. Raises the fault of what may not pass."""
+    try:
+        raw, body = examination.request(call.raw, call.body)
+    except ScanFailed as error:
+        examination.findings.failed, raw, body = str(error), call.raw, call.body
+        examination.vault = Vault()
+    _decide(examination)
+    grown = len(raw) - len(call.raw)
+    call.raw, call.body = raw, body
+    return grown
+
+
+def _unmask(raw: bytes, examination: Examination) -> bytes:
+    """Examine a whole answer. Raises the fault of what may not pass."""
+    try:
+        raw = examination.answer(raw)
+    except ScanFailed as error:
+        examination.findings.failed = str(error)
+    _decide(examination)
+    return raw
 
 
 def _decide(examination: Examination) -> None:
