@@ -37,12 +37,14 @@ class Policy:
 def request(raw: bytes, dialect: str, headers: dict[str, str] | None = None, set_output: int | None = None) -> Call:
     """As much of a call as its key is made of."""
     body = json.loads(raw)
+    sent = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
     key = SimpleNamespace(metadata=SimpleNamespace(name="bot", namespace="default", labels={"tier": "gold"}))
     return cast(
         "Call",
         SimpleNamespace(
             dialect=DIALECTS[dialect],
-            headers=[(name.encode(), value.encode()) for name, value in (headers or {}).items()],
+            headers=sent,
+            fields=dict(sent),
             raw=raw,
             body=body,
             ask=DIALECTS[dialect].ask(body),

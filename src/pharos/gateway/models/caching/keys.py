@@ -14,14 +14,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+import orjson
+
 from pharos.core.fault import INVALID
+from pharos.core.wire import Json
 from pharos.gateway.models.caching.varies import NOTHING, Varies
 from pharos.gateway.models.dialects.splice import members
 from pharos.gateway.models.spending.bounds import unpriceable
@@ -39,6 +42,9 @@ _OURS = b"x-pharos-"
 _NEUTRAL = frozenset({CONTROL, b"x-pharos-session"})
 """Headers of ours that say nothing about the answer."""
 
+_NO_MORE: Sequence[bytes] = ()
+_NO_NAMES: Set[str] = frozenset()
+
 _WORDS: Mapping[bytes, str] = MappingProxyType({b"": "", b"on": "on", b"off": "off", b"refresh": "refresh"})
 
 DIGEST: Final = sha256
@@ -52,10 +58,9 @@ class Rules:
 
     volatile: frozenset[str]
     """Top-level members that do not affect the answer."""
-    choices: str = ""
-    """The member that asks for several answers at once; such calls are left alone: their whole point is to differ."""
-    stateful: tuple[str, ...] = ()
-    """Members that tie a call to a state kept elsewhere; with any of them a call is left alone."""
+    harmless: Mapping[str, tuple[Json, ...]] = field(default_factory=dict)
+    """What these members may say; with anything else a call is left alone. They ask for several answers at once, whose
+    whole point is to differ, or tie a call to a state kept elsewhere."""
     owned: bool = False
     """Its answers have an owner, who can go on with them by their id: see ``renewal.py``. What ``store`` asks for is
     done by the city, whoever answers; elsewhere it is the provider that is asked."""
@@ -65,9 +70,9 @@ _OPENAI = frozenset({"user", "safety_identifier", "metadata", "prompt_cache_key"
 
 RULES: Mapping[str, Rules] = MappingProxyType(
     {
-        "openai-chat": Rules(_OPENAI, "n"),
-        "openai-responses": Rules(_OPENAI, stateful=("prompt",), owned=True),
-        "anthropic": Rules(frozenset({"metadata"}), stateful=("container",)),
+        "openai-chat": Rules(_OPENAI, {"n": (None, 1)}),
+        "openai-responses": Rules(_OPENAI, {"prompt": (None,)}, owned=True),
+        "anthropic": Rules(frozenset({"metadata"}), {"container": (None,)}),
         "gemini": Rules(frozenset({"labels"})),
     }
 )
@@ -104,11 +109,42 @@ class Policy(Protocol):
 
 def asked(call: Call, policy: Policy) -> Asked | None:
     """The key of a call; ``None`` for one that is to be left alone. Raises ``INVALID`` for a wrong header."""
-    dialect = call.dialect
+    dialect, body, ask = call.dialect, call.body, call.ask
     rules = RULES.get(dialect.name)
     if rules is None:
         return None
+    names = call.fields
     forwarded = _as_bytes(dialect.forwarded)
+    word, more = "", _NO_MORE
+    if _OURS in b"\n".join(names) or not forwarded.isdisjoint(names):
+        word, more = _steered(call, forwarded)
+    if word == "off" or not (word or policy.always):
+        return None
+    store = body.get("store")
+    if (store is True and not rules.owned) or _left_alone(call, rules):
+        return None
+    volatile: Set[str] = _NO_NAMES if rules.volatile.isdisjoint(body) else body.keys() & rules.volatile
+    varies = policy.varies
+    if varies is not NOTHING:
+        more = [*more, *varies.of(call)]
+        volatile = volatile - varies.volatile
+    # All of these say where they end, so nothing can pass for something else.
+    head = orjson.dumps(
+        (policy.tenant(call), dialect.name, ask.model, ask.stream, ask.wants_usage, call.bounds.set_output, len(more))
+    )
+    digest = policy.seed.copy()
+    digest.update(head + b"".join([b"%d:%b" % (len(each), each) for each in more]) if more else head)
+    begun = None if policy.similar is None else digest.copy()
+    if volatile:
+        for piece in _lasting(call.raw, volatile):
+            digest.update(piece)
+    else:
+        digest.update(call.raw)
+    return Asked(digest.digest(), word == "refresh", store is not False or word == "on", begun)
+
+
+def _steered(call: Call, forwarded: frozenset[bytes]) -> tuple[str, Sequence[bytes]]:
+    """What ``x-pharos-cache`` says, and the names and values of the headers that can affect the answer."""
     control = b""
     steering: list[bytes] = []
     for name, value in call.headers:
@@ -120,43 +156,20 @@ def asked(call: Call, policy: Policy) -> Asked | None:
     word = _WORDS.get(control)
     if word is None:
         raise INVALID("The header x-pharos-cache is on, off or refresh.", rule="cache/header")
-    if word == "off" or not (word or policy.always):
-        return None
-    body, ask = call.body, call.ask
-    store = body.get("store")
-    if (store is True and not rules.owned) or _left_alone(call, rules):
-        return None
-    form = b"%d %d %d" % (ask.stream, ask.wants_usage, call.bounds.set_output or 0)
-    head = [policy.tenant(call).encode(), dialect.name.encode(), ask.model.encode(), form, *steering]
-    volatile = body.keys() & rules.volatile
-    varies = policy.varies
-    if varies is not NOTHING:
-        head += varies.of(call)
-        volatile -= varies.volatile
-    digest = policy.seed.copy()
-    # Every part has its length before it, and their number before all of them: nothing can pass for something else.
-    digest.update(b"%d;%b" % (len(head), b"".join([b"%d:%b" % (len(each), each) for each in head])))
-    begun = None if policy.similar is None else digest.copy()
-    for piece in _lasting(call.raw, volatile):
-        digest.update(piece)
-    return Asked(digest.digest(), word == "refresh", store is not False or word == "on", begun)
+    return word, steering
 
 
 def _left_alone(call: Call, rules: Rules) -> bool:
     """Whether the answer depends on more than the request, or is more than an answer."""
-    body = call.body
-    if rules.choices and body.get(rules.choices) not in (None, 1):
-        return True
-    if any(body.get(name) is not None for name in rules.stateful):
+    body, harmless = call.body, rules.harmless
+    if not harmless.keys().isdisjoint(body) and any(body.get(name) not in said for name, said in harmless.items()):
         return True
     # What reaches out into the world (a web search) finds another one each time. It is what no price bounds, too.
     return bool(call.ask.unpriced) or call.ask.choices > 1 or bool(unpriceable(body))
 
 
-def _lasting(raw: bytes, volatile: frozenset[str] | set[str]) -> list[bytes]:
+def _lasting(raw: bytes, volatile: Set[str]) -> list[bytes]:
     """The body without the members ``volatile``, which it has."""
-    if not volatile:
-        return [raw]
     spans = _spans(raw, volatile)
     if spans is None:
         text = raw.decode()
@@ -177,7 +190,7 @@ _COLON = re.compile(rb"[ \t\n\r]*:[ \t\n\r]*")
 _NEAR = 512
 
 
-def _spans(raw: bytes, names: frozenset[str] | set[str]) -> list[tuple[int, int]] | None:
+def _spans(raw: bytes, names: Set[str]) -> list[tuple[int, int]] | None:
     """Where the values of top-level members stand, if it can be told at a glance."""
     if b"\\u00" in raw:  # an escape of this beginning could spell one of the names
         return None

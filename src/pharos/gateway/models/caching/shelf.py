@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from pharos.core.resource import ResourceId
 from pharos.mesh.facts import Usage
+from pharos.mesh.money import decimal_text
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 
@@ -38,6 +39,11 @@ class Recording:
     """What that answer cost, in billionths; ``None`` where nobody knows."""
     made_at: float
     """On the clock of ``time.monotonic``."""
+    saved: str | None = field(init=False)
+    """What it cost, as the wire says it."""
+
+    def __post_init__(self) -> None:
+        self.saved = None if self.cost is None else decimal_text(self.cost)
 
     @property
     def size(self) -> int:

@@ -8,6 +8,7 @@ whatever ``coalesce`` finds under way; then the provider.
 from __future__ import annotations
 
 import time
+from binascii import hexlify
 from collections.abc import Awaitable
 from typing import Literal
 
@@ -19,7 +20,6 @@ from pharos.gateway.models.caching.semantic import Known, Look
 from pharos.gateway.models.caching.sharing import Sharing
 from pharos.gateway.models.caching.shelf import Recording, Shelves
 from pharos.gateway.models.call import Call, Next, Reply
-from pharos.mesh.money import decimal_text
 
 KEY = b"x-pharos-cache-key"
 """Answer header: names the answer, for ``cache.purge``."""
@@ -85,7 +85,7 @@ class Cache:
                 recorder.whole(call, reply, reply.body)
             else:
                 reply.body = Recorded(call, reply, reply.body, recorder)
-        reply.headers += (MISS, (KEY, request.digest.hex().encode()))
+        reply.headers += (MISS, (KEY, hexlify(request.digest)))
         return reply
 
     def _recorder(self, call: Call, plan: CachePlan, request: Asked, look: Look | None) -> Recorder:
@@ -113,16 +113,16 @@ class Cache:
 
 def _hit(call: Call, plan: CachePlan, found: Recording, now: float, digest: bytes) -> Reply:
     plan.shelf.tally.hits += 1
-    call.route = {"rule": "cache", "why": "answered before"}
-    return _given(call, plan, found, now, "hit", [(CONTROL, b"hit"), (KEY, digest.hex().encode())])
+    route = {"rule": "cache", "why": "answered before"}
+    return _given(call, plan, found, now, "hit", route, [(CONTROL, b"hit"), (KEY, hexlify(digest))])
 
 
 def _similar(call: Call, plan: CachePlan, known: Known, similarity: float) -> Reply:
     plan.shelf.tally.similar += 1
-    call.route = {"rule": "cache", "why": "a question that means the same was answered before"}
-    call.route["similarity"] = likeness = f"{similarity:.4f}"
-    headers = [(CONTROL, b"similar"), (KEY, known.digest.hex().encode()), (SIMILARITY, likeness.encode())]
-    return _given(call, plan, known.recording, time.monotonic(), "similar", headers)
+    likeness = f"{similarity:.4f}"
+    route = {"rule": "cache", "why": "a question that means the same was answered before", "similarity": likeness}
+    headers = [(CONTROL, b"similar"), (KEY, hexlify(known.digest)), (SIMILARITY, likeness.encode())]
+    return _given(call, plan, known.recording, time.monotonic(), "similar", route, headers)
 
 
 def _given(
@@ -131,19 +131,17 @@ def _given(
     found: Recording,
     now: float,
     result: Literal["hit", "similar"],
+    route: dict[str, str],
     headers: list[tuple[bytes, bytes]],
 ) -> Reply:
     """An answer of another call, given to this one."""
     age = now - found.made_at
-    saved = None
+    of, saved = found.call, found.saved
     if found.cost is not None:
         plan.shelf.tally.saved += found.cost
-        saved = decimal_text(found.cost)
-    call.cached = {"result": result, "of": found.call, "saved": saved, "usage": found.usage, "ageMs": int(age * 1000)}
-    call.route["of"] = found.call
-    call.route["saved"] = saved or "unknown"
-    headers += found.headers
-    headers += ((b"age", b"%d" % age), (b"x-pharos-model", call.model.name.encode()))
+    call.cached = {"result": result, "of": of, "saved": saved, "usage": found.usage, "ageMs": int(age * 1000)}
+    route["of"], route["saved"] = of, saved or "unknown"
+    call.route = route
+    headers += (*found.headers, (b"age", b"%d" % age), (b"x-pharos-model", call.model.name.encode()))
     given = renewed(call, found.body, streamed=found.streamed)
-    body = Replay(call, given) if found.streamed else given
-    return Reply(200, found.content_type, body, headers)
+    return Reply(200, found.content_type, Replay(call, given) if found.streamed else given, headers)
