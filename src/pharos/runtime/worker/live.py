@@ -14,7 +14,8 @@ from pharos.runtime.session.evolve import fold
 from pharos.runtime.session.state import State
 from pharos.store.ports import Log
 
-PAGE: Final = 1000
+PAGE: Final = 2000
+"""Events that are read at once: with a checkpoint each 1,000 events, all there are of nearly every session."""
 
 
 class Live:
@@ -37,8 +38,7 @@ class Live:
         fold(self.state, recorded)
         self.position = recorded[-1].position
         # What stands before the last turn is in that turn's own link.
-        turns = [index for index, one in enumerate(recorded) if one.event.type == TURN_STARTED]
-        for one in recorded[turns[-1] if turns else 0 :]:
+        for one in recorded[_last_turn(recorded) :]:
             self.link = self.link.then(one.event)
 
     async def catch_up(self, log: Log) -> bool:
@@ -54,6 +54,14 @@ class Live:
                 self.take(page)
             if len(page) < PAGE:
                 return grew
+
+
+def _last_turn(recorded: Sequence[Recorded]) -> int:
+    """The index of the newest ``turn.started``; 0 where there is none."""
+    for index in range(len(recorded) - 1, 0, -1):
+        if recorded[index].event.type == TURN_STARTED:
+            return index
+    return 0
 
 
 Checkpoint = Callable[[Address], Awaitable[Live | None]]

@@ -113,8 +113,14 @@ def read_topic(connection: apsw.Connection, topic: str, after: int, limit: int) 
 
 def read_rest(connection: apsw.Connection, topic: str, after: int, limit: int) -> list[Recorded]:
     """The events of one topic that are there after a row number."""
-    sql = f"{_COLUMNS} WHERE topics.name = ? AND position > ? ORDER BY position LIMIT ?"
-    return [load_event(*row) for row in select(connection, sql, (topic, after, limit))]
+    sql = (
+        "SELECT position, sequence, type, body FROM events "
+        "WHERE topic = (SELECT id FROM topics WHERE name = ?) AND position > ? ORDER BY position LIMIT ?"
+    )
+    return [
+        load_event(position, topic, sequence, type, body)
+        for position, sequence, type, body in select(connection, sql, (topic, after, limit))
+    ]
 
 
 def read_at(connection: apsw.Connection, topic: str, position: int) -> Recorded | None:

@@ -10,7 +10,7 @@ from pharos.runtime.session.data.acting import Class
 from pharos.runtime.session.folding.life import awake
 from pharos.runtime.session.folding.results import settle
 from pharos.runtime.session.folding.values import Data, later, mapping, number, text
-from pharos.runtime.session.state import Effect, State
+from pharos.runtime.session.state import Call, Effect, State
 
 NOT_DONE = "It was not done."
 
@@ -42,7 +42,7 @@ def repeated(state: State, digest: str) -> None:
 
 def _handled(state: State, call: str, id: str) -> None:
     if (known := state.calls.get(call)) is not None:
-        state.calls[call] = known._replace(handled=id)
+        state.calls[call] = Call(call, known.name, id, known.result)
 
 
 def started(state: State, data: Data, sequence: int, at: datetime) -> None:

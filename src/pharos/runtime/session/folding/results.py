@@ -7,7 +7,7 @@ from zlib import crc32
 
 from pharos.core.wire import JsonObject
 from pharos.runtime.session.data.parts import BlobRef
-from pharos.runtime.session.state import Item, State
+from pharos.runtime.session.state import Call, Item, State
 
 REMEMBERED: Final = 256
 """Answers of tools that the guard against running on the spot remembers."""
@@ -30,7 +30,7 @@ def settle(
         return
     reference = cast("BlobRef | None", blob)
     item = Item("result", sequence, text, data, call, open_call.name, reference, failed)
-    state.calls[call] = open_call._replace(result=item)
+    state.calls[call] = Call(call, open_call.name, open_call.handled, item)
     results = [call.result for call in state.calls.values() if call.result is not None]
     if len(results) == len(state.calls):
         state.inbox[:0] = results

@@ -60,7 +60,8 @@ def charged(state: State, data: Data, sequence: int, at: datetime) -> None:
 
 def answered(state: State, data: Data, sequence: int, at: datetime) -> None:
     message = mapping(data, "message")
-    state.steps[-1] = state.steps[-1]._replace(reply=message, sequence=sequence)
+    step = state.steps[-1]
+    state.steps[-1] = Step(step.turn, step.items, message, sequence)
     state.model = None
     state.spent += money(data, "cost")
     asked = message.get("tool_calls")
