@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from tests.runtime.session.town import ScriptedModel, echo, open_town, said, script
+
+from pharos.core.wire import JsonObject
+from pharos.mesh.connectors import Errand, ToolResult
+from pharos.runtime.worker.worker import SPARE
 
 
 async def test_thinks_acts_observes_and_answers(tmp_path: Path) -> None:
@@ -32,3 +37,29 @@ async def test_thinks_acts_observes_and_answers(tmp_path: Path) -> None:
             "model.completed", "effect.requested", "effect.completed", "turn.started", "model.requested",
             "model.completed", "session.completed",
         ]  # fmt: skip
+
+
+async def test_as_many_sessions_at_once_as_there_may_be_although_few_are_waited_for(tmp_path: Path) -> None:
+    most, all_begun, let_go = 3 * SPARE, asyncio.Event(), asyncio.Event()
+    under_way = 0
+
+    async def gate(errand: Errand, arguments: JsonObject) -> ToolResult:
+        nonlocal under_way
+        under_way += 1
+        assert under_way <= most
+        if under_way == most:
+            all_begun.set()
+        await let_go.wait()
+        under_way -= 1
+        return ToolResult("let go")
+
+    async with open_town(tmp_path, ScriptedModel(script(said("", ("c1", "gate", {})), said("done")))) as town:
+        town.tools.add("gate", gate)
+        addresses = [await town.begin() for _ in range(most + 2)]
+        async with town.working(at_once=most) as worker:
+            async with asyncio.timeout(60):
+                await all_begun.wait()
+            assert worker.busy == most
+            let_go.set()
+            for address in addresses:
+                await town.until(address, "completed", seconds=60)

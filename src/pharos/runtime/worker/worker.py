@@ -33,6 +33,9 @@ _log = logging.getLogger(__name__)
 
 AT_ONCE: Final = 256
 """Sessions that are worked on at once. Most of them wait for a model; a pool's slots say how many may really begin."""
+SPARE: Final = 8
+"""Of these, how many wait for a session at least. More begin as those are taken: a city that stands up does not first
+begin what it may never need."""
 KEPT: Final = 1024
 """Sessions kept in memory between two leases."""
 JUDGES: Final = 2
@@ -69,6 +72,7 @@ class Worker:
         self._threads: ThreadPoolExecutor | None = None
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._stopping = False
+        self._tasks: list[asyncio.Task[None]] = []
         self._busy: set[asyncio.Task[None]] = set()
 
     @property
@@ -82,10 +86,9 @@ class Worker:
         await self._store.commit(Subscribe(GROUP, PREFIX, backlog=True))
         self._stopping = False
         self._threads = ThreadPoolExecutor(JUDGES, thread_name_prefix="deciding")
-        tasks = [
-            asyncio.create_task(kept(partial(self._work, number), f"sessions {number}"))
-            for number in range(self._at_once)
-        ]
+        self._tasks = []
+        tasks = self._tasks
+        self._begin()
         try:
             yield
         finally:
@@ -100,6 +103,13 @@ class Worker:
             await asyncio.gather(*tasks, return_exceptions=True)
             self._threads.shutdown(wait=False)
 
+    def _begin(self) -> None:
+        """See to it that as many wait for a session as are busy with one."""
+        tasks, busy = self._tasks, len(self._busy)
+        while len(tasks) < self._at_once and len(tasks) - busy < max(SPARE, busy):
+            number = len(tasks)
+            tasks.append(asyncio.create_task(kept(partial(self._work, number), f"sessions {number}")))
+
     async def _work(self, number: int) -> None:
         owner = f"{self._name}/{number}"
         task = asyncio.current_task()
@@ -108,6 +118,8 @@ class Worker:
             try:
                 async with self._dispatch.grant(owner) as grant:
                     self._busy.add(task)
+                    if not self._stopping:
+                        self._begin()
                     try:
                         await self._session(grant)
                     finally:
