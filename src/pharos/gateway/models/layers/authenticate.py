@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Literal
 
 from pharos.core.asgi import secret_in
@@ -24,13 +24,14 @@ class Authenticate:
         self._authenticate = authenticate
         self._plans = plans
 
-    async def __call__(self, call: Call, next: Next) -> Reply:
+    def __call__(self, call: Call, next: Next) -> Awaitable[Reply]:
         """See :class:`~pharos.gateway.models.call.Layer`."""
+        # Nothing here waits: no coroutine of its own.
         identity = call.identity = self.identify(call.fields)
         call.key = self._plans.key(identity.key)
         call.authenticated = True
         authorise(identity)
-        return await next(call)
+        return next(call)
 
     def renew(self, call: Call) -> None:
         """Look again, now that the body is here: it may have been long on its way, and what was revoked, narrowed or

@@ -8,7 +8,7 @@ Otherwise the model's router decides, see ``routing/router.py``. Every call carr
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
 from pharos.gateway.models.call import Call, Next, Reply
@@ -33,20 +33,21 @@ class Route:
         self._known: Conversations = plans.conversations
         self._random = random
 
-    async def __call__(self, call: Call, next: Next) -> Reply:
+    def __call__(self, call: Call, next: Next) -> Awaitable[Reply]:
         """See :class:`~pharos.gateway.models.call.Layer`."""
+        # Nothing here waits: no coroutine of its own, but where it matters who answered.
         now = time.monotonic()
         target = call.model.single
         if target is not None and not why_not(call, target, now):
             call.candidates = call.model.targets
             call.route = single_route(target)
-            return await next(call)
+            return next(call)
         drawn = call.model.router.draw(call, now, self._random)
         if drawn is not None:
             call.candidates, why = drawn
             labels = [target.label for target in drawn[0]]
             call.route = {"rule": "weighted", "candidates": " ".join(labels), "chosen": labels[0], "why": why}
-            return await next(call)
+            return next(call)
         question = Question(call, now)
         decision = call.model.router.decide(question, self._random)
         if not decision.order:
@@ -54,11 +55,12 @@ class Route:
         call.candidates = decision.order
         call.route = decision.facts()
         if not decision.conversation:
-            return await next(call)
-        return self._answered(call, decision, await next(call))
+            return next(call)
+        return self._answered(call, decision, next(call))
 
-    def _answered(self, call: Call, decision: Decision, reply: Reply) -> Reply:
+    async def _answered(self, call: Call, decision: Decision, answer: Awaitable[Reply]) -> Reply:
         """Note who answered the conversation, and say so where it is another than before."""
+        reply = await answer
         place = call.attempt.target.place
         self._known.answered(decision.conversation, place, time.monotonic())
         began = decision.began
