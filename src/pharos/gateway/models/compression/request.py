@@ -180,4 +180,5 @@ def _speaker(item: Json) -> Speaker:
     if isinstance(kind, str) and kind != "message" and "role" not in item:
         # An item of the responses dialect: what a tool gave back, or else something the model did.
         return "tool" if kind.endswith("_output") else "model"
-    return _ROLES.get(item.get("role", "user"), "system")
+    role = item.get("role", "user")
+    return _ROLES.get(role, "system") if isinstance(role, str) else "system"
