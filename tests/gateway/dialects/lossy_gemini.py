@@ -66,8 +66,9 @@ GEMINI: Sequence[Body] = (
         _config(thinkingConfig=thinking, temperature=0.5, topP=0.5, topK=5, maxOutputTokens=limit)
         for limit in (10, 3000, 50_000)
         for thinking in (
-            {"thinkingBudget": 0}, {"thinkingBudget": -1}, {"thinkingBudget": 2000}, {"thinkingLevel": "MINIMAL"},
-            {"thinkingLevel": "HIGH"}, {"includeThoughts": True}, {"includeThoughts": True, "novel": 1}, {},
+            {"thinkingBudget": 0}, {"thinkingBudget": 1}, {"thinkingBudget": -1}, {"thinkingBudget": 2000},
+            {"thinkingLevel": "MINIMAL"}, {"thinkingLevel": "HIGH"},
+            {"includeThoughts": True}, {"includeThoughts": True, "novel": 1}, {},
         )
     ),
     _functions(_F, toolConfig={"functionCallingConfig": {"mode": "ANY"}},

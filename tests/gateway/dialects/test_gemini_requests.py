@@ -286,6 +286,21 @@ def test_h20_fixed_budgets_become_levels() -> None:
         assert request.converted == (["/thinking/budget_tokens"] if clamped != budget else [])
 
 
+@pytest.mark.parametrize(
+    ("budget", "limit", "thinking", "converted"),
+    [(2_000, 4_000, 2_000, False), (512, 4_000, 1_024, True), (30_000, 4_000, 3_999, True), (512, 1_024, None, False)],
+)
+def test_h20_a_budget_that_anthropic_does_not_take_is_clamped(
+    budget: int, limit: int, thinking: int | None, converted: bool
+) -> None:
+    config = {"thinkingConfig": {"thinkingBudget": budget}, "maxOutputTokens": limit}
+    body, request = sent(GEMINI, MESSAGES, gemini_body(generationConfig=config))
+    at = "/generationConfig/thinkingConfig"
+    assert body.get("thinking", {}).get("budget_tokens") == thinking
+    assert request.converted == ([f"{at}/thinkingBudget"] if converted else [])
+    assert request.dropped == ([] if thinking else [at])
+
+
 def test_h20_no_thinking() -> None:
     for model, config, reported in (
         (G25, {"thinkingBudget": 0}, []),

@@ -133,14 +133,20 @@ def _write_thinking(request: Request, body: JsonObject, limit: int, *, early: bo
         # The service refuses thinking together with a forced call; the call is what the client insists on.
         request.dropped.append(request.place("thinking"))
         return False
-    budget = request.thinking_budget
-    if budget is None and early:
-        budget = min(_BUDGET_OF_EFFORT[request.effort or "high"], limit - 1)
-        if budget < LEAST_BUDGET:
-            request.dropped.append(request.place("thinking"))
-            return False
+    asked = request.thinking_budget
+    if asked is None and not early:
+        body["thinking"] = {"type": "adaptive"}
+        return True
+    wanted = _BUDGET_OF_EFFORT[request.effort or "high"] if asked is None else max(asked, LEAST_BUDGET)
+    budget = min(wanted, limit - 1)
+    if budget < LEAST_BUDGET:
+        request.dropped.append(request.place("thinking"))
+        return False
+    if asked is None:
         request.converted.append(request.place("effort" if request.effort else "thinking"))
-    body["thinking"] = {"type": "adaptive"} if budget is None else {"type": "enabled", "budget_tokens": budget}
+    elif budget != asked:
+        request.converted.append(request.place("thinking_budget"))
+    body["thinking"] = {"type": "enabled", "budget_tokens": budget}
     return True
 
 

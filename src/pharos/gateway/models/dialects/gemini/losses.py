@@ -127,6 +127,12 @@ _TO_ANTHROPIC = (
         "For models that think by budget it becomes one.",
     ),
     Loss(
+        "/generationConfig/thinkingConfig/thinkingBudget",
+        "anthropic",
+        "converted",
+        "At least 1,024, and less than the output limit.",
+    ),
+    Loss(
         "/generationConfig/thinkingConfig/thinkingLevel",
         "anthropic",
         "converted",
