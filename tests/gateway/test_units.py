@@ -108,6 +108,9 @@ def test_what_tokens_do_not_show() -> None:
     assert unpriceable({"tools": [{"type": "web_search_20260209", "name": "web_search"}]})
     assert unpriceable({"modalities": ["text", "audio"]})
     assert unpriceable({"mcp_servers": [{}]})
+    assert unpriceable({"enable_search": False, "models": [], "prompt": None}) == ""
+    assert unpriceable({"context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}}) == ""
+    assert unpriceable({"context_management": {"edits": [{"type": "clear_tool_uses_20250919"}, {"type": "novel"}]}})
 
 
 def test_estimates_keep_what_was_reported() -> None:

@@ -85,6 +85,23 @@ def prompt_of(usage: Usage) -> int:
     return total
 
 
+def added(one: Usage, other: Usage) -> Usage:
+    """What two requests used together."""
+    total = one.copy()
+    counts, more = cast("dict[str, int]", total), cast("Mapping[str, int]", other)
+    for name in (*INPUT_CLASSES, *OUTPUT_CLASSES):
+        if name in more:
+            counts[name] = counts.get(name, 0) + more[name]
+    if tools := other.get("serverTools"):
+        uses = dict(total.get("serverTools", {}))
+        for tool, count in tools.items():
+            uses[tool] = uses.get(tool, 0) + count
+        total["serverTools"] = uses
+    if other.get("estimated"):
+        total["estimated"] = True
+    return total
+
+
 class PriceUsed(TypedDict):
     """Where a cost comes from: ``source`` is ``overlay/NAME``, ``genai-prices``, ``unpriced``, or ``reservation`` (the
     amount that was held for a call whose end nobody saw). ``without`` names what was used and has no known price, so

@@ -173,6 +173,40 @@ def test_messages_counts(given: Any, expected: Any) -> None:
     assert MESSAGES.usage({"usage": given}) == expected
 
 
+SUMMARISED = {
+    "input_tokens": 23_000, "output_tokens": 1_000,
+    "iterations": [
+        {"type": "compaction", "input_tokens": 180_000, "output_tokens": 3_500, "cache_read_input_tokens": 7,
+         "cache_creation_input_tokens": 5, "cache_creation": {"ephemeral_1h_input_tokens": 5}},
+        {"type": "message", "input_tokens": 23_000, "output_tokens": 1_000},
+    ],
+}  # fmt: skip
+"""What Anthropic tells of a call in which it shortened the conversation: the totals are of the answer alone."""
+
+
+def test_what_was_read_to_shorten_a_conversation_is_counted() -> None:
+    expected = {"input": 203_000, "output": 4_500, "cacheRead": 7, "cacheWrite1h": 5}
+    assert MESSAGES.usage({"usage": SUMMARISED}) == expected
+    totals = {key: value for key, value in SUMMARISED.items() if key != "input_tokens"}
+    streamed = anthropic_words.merged({"input_tokens": 23_000, "output_tokens": 1, "iterations": None}, totals)
+    assert anthropic_words.read_usage(streamed) == expected
+    alone = {"input_tokens": 0, "output_tokens": 0, "iterations": SUMMARISED["iterations"][:1]}
+    assert MESSAGES.usage({"usage": alone}) == {**expected, "input": 180_000, "output": 3_500}
+
+
+def test_what_other_models_did_in_a_call_is_told_beside_its_cost() -> None:
+    rounds = [{"type": kind, "model": "x", "input_tokens": 9} for kind in ("advisor_message", "fallback_message")]
+    usage = MESSAGES.usage({"usage": {"input_tokens": 1, "output_tokens": 2, "iterations": [*rounds, rounds[0], 7]}})
+    assert usage == {"input": 1, "output": 2, "serverTools": {"advisor": 2, "fallback": 1}}
+
+
+@pytest.mark.parametrize("odd", [7, "x", {}, [[]], [{"type": []}], [{"type": "compaction"}], [None]])
+def test_rounds_that_are_none_count_nothing(odd: Any) -> None:
+    assert MESSAGES.usage({"usage": {"input_tokens": 1, "output_tokens": 2, "iterations": odd}}) == {
+        "input": 1, "output": 2,
+    }  # fmt: skip
+
+
 def test_later_counts_of_a_stream_replace_and_never_add() -> None:
     start = {"input_tokens": 100, "cache_read_input_tokens": 50, "output_tokens": 1,
              "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 20},

@@ -8,7 +8,7 @@ are one: its frames belong to another message.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, cast
@@ -33,7 +33,7 @@ from pharos.gateway.models.dialects.dialect import Dialect, Following, StreamWri
 from pharos.gateway.models.dialects.naming import origin_of
 from pharos.gateway.models.resilience.spec import PrefillForm
 from pharos.gateway.models.targets import Target
-from pharos.mesh.facts import INPUT_CLASSES, OUTPUT_CLASSES, Usage, prompt_of, tokens_of
+from pharos.mesh.facts import Usage, added, prompt_of, tokens_of
 
 LEAST_ECHO = 16
 """Characters of a beginning that is recognised where a server repeats it. A shorter one may well occur twice."""
@@ -178,23 +178,6 @@ def resumable(call: Call, said: Said) -> bool:
 
 def _form(target: Target) -> PrefillForm:
     return target.prefill or CONTINUING[target.upstream.dialect.name].form(target.model)
-
-
-def added(one: Usage, other: Usage) -> Usage:
-    """What two attempts used together."""
-    total = one.copy()
-    counts, more = cast("dict[str, int]", total), cast("Mapping[str, int]", other)
-    for name in (*INPUT_CLASSES, *OUTPUT_CLASSES):
-        if name in more:
-            counts[name] = counts.get(name, 0) + more[name]
-    if tools := other.get("serverTools"):
-        uses = dict(total.get("serverTools", {}))
-        for tool, count in tools.items():
-            uses[tool] = uses.get(tool, 0) + count
-        total["serverTools"] = uses
-    if other.get("estimated"):
-        total["estimated"] = True
-    return total
 
 
 class _Joined:

@@ -10,12 +10,12 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from pharos.core.fault import Fault
-from pharos.gateway.models.answers.continuation import Continuation, added, resumable, said_of
+from pharos.gateway.models.answers.continuation import Continuation, resumable, said_of
 from pharos.gateway.models.answers.streaming import Broken
 from pharos.gateway.models.call import Body, Call, Relay, Write, relay_of
 from pharos.gateway.models.dialects.canonical import Failure
 from pharos.gateway.models.dialects.continuing import CONTINUING
-from pharos.mesh.facts import Usage
+from pharos.mesh.facts import Usage, added
 
 MAX_KEPT = 2 * 1024 * 1024
 """Bytes of a stream that are kept; one that breaks later ends with an error."""

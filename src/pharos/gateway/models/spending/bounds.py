@@ -41,10 +41,13 @@ _NO_TIER = frozenset({"", "auto", "default", "standard", "standard_only", "unspe
 _TIERS = frozenset({"speed", "service_tier", "serviceTier"})
 """Members that name a service tier."""
 
-_SERVICES = ("web_search_options", "mcp_servers", "prompt", "plugins", "search_parameters")
-"""Members that have the provider do something of its own; an empty object asks for it too."""
+_SERVICES = (
+    "web_search_options", "mcp_servers", "prompt", "plugins", "search_parameters", "fallbacks", "compaction",
+    "models", "enable_search", "enable_enhancement",
+)  # fmt: skip
+"""Members that have the provider do something of its own, or turn to other models; an empty object asks for it too."""
 
-_COSTLY = frozenset({"tools", "thread", "inference_geo", "modalities", *_SERVICES})
+_COSTLY = frozenset({"tools", "thread", "inference_geo", "modalities", "context_management", *_SERVICES})
 """Members that may ask for what no token count shows."""
 
 _CALLERS_TOOLS = frozenset({"function", "custom", "local_shell", "apply_patch"})
@@ -118,8 +121,8 @@ def unpriceable(body: JsonObject) -> str:
     """What in the request costs money that no token count shows, or an empty string.
 
     Tools that the provider runs are billed by use and bring input nobody can foresee; what is no text has prices of its
-    own, and so has the choice of a region; a conversation that the provider kept is billed again as input, and only its
-    newest part is in the request.
+    own, and so have the choice of a region and models that answer instead; a conversation that the provider kept, or
+    summarises, is billed again as input, and only its newest part is in the request.
     """
     if _COSTLY.isdisjoint(body):
         return ""
@@ -133,15 +136,24 @@ def unpriceable(body: JsonObject) -> str:
     if isinstance(thread, dict) and thread.get("type") != "create":
         return "thread"
     for name in _SERVICES:
-        if body.get(name) not in (None, [], ""):
+        if body.get(name) not in (None, False, [], ""):
             return name
     if body.get("inference_geo") not in (None, "", "global"):
         return "inference_geo"
+    if _summarises(body.get("context_management")):
+        return "context_management"
     modalities = body.get("modalities")
     for modality in modalities if isinstance(modalities, list) else ():
         if modality != "text":
             return f"an answer of {str(modality)[:32]}"
     return ""
+
+
+def _summarises(management: Json) -> bool:
+    """Whether the provider may shorten the conversation by more than leaving out: a model reads all of it once more."""
+    edits = management.get("edits") if isinstance(management, dict) else management
+    kinds = [edit.get("type") if isinstance(edit, dict) else None for edit in edits] if isinstance(edits, list) else []
+    return not all(isinstance(kind, str) and kind.startswith("clear_") for kind in kinds)
 
 
 def tier_of(body: JsonObject) -> str:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from pharos.core.wire import Json, JsonObject
 from pharos.gateway.models.dialects.canonical import Finish
 from pharos.gateway.models.dialects.parts import Unbelievable, count, served_tier
-from pharos.mesh.facts import STANDARD_TIER, Usage, prompt_of, tokens_of
+from pharos.mesh.facts import STANDARD_TIER, Usage, added, prompt_of, tokens_of
 
 NAME = "anthropic"
 
@@ -42,7 +42,11 @@ FINISH_WORDS: Mapping[Finish, str] = MappingProxyType(
 )
 
 _COUNTS = frozenset({"input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens"})
-_SPLITS = frozenset({"cache_creation", "output_tokens_details", "server_tool_use", "service_tier", "speed"})
+_SPLITS = frozenset(
+    {"cache_creation", "iterations", "output_tokens_details", "server_tool_use", "service_tier", "speed"}
+)
+_OTHER_MODELS: Mapping[str, str] = MappingProxyType({"advisor_message": "advisor", "fallback_message": "fallback"})
+"""Rounds of a call that another model made, at prices of its own: told as uses of the provider's tools are."""
 _TOOLS: Mapping[str, str] = MappingProxyType(
     {
         "web_search_requests": "webSearch",
@@ -62,14 +66,30 @@ def read_usage(value: Json) -> Usage | None:
     """Token counts by price class; ``None`` if there are none, or none that can be believed.
 
     ``input_tokens`` excludes what was read from and written to the cache, ``output_tokens`` includes thinking. A write
-    whose lifetime is not told has the default one, five minutes.
+    whose lifetime is not told has the default one, five minutes. The conversation that the service shortened on its own
+    account (``compaction``) was read for that once more: it is billed, and in none of the totals.
     """
     if not isinstance(value, dict):
         return None
     try:
-        return _read_usage(value)
+        usage = _read_usage(value)
+        rounds = value.get("iterations")
+        return usage if usage is None or type(rounds) is not list else _with_rounds(usage, rounds)
     except Unbelievable:
         return None
+
+
+def _with_rounds(usage: Usage, rounds: list[Json]) -> Usage:
+    """``usage`` and what its rounds tell beside the totals."""
+    for each in rounds:
+        kind = each.get("type") if isinstance(each, dict) else None
+        if not isinstance(kind, str) or not isinstance(each, dict):
+            continue
+        if kind == "compaction":
+            usage = added(usage, _read_usage(each) or Usage())
+        elif name := _OTHER_MODELS.get(kind):
+            usage = added(usage, Usage(serverTools={name: 1}))
+    return usage
 
 
 def _read_usage(value: JsonObject) -> Usage | None:
