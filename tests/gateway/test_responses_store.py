@@ -49,6 +49,14 @@ async def missing(responses: Responses, tenant: str, id: str) -> None:
         assert caught.value.code == "RESPONSE_NOT_FOUND"
 
 
+async def test_what_cannot_be_written_again_is_not_kept(store: SqliteStore) -> None:
+    deep: Any = []
+    for _ in range(400):
+        deep = [deep]
+    assert await Responses(store).keep("t1", "call", "", [ITEM], {"id": "r", "output": deep}) == ()
+    await missing(Responses(store), "t1", "r")
+
+
 async def test_a_chain_is_told_from_its_beginning(store: SqliteStore) -> None:
     responses = Responses(store)
     previous = ""

@@ -607,6 +607,49 @@ async def test_what_cannot_be_examined(city: Town, on_error: str) -> None:
             assert not running.requests
 
 
+def events(*all: dict[str, Any]) -> list[bytes]:
+    """Frames of a stream; what is ``DEEP`` in them is nested deeper than it could be written again."""
+    deep = b"[" * 400 + b"]" * 400
+    return [b"data: %b\n\n" % json.dumps(event).encode().replace(b'"DEEP"', deep) for event in all]
+
+
+TOO_DEEP = {
+    # What is held back of a text goes out in an event like the last one that brought some of it.
+    "openai-responses": events(
+        {"type": "response.created", "response": {"id": "r", "model": "small-1", "status": "in_progress"}},
+        {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "bob@exam", "x": "DEEP"},
+        {"type": "response.output_text.done", "output_index": 0, "content_index": 0, "text": "bob@exam"},
+        {"type": "response.completed", "response": {"id": "r", "model": "small-1", "status": "completed"}},
+    ),
+    # All of a delta of an unknown kind is text.
+    "anthropic": events(
+        {"type": "message_start", "message": {"id": "m", "model": "claude-x", "usage": {"input_tokens": 1}}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "novel_delta", "novel": "DEEP"}},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 1}},
+        {"type": "message_stop"},
+    ),
+}
+
+
+@pytest.mark.parametrize("on_error", ["open", "closed"])
+@pytest.mark.parametrize("dialect", TOO_DEEP)
+async def test_an_event_that_cannot_be_written_again(city: Town, dialect: str, on_error: str) -> None:
+    async with upstream(streaming(*TOO_DEEP[dialect])) as running:
+        key = await open_town(city, running.url, dialect)
+        await guard(city, onError=on_error)
+        body = (
+            messages("fast", stream=True)
+            if dialect == "anthropic"
+            else {"model": "fast", "input": "hi", "stream": True}
+        )
+        answer = await city.ask(key, body, "/v1/messages" if dialect == "anthropic" else "/v1/responses")
+        [called] = await city.called()
+        assert called["guard"]["failed"]
+        assert (b"GUARD_FAILED" in answer.body) == (on_error == "closed")
+        assert b"INTERNAL" not in answer.body
+        assert answer.complete
+
+
 @pytest.mark.parametrize("on_error", ["open", "closed"])
 async def test_a_stream_that_cannot_be_examined(city: Town, on_error: str) -> None:
     key_text = "-----BEGIN RSA PRIVATE KEY-----\n"

@@ -12,6 +12,7 @@ from pharos.core.fault import Fault
 from pharos.core.wire import JsonObject
 from pharos.gateway.models.answers.sse import Frame, Parser, encode
 from pharos.gateway.models.call import Body, Call
+from pharos.gateway.models.dialects.arguments import dump
 from pharos.gateway.models.dialects.splice import replaced
 from pharos.gateway.models.guarding.examination import Examination
 from pharos.gateway.models.guarding.places import locate
@@ -189,7 +190,11 @@ class _Flow:
     def _whole(self, value: object, spot: Spot, edits: dict[Path, bytes]) -> None:
         """A text that is not in pieces: a copy of what went by, which is not counted again, or one at once."""
         examination = self._examination
-        old = orjson.dumps(value)
+        try:
+            old = dump(value)
+        except ValueError as error:
+            self.fail(str(error))
+            return
         place = examination.coming(spot)
         machine = examination.whole(self._scanner, spot.form, place, copy=spot.copy)
         rewriter = Rewriter(machine)
@@ -211,7 +216,10 @@ class _Flow:
             rest = rewriter.release()
             self.fail(str(error))
         if rest:
-            out.append(self._texts.more(channel, rest.decode()))
+            try:
+                out.append(self._texts.more(channel, rest.decode()))
+            except ValueError as error:
+                self.fail(str(error))
 
     def fail(self, why: str) -> None:
         """Something cannot be examined: from here on nothing is."""

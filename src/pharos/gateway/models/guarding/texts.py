@@ -59,7 +59,8 @@ class StreamTexts(Protocol):
         """The texts of an event."""
 
     def more(self, channel: str, text: str) -> bytes:
-        """An event of our own that carries ``text`` on ``channel``."""
+        """An event of our own that carries ``text`` on ``channel``. Raises ``ValueError`` where what it repeats of the
+        provider's cannot be written."""
 
     def number(self, event: JsonObject) -> tuple[Path, int] | None:
         """Where the event has a number and what it must be, if events of ours have moved it."""

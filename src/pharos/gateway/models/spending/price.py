@@ -118,8 +118,8 @@ class PriceSpec(PerMillion, Spec):
     per_request: Amount | None = None
     per_use: Annotated[dict[ToolName, Amount], Field(max_length=64)] = Field(default_factory=dict)
     """Price of one use of a tool of the provider's own, by its name: ``webSearch``, ``webFetch``, ``codeExecution``,
-    ``fileSearch``, ``imageGeneration``, or of a round of another model (``advisor``, ``fallback``). A use of one without a price
-    is noted beside the cost."""
+    ``fileSearch``, ``imageGeneration``, or of a round of another model (``advisor``, ``fallback``). A use of one
+    without a price is noted beside the cost."""
     long_context: LongContext | None = None
     tiers: Annotated[dict[TierName, Tier], Field(max_length=16)] = Field(default_factory=dict)
     """Prices of service tiers (``priority``, ``flex``, ``batch``, ``fast`` …). A call is priced in the tier that

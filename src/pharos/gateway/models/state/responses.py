@@ -24,6 +24,7 @@ import orjson
 from pharos.core.event import BlobRef, Event
 from pharos.core.fault import NOT_FOUND, Fault
 from pharos.core.wire import Json, JsonObject
+from pharos.gateway.models.dialects.arguments import dump
 from pharos.gateway.models.faults import CONTEXT_EXCEEDED, RESPONSE_NOT_FOUND
 from pharos.mesh.blobs.letting import let_go
 from pharos.store.ports import Append, Command, Hold, Reserve, Settle, Store
@@ -91,7 +92,11 @@ class Responses:
             return ()
         # With its owner's name and its own: no two share a blob, so that one can be deleted without the other.
         owner = orjson.dumps(f"{tenant}/{id}")
-        data = b'{"of":%b,"input":[%b],"response":%b}' % (owner, b",".join(given), orjson.dumps(response))
+        try:
+            data = b'{"of":%b,"input":[%b],"response":%b}' % (owner, b",".join(given), dump(response))
+        except ValueError as error:
+            _log.warning("call %s: its response is not kept, it %s", call, error)
+            return ()
         size = len(data)
         now = datetime.now(UTC)
         counter, window = _counter(tenant), now.date().isoformat()

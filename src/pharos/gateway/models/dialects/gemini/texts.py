@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import orjson
-
 from pharos.core.wire import Json, JsonObject
 from pharos.gateway.models.answers.sse import encode
+from pharos.gateway.models.dialects.arguments import dump
 from pharos.gateway.models.guarding.texts import Look, Path, Spot, Spots, objects
 from pharos.trust.guard.kinds import Direction
 
@@ -71,8 +70,8 @@ class GenerateStreamTexts:
         if event.get("error") is not None:
             return Look(over=True)
         for key in ("modelVersion", "responseId"):
-            if key in event:
-                self._envelope[key] = event[key]
+            if isinstance(value := event.get(key), str):
+                self._envelope[key] = value
         found, echoes = GenerateTexts().answer(event)
         spots: list[Spot] = []
         ends: list[str] = []
@@ -98,7 +97,7 @@ class GenerateStreamTexts:
         index, thought = self._open[channel]
         part: JsonObject = {"text": text, "thought": True} if thought else {"text": text}
         content: Json = {"parts": [part], "role": "model"}
-        return encode(orjson.dumps({"candidates": [{"content": content, "index": index}], **self._envelope}))
+        return encode(dump({"candidates": [{"content": content, "index": index}], **self._envelope}))
 
     def number(self, event: JsonObject) -> tuple[Path, int] | None:
         return None

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import orjson
-
 from pharos.core.wire import Json, JsonObject
 from pharos.gateway.models.answers.sse import encode
+from pharos.gateway.models.dialects.arguments import dump
 from pharos.gateway.models.guarding.texts import Look, Path, Spot, Spots, at, objects
 from pharos.trust.guard.kinds import Direction
 
@@ -108,8 +107,8 @@ class ChatStreamTexts:
         if not isinstance(choices, list) or not choices:
             return Look()
         for key in ("id", "created", "model"):
-            if key in event:
-                self._envelope[key] = event[key]
+            if isinstance(value := event.get(key), str | int):
+                self._envelope[key] = value
         spots: list[Spot] = []
         ends: list[str] = []
         echoes: list[Path] = []
@@ -138,7 +137,7 @@ class ChatStreamTexts:
             else:  # of several calls, one
                 delta = [{"index": key, **delta}] if isinstance(delta, dict) else [delta]
         chunk = {**self._envelope, "choices": [{"index": index, "delta": delta, "finish_reason": None}]}
-        return encode(orjson.dumps(chunk))
+        return encode(dump(chunk))
 
     def number(self, event: JsonObject) -> tuple[Path, int] | None:
         return None

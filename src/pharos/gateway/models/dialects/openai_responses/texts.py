@@ -6,10 +6,9 @@ held back of the deltas is sent before the whole, as a delta more; the numbers o
 
 from __future__ import annotations
 
-import orjson
-
 from pharos.core.wire import Json, JsonObject
 from pharos.gateway.models.answers.sse import encode
+from pharos.gateway.models.dialects.arguments import dump
 from pharos.gateway.models.guarding.texts import Form, Look, Path, Spot, Spots, objects
 from pharos.trust.guard.kinds import Direction
 
@@ -149,7 +148,7 @@ class ResponsesStreamTexts:
         if "logprobs" in event:
             event["logprobs"] = []
         self._moved += 1
-        return encode(orjson.dumps(event), str(last.get("type")))
+        return encode(dump(event), str(last.get("type")))
 
     def number(self, event: JsonObject) -> tuple[Path, int] | None:
         number = event.get("sequence_number")
