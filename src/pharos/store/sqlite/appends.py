@@ -208,6 +208,11 @@ class LogStage:
             return load_event(at, name, sequence, type, body)
         return None
 
+    @property
+    def pending(self) -> bool:
+        """Whether anything is staged, or too much in memory."""
+        return bool(self._staged or self._placed or self._retired) or len(self._ends) > _CACHED_TOPICS
+
     def statements(self) -> Iterator[Statement]:
         """Topics with their new ends, events, and the keys of those that had one."""
         if self._retired:

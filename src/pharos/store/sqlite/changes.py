@@ -133,6 +133,11 @@ class CatalogStage:
             return _Now(cast("JsonObject", load(text)), revision)
         return _Now(None, integer(self._connection, f"SELECT max(revision) FROM revisions {where}", id))  # noqa: S608
 
+    @property
+    def pending(self) -> bool:
+        """Whether anything is staged."""
+        return bool(self._staged)
+
     def statements(self) -> Iterator[Statement]:
         """Each resource as it is in the end, its labels, and every revision on the way."""
         for id, now in self._staged.items():

@@ -114,6 +114,11 @@ class BlobStage:
             count += 1
         return count
 
+    @property
+    def pending(self) -> bool:
+        """Whether anything is staged."""
+        return bool(self._staged or self._wanted or self._leaving)
+
     def statements(self) -> Iterator[Statement]:
         """In the order of the commands."""
         return iter(self._staged)

@@ -155,6 +155,12 @@ class CounterStage:
             total = self._settled[key] = integer(self._connection, sql, key)
         return total
 
+    @property
+    def pending(self) -> bool:
+        """Whether anything is staged, or too much in memory."""
+        staged = self._made or self._ended or self._changed or self._forgotten
+        return bool(staged) or len(self._settled) > _CACHED_TOTALS
+
     def statements(self) -> Iterator[Statement]:
         """Ended reservations go first: their ids may be taken again in the same transaction."""
         if len(self._ended) == 1:

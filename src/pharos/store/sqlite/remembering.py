@@ -60,6 +60,11 @@ class RememberStage:
     def _expiry(self, key: tuple[str, str]) -> int:
         return integer(self._connection, "SELECT expires_at FROM remembered WHERE scope = ? AND key = ?", key)
 
+    @property
+    def pending(self) -> bool:
+        """Whether anything is staged."""
+        return bool(self._staged)
+
     def statements(self) -> Iterator[Statement]:
         """The new records, and the removal of a few expired ones."""
         if not self._staged:

@@ -33,6 +33,10 @@ class Stage(Protocol):
     can undo a refused commit, or everything since the last transaction.
     """
 
+    @property
+    def pending(self) -> bool:
+        """Whether the next two have something to do: most transactions are of few parts."""
+
     def statements(self) -> Iterable[Statement]:
         """What brings the database to the staged state."""
 

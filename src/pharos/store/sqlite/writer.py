@@ -235,7 +235,7 @@ class Writer:
                     outcomes.append((request, refusal))
                 else:
                     outcomes.append((request, results))
-            self._store()
+            stored = self._store()
         except STORAGE_ERRORS as error:
             self._roll_back()
             failure = storage_refusal(error, State.ROLLED_BACK)
@@ -249,7 +249,7 @@ class Writer:
             logger.warning("a group of %d commits failed by a defect in one of them: %r", len(group), error)
             return [outcome for request in group for outcome in self._transact([request], events)]
         events.extend(self._log.staged())
-        for stage in self._stages:
+        for stage in stored:
             stage.committed()
         journal.forget()
         return outcomes
@@ -265,9 +265,11 @@ class Writer:
             self._log.foresee(topics)
             self._deliveries.foresee(topics)
 
-    def _store(self) -> None:
+    def _store(self) -> Sequence[Stage]:
+        """Bring what is staged to the database; the parts that had something to do."""
+        stages = [stage for stage in self._stages if stage.pending]
         statements: list[Statement] = []
-        for stage in self._stages:
+        for stage in stages:
             statements.extend(stage.statements())
         execute = self._cursor.execute
         if len(statements) == 1:
@@ -278,6 +280,7 @@ class Writer:
             for sql, bindings in statements:
                 execute(sql, bindings)
             execute("COMMIT")
+        return stages
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:

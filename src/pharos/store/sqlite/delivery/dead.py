@@ -163,6 +163,11 @@ class DeadLetterStage:
         letters = [letter for letter in letters if letter.number not in self._ended]
         return letters + [letter for letter in self._made.values() if (letter.group, letter.topic) == key]
 
+    @property
+    def pending(self) -> bool:
+        """Whether anything is staged."""
+        return bool(self._made or self._ended)
+
     def statements(self) -> Iterator[Statement]:
         """New ones, and those that are no more."""
         if self._made:

@@ -167,6 +167,11 @@ class RetentionStage:
         rows = [deliveries.find(group, name) for group in deliveries.groups.of(name) if group.hears(name)]
         return [row for row in rows if row is not None]
 
+    @property
+    def pending(self) -> bool:
+        """Whether anything is staged."""
+        return bool(self._floors or self._graves or self._pruned)
+
     def statements(self) -> Iterator[Statement]:
         """After the log's: what was appended in the same transaction is there."""
         for topic, limit in self._floors.items():

@@ -143,6 +143,11 @@ class ScheduleStage:
             return Row(*found)
         return None
 
+    @property
+    def pending(self) -> bool:
+        """Whether anything is staged."""
+        return bool(self._staged)
+
     def statements(self) -> Iterator[Statement]:
         """Rows that change, and those that go."""
         rows = [row for row in self._staged.values() if row is not None]

@@ -299,9 +299,10 @@ class DeliveryStage:
         self._time = now
         self.slices.begin(self._epoch[None])
         ended = self.table.run_out(now)
-        self._log.foresee(row.name for row in ended)
-        for row in ended:
-            self.table.put(row, self.rested(row, self.last(row), now))
+        if ended:
+            self._log.foresee(row.name for row in ended)
+            for row in ended:
+                self.table.put(row, self.rested(row, self.last(row), now))
 
     def foresee(self, topics: Iterable[str]) -> None:
         """Read the deliveries of topics that events will be appended to, in one query."""
@@ -315,6 +316,11 @@ class DeliveryStage:
                     keys.append((group.id, id))
         if len(keys) > 1:
             self.table.foresee(keys)
+
+    @property
+    def pending(self) -> bool:
+        """There may be news also where nothing is stored: a wait that has ended, a slice that was done."""
+        return True
 
     def statements(self) -> Iterator[Statement]:
         """Groups that go and come, deliveries, and what is done in slices."""
