@@ -42,17 +42,18 @@ async def skipped(town: Town, name: str) -> list[str]:
 
 
 async def test_a_message_comes_later_and_once(town: Town) -> None:
+    waiting = await town.call("schedules.create", SHOP, topic="later", message={"data": 2}, delaySeconds=3600)
+    listed = (await town.call("schedules.list", SHOP))["items"]
+    assert [(item["id"], item["topic"]) for item in listed] == [(waiting["id"], "later")]
     made = await town.call(
         "schedules.create", SHOP, topic="later", message={"data": 1, "type": "reminder"}, delaySeconds=0.05
     )
-    listed = (await town.call("schedules.list", SHOP))["items"]
-    assert [(item["id"], item["topic"]) for item in listed] == [(made["id"], "later")]
     stream = town.invoker.stream("topics.tail", {"name": "later", "after": ""}, SHOP)
     async with asyncio.timeout(10):
         message = await anext(stream)
     await stream.aclose()
     assert (message["data"], message["type"], message["schedule"]) == (1, "reminder", made["id"])
-    assert (await town.call("schedules.list", SHOP))["items"] == []
+    assert (await town.call("schedules.list", SHOP))["items"] == listed
 
 
 async def test_the_list_has_what_is_declared_and_what_is_not(tmp_path: Path) -> None:
