@@ -10,7 +10,7 @@ Money is integer billionths, times are aware datetimes, durations seconds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from operator import attrgetter
 from typing import Literal, NamedTuple
@@ -366,17 +366,19 @@ class State:
 
     def copy(self) -> State:
         """A state that can be brought forward without this one. Costs the length of its lists, not of its content."""
-        made = object.__new__(State)
-        for name, value in zip(_PLAIN, _plain(self), strict=True):
-            setattr(made, name, value)
-        for name, container in zip(_CONTAINERS, _containers(self), strict=True):
-            setattr(made, name, container.copy())
+        made = State(*_values(self))
+        made.steps = self.steps.copy()
+        made.inbox = self.inbox.copy()
+        made.calls = self.calls.copy()
+        made.effects = self.effects.copy()
+        made.approvals = self.approvals.copy()
+        made.questions = self.questions.copy()
+        made.verdicts = self.verdicts.copy()
+        made.timers = self.timers.copy()
+        made.children = self.children.copy()
+        made.joins = self.joins.copy()
+        made.seen = self.seen.copy()
         return made
 
 
-_CONTAINERS = (
-    "steps", "inbox", "calls", "effects", "approvals", "questions", "verdicts", "timers", "children", "joins",
-    "seen",
-)  # fmt: skip
-_PLAIN = tuple(name for name in State.__slots__ if name not in _CONTAINERS)
-_plain, _containers = attrgetter(*_PLAIN), attrgetter(*_CONTAINERS)
+_values = attrgetter(*(each.name for each in fields(State)))
