@@ -118,6 +118,10 @@ class ModelConnector(Protocol):
     def call(self, errand: Errand, request: ModelRequest) -> AsyncGenerator[ModelText | ModelReply, None]:
         """Pieces of the answer, then the answer. Raises the gateway's faults; closing the iterator ends the call."""
 
+    async def open(self, key: str) -> bool:
+        """Whether a call made under this key, or under one below it (``key/…``), has not been recorded yet, so that
+        nobody knows what it costs."""
+
 
 # Tools.
 

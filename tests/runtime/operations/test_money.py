@@ -8,15 +8,21 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.runtime.operations.town import MANIFEST, Harbour
 
+from pharos.gateway.models.spending import settlement
 from pharos.mesh.money import NANOS
 from pharos.release.simulator import Simulator, parse_script, serve
+from pharos.runtime.session.deciding import reckoning
 from pharos.server.city import open_city
+from pharos.store.faults import STORAGE_FAILED
+from pharos.store.ports import Settle
 
 AGENT = """
 ---
@@ -24,9 +30,22 @@ apiVersion: pharos/v1
 kind: Agent
 metadata: {name: mate}
 spec: {model: fast, key: crew, instructions: You do what you are told., limits: {cost: "1"}}
+---
+apiVersion: pharos/v1
+kind: Agent
+metadata: {name: captain}
+spec: {model: fast, key: crew, instructions: You lead., limits: {cost: "2"}, delegates: [mate]}
 """
 STALLS = "models: [sim-small]\notherwise: {text: one two three four, fault: {kind: stall, afterChunks: 2, seconds: 60}}"
 ANSWERS = "models: [sim-small]\notherwise: {text: one two three four, usage: {input: 10, output: 5}}"
+
+DELEGATES = """
+models: [sim-small]
+rules:
+  - when: {system: You lead., offers: delegate}
+    answer: {toolCalls: [{name: delegate, arguments: {agent: default/mate, text: go}}]}
+otherwise: {text: one two three four, fault: {kind: stall, afterChunks: 2, seconds: 60}}
+"""
 
 LIFE = """
 import asyncio, os, signal, sys
@@ -114,3 +133,60 @@ async def test_a_call_that_a_cancelled_session_leaves_is_part_of_what_it_has_spe
         calls, paid = await books(town, session)
         assert len(calls) == 1
         assert Decimal(found["spent"]) == paid > 0
+
+
+async def test_what_is_settled_after_the_end_is_learnt_by_the_session_and_by_those_above_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reckoning, "FIRST_LOOK", timedelta(seconds=0.1))
+    monkeypatch.setattr(settlement, "PERIOD", 0.1)
+    async with harbour(tmp_path, DELEGATES) as town:
+        store, log = town.city.store, town.city.store.log
+        real, full = store.commit, False
+
+        async def commit(*commands: Any, **more: Any) -> Any:
+            if full and any(isinstance(command, Settle) for command in commands):
+                raise STORAGE_FAILED("The disk is full.")
+            return await real(*commands, **more)
+
+        monkeypatch.setattr(store, "commit", commit)
+        begun = await town("start", agent="captain", text="go", session="captain")
+        assert begun["session"]["session"] == "captain"
+        async with asyncio.timeout(60):
+            async for recorded in log.tail("sessions/default/captain"):
+                if recorded.event.type == "child.started":
+                    child = str(recorded.event.data["task"]).partition("/")[2]
+                    break
+            async for recorded in log.tail(f"streams/default/{child}"):
+                assert recorded.event.type == "stream.delta"
+                break
+        full = True
+        await town("cancel", session="captain")
+        left: Any = await town.until(child, "cancelled", seconds=60)
+        above: Any = await town.until("captain", "cancelled", seconds=60)
+        assert Decimal(left["spent"]) == 0 < Decimal(above["spent"])
+        assert any("not known yet" in line for line in left["explanation"])
+        full = False
+        async with asyncio.timeout(60):
+            async for recorded in log.tail(f"sessions/default/{child}"):
+                if recorded.event.type == "model.settled":
+                    break
+            async for recorded in log.tail("sessions/default/captain"):
+                if recorded.event.type == "child.charged":
+                    break
+        [count] = await store.counters.read([("budget/-/tree/session/default/captain", "total")])
+        below: Any = await town("get", session=child)
+        assert below["status"] == "cancelled" and below["spent"] == recorded.event.data["cost"] and not below["timers"]
+        whole: Any = await town("get", session="captain")
+        assert whole["status"] == "cancelled"
+        assert (
+            Decimal(whole["spent"])
+            == Decimal(count.settled) / NANOS
+            == Decimal(above["spent"]) + Decimal(below["spent"])
+        )
+        assert {one["session"]: one["spent"] for one in (await town("list"))["items"]} == {
+            "captain": whole["spent"], child: below["spent"],
+        }  # fmt: skip
+        events = [one.event.type for one in await log.read(f"sessions/default/{child}")]
+        after = [type for type in events[events.index("session.cancelled") + 1 :] if not type.startswith("timer.")]
+        assert sorted(after) == ["model.charged", "model.settled", "parent.charged"]

@@ -292,7 +292,7 @@ def test_the_end_of_a_child_is_told_to_its_parent_in_the_commit_that_ends_it() -
     play = Play().begin(parent={"topic": "sessions/default/parent", "child": "e9"}, depth=1)
     play.answers("forty-two", cost=5)
     said = {"id": "e9", "text": "forty-two", "data": {}, "spent": "0.000000005"}
-    assert play.notices == [Notify("sessions/default/parent", "child.completed", said)]
+    assert play.notices == [Notify("sessions/default/parent", "child.completed", said, "end of default/play")]
 
 
 def test_runtime_41_a_timer_that_came_due_while_nobody_worked_fires_once() -> None:

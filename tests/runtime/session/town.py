@@ -99,6 +99,10 @@ class ScriptedModel:
         self.pieces = pieces
         self.calls: list[tuple[str, ModelRequest]] = []
 
+    async def open(self, key: str) -> bool:
+        """What it answered is known at once."""
+        return False
+
     async def call(self, errand: Errand, request: ModelRequest) -> AsyncIterator[ModelText | ModelReply]:
         self.calls.append((errand.key, request))
         turn = sum(message["role"] == "assistant" for message in request.messages)

@@ -54,6 +54,8 @@ class InnerEntrance:
     def __init__(self, tickets: Tickets) -> None:
         self._tickets = tickets
         self._watchdogs = Watchdogs()
+        self._under_way: dict[str, str] = {}
+        """Calls, and the key that each is made under."""
         self._dialect: Dialect
         self._stack: Next
         self._settlements: Settlements
@@ -85,6 +87,7 @@ class InnerEntrance:
                 cause=errand.key,
             )
             with under_way as call:
+                self._under_way[call.id] = errand.key
                 try:
                     async with aclosing(self._pieces(call, _by(errand.deadline))) as pieces:
                         async for piece in pieces:
@@ -92,6 +95,15 @@ class InnerEntrance:
                 except Fault as fault:
                     principal = call.identity.principal if call.authenticated else None
                     raise self._resolve(fault, principal, OPERATION, call.correlation) from None
+                finally:
+                    del self._under_way[call.id]
+
+    async def open(self, key: str) -> bool:
+        """Whether a call made under this key, or under one below it, has not been recorded yet."""
+        below = f"{key}/"
+        if any(f"{cause}/".startswith(below) for cause in self._under_way.values()):
+            return True
+        return any(f"{cause}/".startswith(below) for cause in await self._settlements.open_causes())
 
     async def _pieces(self, call: Call, deadline: float | None) -> AsyncGenerator[ModelText | ModelReply, None]:
         try:

@@ -280,6 +280,7 @@ def explained(state: State) -> Iterator[str]:
         yield f"It has {_ENDS[state.end.outcome]}{code}."
         for id in state.end.unknown:
             yield f"Nobody knows whether {id} happened."
+        yield from _bills(state)
         return
     for name, close in state.missing:
         hint = f"; {close!r} may be meant" if close else ""
@@ -305,10 +306,16 @@ def explained(state: State) -> Iterator[str]:
     for timer in state.timers.values():
         if timer.purpose in ("wait", "retry"):
             yield f"It goes on at {timer.due.isoformat()}."
+    yield from _bills(state)
     if state.waiting == ("input",):
         yield "It waits for input."
     if state.status in ("created", "queued"):
         yield f"It has not begun yet: `pools.explain` of {state.address.topic} says what it waits for."
+
+
+def _bills(state: State) -> Iterator[str]:
+    for id in state.unsettled:
+        yield f"What models were paid for {id} is not known yet; it is counted once it is."
 
 
 _ENDS = {"completed": "completed", "failed": "failed", "cancelled": "been cancelled", "expired": "run out of time"}

@@ -58,7 +58,7 @@ _BECOMES = {
     events.SESSION_EXPIRED: "expired",
     events.SESSION_QUARANTINED: "quarantined",
 }
-_COSTS = frozenset({events.MODEL_COMPLETED, events.MODEL_CHARGED, events.CONTEXT_COMPACTED})
+_COSTS = frozenset({events.MODEL_COMPLETED, events.MODEL_CHARGED, events.CONTEXT_COMPACTED, events.CHILD_CHARGED})
 _CHILD_ENDS = frozenset({events.CHILD_COMPLETED, events.CHILD_FAILED, events.CHILD_CANCELLED})
 _ENDED = frozenset({"completed", "failed", "cancelled", "expired"})
 _ANSWERS = {"completed": "text", "failed": "detail", "cancelled": "reason", "expired": "detail"}

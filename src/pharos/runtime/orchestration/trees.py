@@ -62,6 +62,8 @@ _DONE = (
     "UPDATE delegation_tasks SET state = :state, spent = :spent, code = :code, ended = :at "
     "WHERE session = :session AND child = :child AND ended IS NULL"
 )
+_MORE = "UPDATE delegation_sessions SET spent = spent + :cost WHERE session = :session AND ended IS NOT NULL"
+_MORE_DONE = "UPDATE delegation_tasks SET spent = spent + :cost WHERE session = :session AND child = :child"
 
 
 class DelegationsProjection:
@@ -72,7 +74,7 @@ class DelegationsProjection:
     types = frozenset({
         events.SESSION_CREATED, events.SESSION_WAITING, events.TURN_STARTED, events.CANCEL_REQUESTED, events.PAUSED,
         events.SESSION_QUARANTINED, events.SESSION_RELEASED, *_ENDED, events.CHILD_SPAWNED, events.CHILD_STARTED,
-        *_CHILD_ENDED,
+        *_CHILD_ENDED, events.MODEL_CHARGED, events.CHILD_CHARGED,
     })  # fmt: skip
     tables: Sequence[str] = ("delegation_sessions", "delegation_tasks")
     schema: Sequence[str] = (
@@ -182,6 +184,17 @@ def _done(state: str) -> Callable[[View, str, Data, int], None]:
     return fold
 
 
+def _charged(view: View, session: str, data: Data, at: int) -> None:
+    """Found after the end, which said all that was known until then."""
+    view.execute(_MORE, {"session": session, "cost": _money(data, "cost") or 0})
+
+
+def _child_charged(view: View, session: str, data: Data, at: int) -> None:
+    _charged(view, session, data, at)
+    cost = _money(data, "cost") or 0
+    view.execute(_MORE_DONE, {"session": session, "child": _text(data, "id"), "cost": cost})
+
+
 _FOLDS: Mapping[str, Callable[[View, str, Data, int], None]] = {
     events.SESSION_CREATED: _created,
     events.SESSION_WAITING: _waiting,
@@ -190,6 +203,8 @@ _FOLDS: Mapping[str, Callable[[View, str, Data, int], None]] = {
     events.PAUSED: _works("paused"),
     events.SESSION_QUARANTINED: _works("quarantined"),
     events.SESSION_RELEASED: _works("working"),
+    events.MODEL_CHARGED: _charged,
+    events.CHILD_CHARGED: _child_charged,
     events.CHILD_SPAWNED: _spawned,
     events.CHILD_STARTED: _started,
     **{type: _over(status) for type, status in _ENDED.items()},

@@ -260,6 +260,14 @@ class ModelCharged(NamedTuple):
     cost: int
 
 
+class Reckoned(NamedTuple):
+    """What calls for ``id`` were charged was looked for, and counted. ``open``: not all of it can be known yet."""
+
+    now: datetime
+    id: str
+    open: bool
+
+
 class ToolReturned(NamedTuple):
     """A tool answered."""
 
@@ -367,6 +375,7 @@ class QuarantineIt(NamedTuple):
 
 Command = (
     Start | Send | Approve | Deny | Cancel | Pause | Resume | Close | Migrate | Resolve | Extend | ReleaseQuarantine
-    | Fork | Advance | CheckTime | Recover | ModelAnswered | ModelFailed | ModelCharged | ToolReturned | ToolFailed
-    | ToolTimedOut | ToolLookedUp | Stopped | ChildTaken | ChildRefused | ChildDone | Compact | Offered | QuarantineIt
+    | Fork | Advance | CheckTime | Recover | ModelAnswered | ModelFailed | ModelCharged | Reckoned | ToolReturned
+    | ToolFailed | ToolTimedOut | ToolLookedUp | Stopped | ChildTaken | ChildRefused | ChildDone | Compact | Offered
+    | QuarantineIt
 )  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Any
 
 from pharos.runtime.session import commands
 from pharos.runtime.session.commands import Command
-from pharos.runtime.session.deciding import children, guards, outside, people, recovery, tools, turns
+from pharos.runtime.session.deciding import children, guards, outside, people, reckoning, recovery, tools, turns
 from pharos.runtime.session.deciding.draft import Decided, Draft
 from pharos.runtime.session.faults import SESSION_QUARANTINED
 from pharos.runtime.session.state import State
@@ -43,7 +43,8 @@ _OF_WORKER: dict[type, Callable[[Draft, Any], None]] = {
     commands.Offered: turns.offered,
     commands.ModelAnswered: turns.answered,
     commands.ModelFailed: turns.failed,
-    commands.ModelCharged: turns.charged,
+    commands.ModelCharged: reckoning.charged,
+    commands.Reckoned: reckoning.reckoned,
     commands.ToolReturned: tools.returned,
     commands.ToolFailed: tools.failed,
     commands.ToolTimedOut: tools.timed_out,

@@ -36,6 +36,12 @@ class CallModel(_About):
     __slots__ = ()
 
 
+class Reckon(_About):
+    """See whether it is known by now what was charged for an answer."""
+
+    __slots__ = ()
+
+
 class CallTool(_About):
     """Call a tool."""
 
@@ -86,7 +92,7 @@ class Stop(_About):
     __slots__ = ()
 
 
-Effect = CallModel | CallTool | LookUp | GiveTask | AwaitTask | CancelTask | AskPerson | Withdraw | Stop
+Effect = CallModel | Reckon | CallTool | LookUp | GiveTask | AwaitTask | CancelTask | AskPerson | Withdraw | Stop
 
 
 class Wake(NamedTuple):
@@ -103,8 +109,10 @@ class Unwake(NamedTuple):
 
 
 class Notify(NamedTuple):
-    """Tell the parent how this session ended, in the same commit."""
+    """Tell the parent how this session ended, or what it is found to have cost since, in the same commit. ``key``: told
+    twice with the same, it is told once."""
 
     topic: str
     type: str
     data: JsonObject
+    key: str

@@ -35,6 +35,7 @@ MODEL_COMPLETED: Final = "model.completed"
 ANSWER_REFUSED: Final = "answer.refused"
 MODEL_FAILED: Final = "model.failed"
 MODEL_CHARGED: Final = "model.charged"
+MODEL_SETTLED: Final = "model.settled"
 EFFECT_REQUESTED: Final = "effect.requested"
 EFFECT_STARTED: Final = "effect.started"
 EFFECT_REFUSED: Final = "effect.refused"
@@ -62,11 +63,13 @@ CHILD_STARTED: Final = "child.started"
 CHILD_COMPLETED: Final = "child.completed"
 CHILD_FAILED: Final = "child.failed"
 CHILD_CANCELLED: Final = "child.cancelled"
+CHILD_CHARGED: Final = "child.charged"
+PARENT_CHARGED: Final = "parent.charged"
 BUDGET_EXCEEDED: Final = "budget.exceeded"
 BUDGET_EXTENDED: Final = "budget.extended"
 
 TERMINAL: Final = frozenset({SESSION_COMPLETED, SESSION_FAILED, SESSION_CANCELLED, SESSION_EXPIRED})
-"""After one of these nothing is decided any more."""
+"""After one of these nothing is decided any more, except that more is found to have been charged."""
 
 # What came as it was produced: records of the topic ``streams/…``, never of the session itself.
 

@@ -45,6 +45,7 @@ TYPES: Mapping[str, Evolve] = {
     events.ANSWER_REFUSED: thinking.refused,
     events.MODEL_FAILED: thinking.failed,
     events.MODEL_CHARGED: thinking.charged,
+    events.MODEL_SETTLED: thinking.settled,
     events.EFFECT_REQUESTED: acting.requested,
     events.EFFECT_STARTED: acting.started,
     events.EFFECT_REFUSED: acting.refused,
@@ -72,6 +73,8 @@ TYPES: Mapping[str, Evolve] = {
     events.CHILD_COMPLETED: delegating.completed,
     events.CHILD_FAILED: delegating.failed,
     events.CHILD_CANCELLED: delegating.failed,
+    events.CHILD_CHARGED: delegating.charged,
+    events.PARENT_CHARGED: delegating.told,
 }
 """All events of a session, with what each means."""
 

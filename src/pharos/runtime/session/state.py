@@ -95,6 +95,13 @@ class ModelCall(NamedTuple):
     """Calls made for it whose cost is counted already."""
 
 
+class Unsettled(NamedTuple):
+    """An effect for which models were called at a cost that is not known yet. ``calls``: those that are counted."""
+
+    since: datetime
+    calls: tuple[str, ...] = ()
+
+
 EffectStatus = Literal["due", "begun", "retrying", "unknown"]
 
 
@@ -308,6 +315,8 @@ class State:
     """Tool calls of the last answer, in its order, until all have a result."""
 
     model: ModelCall | None = None
+    unsettled: dict[str, Unsettled] = field(default_factory=dict)
+    """What answers have cost that were given up before it was known, by the effect's id. Outlives the end."""
     effects: dict[str, Effect] = field(default_factory=dict)
     approvals: dict[str, Approval] = field(default_factory=dict)
     questions: dict[str, Question] = field(default_factory=dict)
@@ -321,6 +330,8 @@ class State:
     """Model calls that were begun: the steps that the guard counts."""
     spawned: int = 0
     spent: int = 0
+    told: int = 0
+    """Of what it has spent, what its parent knows of, once it has ended."""
     reserved: int = 0
     refused: int = 0
     """Last answers that were not what the agent promises, since there was input."""
@@ -370,6 +381,7 @@ class State:
         made.steps = self.steps.copy()
         made.inbox = self.inbox.copy()
         made.calls = self.calls.copy()
+        made.unsettled = self.unsettled.copy()
         made.effects = self.effects.copy()
         made.approvals = self.approvals.copy()
         made.questions = self.questions.copy()

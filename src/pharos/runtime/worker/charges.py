@@ -7,21 +7,17 @@ cost so far, and the session, the ledger and the counters of its budgets say the
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Container, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
 from pharos.core.event import START, Position, Recorded
-from pharos.core.fault import Fault
 from pharos.mesh.facts import MODEL_CALLED, calls_topic
 from pharos.mesh.money import nanos_of
 from pharos.runtime.session.address import effect_key
 from pharos.runtime.session.commands import ModelCharged
-from pharos.runtime.session.state import ModelCall, State
+from pharos.runtime.session.state import State
 from pharos.store.ports import Log
-
-_log = logging.getLogger(__name__)
 
 PAGE: Final = 1000
 
@@ -37,27 +33,23 @@ BEGINNING: Final = Place()
 
 
 async def charges(
-    log: Log, state: State, model: ModelCall, now: datetime, known: Container[str] = (), seen: Place = BEGINNING
+    log: Log, state: State, id: str, now: datetime, known: Container[str] = (), seen: Place = BEGINNING
 ) -> Sequence[ModelCharged]:
-    """What calls made for an answer have cost that nobody has counted: not those of ``known``, which the caller knows
-    of, nor those that the session has counted already. Where the log cannot be read, nothing is known of them.
+    """What calls made for an answer have cost, except those of ``known``. Raises the faults of the log.
 
     ``seen``: an event of the session whose place the caller knows, so that it need not be read from its beginning.
     """
-    key = effect_key(state.address, model.id)
+    key = effect_key(state.address, id)
     found: list[ModelCharged] = []
-    try:
-        since = await _place(log, state.address.topic, int(model.id[1:]), seen)
-        async for recorded in _all(log, calls_topic(state.account), since):
-            event = recorded.event
-            # A summary of what was before is asked for under a key of its own, below that of the answer.
-            if event.type != MODEL_CALLED or not f"{event.causation}/".startswith(f"{key}/"):
-                continue
-            call, cost = str(event.data["call"]), nanos_of(str(event.data["cost"]))
-            if cost and call not in known and call not in model.charged:
-                found.append(ModelCharged(now, model.id, call, str(event.data["outcome"]), cost))
-    except Fault as fault:
-        _log.warning("what calls for %s have cost cannot be read: %s", key, fault)
+    since = await _place(log, state.address.topic, int(id[1:]), seen)
+    async for recorded in _all(log, calls_topic(state.account), since):
+        event = recorded.event
+        # A summary of what was before is asked for under a key of its own, below that of the answer.
+        if event.type != MODEL_CALLED or not f"{event.causation}/".startswith(f"{key}/"):
+            continue
+        call, cost = str(event.data["call"]), nanos_of(str(event.data["cost"]))
+        if cost and call not in known:
+            found.append(ModelCharged(now, id, call, str(event.data["outcome"]), cost))
     return found
 
 

@@ -33,12 +33,14 @@ from pharos.runtime.session.commands import (
     ModelAnswered,
     ModelFailed,
     Offered,
+    Reckoned,
     ToolFailed,
     ToolLookedUp,
     ToolReturned,
 )
 from pharos.runtime.session.data.parts import BlobRef, ClientTool
 from pharos.runtime.session.deciding.guards import end_of
+from pharos.runtime.session.deciding.reckoning import counted_for
 from pharos.runtime.session.state import Effect, State
 from pharos.runtime.tools.offering import Offer
 from pharos.runtime.worker.charges import BEGINNING, Place, charges
@@ -149,11 +151,22 @@ class Performer:
 
     async def charges(self, state: State, id: str, said: Command) -> Sequence[Command]:
         """What calls for an answer have cost beside the one that ``said`` tells of."""
-        model = state.model
-        if model is None or model.id != id:
+        try:
+            return await self.reckon(state, id, (said.call,) if isinstance(said, ModelAnswered | Compact) else ())
+        except Fault as fault:
+            _log.warning("what calls for %s of %s have cost cannot be read: %s", id, state.address, fault)
+            return (Reckoned(now(), id, open=True),)
+
+    async def reckon(self, state: State, id: str, known: Sequence[str] = ()) -> Sequence[Command]:
+        """What calls for an answer have cost, as far as nobody has counted it, and whether that is all. ``known``:
+        calls that the caller counts. Raises faults of the store."""
+        counted = counted_for(state, id)
+        if counted is None:
             return ()
-        known = (said.call,) if isinstance(said, ModelAnswered | Compact) else ()
-        return await charges(self._store.log, state, model, now(), known, self._seen)
+        # Asked before the log is read: what is settled between the two is in the log by then.
+        open = await self._reach.models.open(effect_key(state.address, id))
+        found = await charges(self._store.log, state, id, now(), (*known, *counted), self._seen)
+        return (*found, Reckoned(now(), id, open))
 
     async def _ask(self, state: State, id: str, stream: Stream) -> tuple[ModelSaid, tuple[Event, ...]]:
         try:

@@ -181,7 +181,7 @@ class Run:
         commands.extend(timers(state.address, made.wakes))
         for notice in made.notices:
             event = Event(notice.topic, notice.type, notice.data, principal=by, correlation=state.tree)
-            commands.append(Append(event, idempotency_key=f"end of {state.address}"))
+            commands.append(Append(event, idempotency_key=notice.key))
         self._crossing("commit")
         results = await self._store.commit(*commands)
         self._crossing("committed")

@@ -16,6 +16,7 @@ from pharos.runtime.session.commands import (
     ChildRefused,
     Command,
     ModelFailed,
+    Reckoned,
     Stopped,
     ToolLookedUp,
     ToolReturned,
@@ -92,6 +93,8 @@ class UnderWay:
         """How often that has been."""
         self._closed = False
         self._abandoned: set[asyncio.Task[None]] = set()
+        self._reckoned: set[str] = set()
+        """Answers whose bills are being looked for."""
 
     @property
     def any(self) -> bool:
@@ -112,6 +115,10 @@ class UnderWay:
             self._start(id, "look-up", self._look_up, state, state.limits.tool_seconds)
         elif isinstance(effect, effects.GiveTask):
             self._start(id, "task", self._give, state, state.limits.tool_seconds)
+        elif isinstance(effect, effects.Reckon):
+            if id not in self._reckoned:
+                self._reckoned.add(id)
+                self._aside(self._look_for_bills(state, id))
         elif isinstance(effect, effects.AwaitTask):
             self._aside(self._ask_after(state, id))
         elif isinstance(effect, effects.CancelTask):
@@ -183,6 +190,14 @@ class UnderWay:
         if (command := await self._performer.ask_after(state, id)) is not None:
             self.mail.append(command)
 
+    async def _look_for_bills(self, state: State, id: str) -> None:
+        try:
+            commands = await self._performer.reckon(state, id)
+        finally:
+            self._reckoned.discard(id)
+        tell_pool(self._grant, commands)
+        self.mail.extend(commands)
+
     def _ended(self, id: str, opened: _Open, *commands: Command) -> None:
         """An effect said something; what was given up before may still say that it did happen."""
         if self._open.get(id) is opened:
@@ -208,6 +223,8 @@ class UnderWay:
             return
         self._leave(id)
         command: Command
+        if opened.kind == "model":
+            self.mail.append(Reckoned(now(), id, open=True))
         if opened.kind == "task":
             command = ChildRefused(now(), id, "TIMEOUT", f"Nobody took the task in {seconds:g} seconds.")
         elif opened.cut is not None:

@@ -50,6 +50,9 @@ MAX_PENDING = 10_000
 
 BATCH = 200
 
+MOST_OPEN = 100_000
+"""Open reservations that are looked at: as many as a store has."""
+
 _AGAIN = frozenset({STORAGE_FAILED.code, OVERLOADED.code, TIMEOUT.code})
 """Refusals that say something of the moment and nothing of what was to be committed."""
 
@@ -126,6 +129,14 @@ class Settlements:
                 self.recovered()
             if len(found) < limit or not calls:
                 return settled
+
+    async def open_causes(self) -> Sequence[str]:
+        """What those calls were made for that are over and not settled yet, as far as something was reserved for them
+        or the disk has refused their record."""
+        kept = (command for commands in self._pending.values() for command in commands)
+        causes = [command.event.causation for command in kept if isinstance(command, Append)]
+        reserved = await self._store.counters.open_reservations(limit=MOST_OPEN)
+        return [*causes, *(reservation.note.get("cause", "") for reservation in reserved)]
 
     @asynccontextmanager
     async def service(self) -> AsyncIterator[None]:

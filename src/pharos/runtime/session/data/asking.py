@@ -11,7 +11,7 @@ from pharos.core.wire import JsonObject
 from pharos.runtime.session.data.acting import Class
 from pharos.runtime.session.data.parts import ClientTool
 
-Purpose = Literal["wait", "retry", "approval", "deadline", "join"]
+Purpose = Literal["wait", "retry", "approval", "deadline", "join", "reckon"]
 
 
 class ApprovalRequested(TypedDict):

@@ -79,3 +79,16 @@ class ChildEnded(TypedDict):
     data: JsonObject
     spent: str
     code: NotRequired[str]
+
+
+class ChildCharged(TypedDict):
+    """``child.charged``: after child ``id`` had ended, ``cost`` more was found to have been charged to it."""
+
+    id: str
+    cost: str
+
+
+class ParentCharged(TypedDict):
+    """``parent.charged``: the parent was told of ``cost`` that was found after the end, in the same commit."""
+
+    cost: str

@@ -29,12 +29,14 @@ from pharos.runtime.session.data.asking import (
     TimerSet,
 )
 from pharos.runtime.session.data.delegating import (
+    ChildCharged,
     ChildEnded,
     ChildRefused,
     ChildSpawned,
     ChildStarted,
     JoinClosed,
     JoinOpened,
+    ParentCharged,
 )
 from pharos.runtime.session.data.life import (
     AgentMigrated,
@@ -62,6 +64,7 @@ from pharos.runtime.session.data.thinking import (
     ModelCompleted,
     ModelFailed,
     ModelRequested,
+    ModelSettled,
     StreamDelta,
     StreamReset,
     ToolsOffered,
@@ -92,6 +95,7 @@ DATA: Mapping[str, type] = {
     events.ANSWER_REFUSED: AnswerRefused,
     events.MODEL_FAILED: ModelFailed,
     events.MODEL_CHARGED: ModelCharged,
+    events.MODEL_SETTLED: ModelSettled,
     events.EFFECT_REQUESTED: EffectRequested,
     events.EFFECT_STARTED: EffectStarted,
     events.EFFECT_REFUSED: EffectRefused,
@@ -119,6 +123,8 @@ DATA: Mapping[str, type] = {
     events.CHILD_COMPLETED: ChildEnded,
     events.CHILD_FAILED: ChildEnded,
     events.CHILD_CANCELLED: ChildEnded,
+    events.CHILD_CHARGED: ChildCharged,
+    events.PARENT_CHARGED: ParentCharged,
     events.BUDGET_EXCEEDED: BudgetExceeded,
     events.BUDGET_EXTENDED: BudgetExtended,
     events.STREAM_DELTA: StreamDelta,

@@ -116,6 +116,13 @@ class ModelCharged(TypedDict):
     cost: str
 
 
+class ModelSettled(TypedDict):
+    """``model.settled``: what all calls for effect ``id`` have cost is counted now. Until then a timer of the purpose
+    ``reckon`` says that something is missing."""
+
+    id: str
+
+
 class AnswerRefused(TypedDict):
     """``answer.refused``: the last answer is not what the agent promises. The model is told what is wrong with it."""
 

@@ -97,7 +97,7 @@ def unwind(draft: Draft) -> None:
         draft.do(Withdraw(id))
     for child in state.children.values():
         draft.do(CancelTask(child.id, child.task, cancel.reason))
-    for timer in list(state.timers):
+    for timer in [timer.id for timer in state.timers.values() if timer.purpose != "reckon"]:
         draft.unwake(timer)
     if state.children or under_way(draft):
         return
@@ -114,7 +114,7 @@ def unwind(draft: Draft) -> None:
 def _end(draft: Draft, outcome: Literal["completed", "failed", "cancelled", "expired"], data: JsonObject) -> None:
     """The last event, and word of it to the parent in the same commit."""
     state = draft.state
-    draft.wakes.extend(Unwake(id) for id in state.timers)
+    draft.wakes.extend(Unwake(timer.id) for timer in state.timers.values() if timer.purpose != "reckon")
     for id in people.asked(state):
         draft.do(Withdraw(id))
     draft.tell(f"session.{outcome}", data)
@@ -124,7 +124,7 @@ def _end(draft: Draft, outcome: Literal["completed", "failed", "cancelled", "exp
         said: JsonObject = {"id": parent["child"], "text": end.text, "data": end.data, "spent": data["spent"]}
         if end.code or outcome == "expired":
             said["code"] = end.code or "TIMEOUT"
-        draft.notices.append(Notify(parent["topic"], CHILD_EVENTS[outcome], said))
+        draft.notices.append(Notify(parent["topic"], CHILD_EVENTS[outcome], said, f"end of {state.address}"))
 
 
 def text_of(message: JsonObject) -> str:

@@ -6,16 +6,20 @@ from collections.abc import Mapping
 
 from pharos.mesh.money import decimal_text
 from pharos.runtime.session import events
-from pharos.runtime.session.commands import Compact, ModelAnswered, ModelCharged, ModelFailed, Offered
-from pharos.runtime.session.deciding import ending, guards, joins, timers, tools
+from pharos.runtime.session.commands import Compact, ModelAnswered, ModelFailed, Offered
+from pharos.runtime.session.deciding import ending, guards, joins, reckoning, timers, tools
 from pharos.runtime.session.deciding.draft import Draft
 from pharos.runtime.session.effects import CallModel
+from pharos.runtime.session.state import State
 
 
 def advance(draft: Draft) -> None:
     """Go on as far as it goes without an answer from outside."""
     state = draft.state
-    if state.end is not None or state.quarantine is not None or state.sequence == 0:
+    if state.quarantine is not None or state.sequence == 0:
+        return
+    reckoning.go_on(draft)
+    if state.end is not None:
         return
     if state.cancel is None and guards.in_time(draft) and state.pause is None:
         joins.go_on(draft)
@@ -32,7 +36,7 @@ def _think(draft: Draft) -> None:
     state = draft.state
     model = state.model
     if model is not None:
-        if model.retry_at is not None and not any(timer.of == model.id for timer in state.timers.values()):
+        if model.retry_at is not None and not _waits(state, model.id):
             _ask(draft, model.id, model.turn, model.attempt + 1)
         return
     if state.calls:
@@ -48,6 +52,11 @@ def _think(draft: Draft) -> None:
         return
     elif not ending.answer(draft) and state.inbox:
         _think(draft)
+
+
+def _waits(state: State, id: str) -> bool:
+    """Whether a model is asked again only later."""
+    return any(timer.of == id and timer.purpose == "retry" for timer in state.timers.values())
 
 
 def _ask(draft: Draft, id: str, turn: int, attempt: int) -> None:
@@ -130,15 +139,6 @@ def failed(draft: Draft, command: ModelFailed) -> None:
     due = draft.now + timers.backoff(state.address.id, model.attempt, command.retry_after)
     draft.tell(events.MODEL_FAILED, {**data, "retryAt": due.isoformat()})
     draft.wake(due, "retry", command.id)
-
-
-def charged(draft: Draft, command: ModelCharged) -> None:
-    """A call that brought no answer has cost something: once."""
-    model = draft.state.model
-    if model is not None and model.id == command.id and command.call not in model.charged:
-        cost = decimal_text(command.cost)
-        said = {"id": command.id, "call": command.call, "outcome": command.outcome, "cost": cost}
-        draft.tell(events.MODEL_CHARGED, said)
 
 
 def stopped(draft: Draft, id: str) -> None:

@@ -11,7 +11,7 @@ from pharos.runtime.session.folding.acting import repeated
 from pharos.runtime.session.folding.life import awake, lent
 from pharos.runtime.session.folding.results import settle
 from pharos.runtime.session.folding.values import Data, mapping, text, texts, time
-from pharos.runtime.session.state import Approval, Item, Question, State, Timer, Verdict
+from pharos.runtime.session.state import Approval, Item, Question, State, Timer, Unsettled, Verdict
 
 
 def approval_requested(state: State, data: Data, sequence: int, at: datetime) -> None:
@@ -87,6 +87,9 @@ def timer_set(state: State, data: Data, sequence: int, at: datetime) -> None:
     state.timers[id] = Timer(id, time(data, "due"), purpose, of)
     if purpose == "wait" and (known := state.calls.get(of)) is not None:
         state.calls[of] = known._replace(handled=id)
+    if purpose == "reckon" and of not in state.unsettled:
+        model = state.model
+        state.unsettled[of] = Unsettled(at, model.charged if model is not None and model.id == of else ())
 
 
 def timer_fired(state: State, data: Data, sequence: int, at: datetime) -> None:
@@ -101,8 +104,8 @@ def timer_fired(state: State, data: Data, sequence: int, at: datetime) -> None:
             state.model = state.model._replace(retry_at=at)
         elif (effect := state.effects.get(timer.of)) is not None and effect.status == "retrying":
             state.effects[timer.of] = effect._replace(status="due", attempt=effect.attempt + 1, retry_at=None)
-    # That somebody looks at its time changes nothing about what it waits for, and so about whose time it is.
-    if state.waiting and timer.purpose != "deadline":
+    # That somebody looks at its time or bills changes nothing about what it waits for, and so about whose time it is.
+    if state.waiting and timer.purpose not in ("deadline", "reckon"):
         awake(state, at)
 
 

@@ -67,6 +67,14 @@ def failed(state: State, data: Data, sequence: int, at: datetime) -> None:
     _ended(state, data, sequence, at, failed=True)
 
 
+def charged(state: State, data: Data, sequence: int, at: datetime) -> None:
+    state.spent += money(data, "cost")
+
+
+def told(state: State, data: Data, sequence: int, at: datetime) -> None:
+    state.told += money(data, "cost")
+
+
 def _ended(state: State, data: Data, sequence: int, at: datetime, *, failed: bool) -> None:
     """What was kept for it is free again, less what it spent. An end that comes twice counts once."""
     child = state.children.pop(text(data, "id"), None)

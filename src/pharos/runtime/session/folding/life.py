@@ -73,6 +73,7 @@ def forked(state: State, data: Data, sequence: int, at: datetime) -> None:
     state.timers.clear()
     state.children.clear()
     state.verdicts.clear()
+    state.unsettled.clear()
     for call in [call.id for call in state.calls.values() if call.result is None]:
         settle(state, call, sequence, "This was begun before the fork, and is not carried on in it.", failed=True)
     state.model = None
@@ -85,7 +86,7 @@ def forked(state: State, data: Data, sequence: int, at: datetime) -> None:
     state.deadline = None
     state.client_tools = ()
     state.created_at = at
-    state.spent = state.reserved = state.turn = state.spawned = 0
+    state.spent = state.told = state.reserved = state.turn = state.spawned = 0
     state.stalled, state.streak, state.idle_seconds = 0, ("", 0), 0.0
     state.pause = state.cancel = state.end = state.quarantine = None
     state.waiting, state.waiting_since = (), None
@@ -165,11 +166,11 @@ def _end(state: State, outcome: Outcome, words: str, code: str, data: Data, at: 
     state.effects = {id: effect for id, effect in state.effects.items() if effect.status == "unknown"}
     state.approvals.clear()
     state.questions.clear()
-    state.timers.clear()
+    state.timers = {id: timer for id, timer in state.timers.items() if timer.purpose == "reckon"}
     state.children.clear()
     state.calls.clear()
     state.model = state.pause = None
-    state.reserved = 0
+    state.reserved, state.told = 0, state.spent
     awake(state, at)
 
 

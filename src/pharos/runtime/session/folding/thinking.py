@@ -49,19 +49,31 @@ def compacted(state: State, data: Data, sequence: int, at: datetime) -> None:
     state.compacted = number(data, "steps")
     state.spent += money(data, "cost")
     if "call" in data and state.model is not None:
-        state.model = state.model._replace(charged=(*state.model.charged, text(data, "call")))
+        _counted(state, state.model.id, text(data, "call"))
 
 
 def charged(state: State, data: Data, sequence: int, at: datetime) -> None:
     state.spent += money(data, "cost")
-    if state.model is not None:
-        state.model = state.model._replace(charged=(*state.model.charged, text(data, "call")))
+    _counted(state, text(data, "id"), text(data, "call"))
+
+
+def settled(state: State, data: Data, sequence: int, at: datetime) -> None:
+    state.unsettled.pop(text(data, "id"), None)
+
+
+def _counted(state: State, id: str, call: str) -> None:
+    if state.model is not None and state.model.id == id:
+        state.model = state.model._replace(charged=(*state.model.charged, call))
+    if (unsettled := state.unsettled.get(id)) is not None:
+        state.unsettled[id] = unsettled._replace(calls=(*unsettled.calls, call))
 
 
 def answered(state: State, data: Data, sequence: int, at: datetime) -> None:
     message = mapping(data, "message")
     step = state.steps[-1]
     state.steps[-1] = Step(step.turn, step.items, message, sequence)
+    if state.unsettled:
+        _counted(state, text(data, "id"), text(data, "call"))
     state.model = None
     state.spent += money(data, "cost")
     asked = message.get("tool_calls")
