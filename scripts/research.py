@@ -41,7 +41,7 @@ def finish(city: pharos.Client, library: Path) -> None:
     show(city)
     ended = city.sessions.get(session=SESSION)
     if ended.status != "completed":
-        raise SystemExit(f"the research has ended as {ended.status}: {ended.answer}")
+        raise SystemExit(f"the research has ended as {ended.status}: {ended.reason}")
     print(ended.answer)
     print(f"visits to the library in all: {_visits(library)}, one for each shelf, although the city died in between")
 

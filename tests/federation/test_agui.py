@@ -93,6 +93,38 @@ async def test_a_run_sent_again_is_told_again_and_not_done_again(city: Town) -> 
         assert rest == first[place + 1 :]
 
 
+async def test_a_run_sent_again_with_another_input_is_refused(city: Town) -> None:
+    city.work.script = chats
+    first = await events(city, run("hello", state={"page": 1}))
+    async with city.http() as http:
+        for other in (
+            run("good-bye", state={"page": 1}),
+            run("hello", "again", state={"page": 1}),
+            run("hello", state={"page": 2}),
+            run("hello", state={"page": 1}, tools=[{"name": "paint", "description": "Paint."}]),
+            run("hello", state={"page": 1}, resume=[{"interruptId": "e1", "status": "cancelled"}]),
+        ):
+            refused = await http.post(f"{city.url}/agui/default/helper", json=other)
+            assert refused.status_code == 409, refused.text
+            assert refused.json()["code"] == "RUN_MISMATCH" and refused.json()["pointer"] == "/runId"
+            assert [fix["id"] for fix in refused.json()["fixes"]] == ["new-run"]
+    assert len(city.work.begun) == 1 and not city.work.said
+    # What it has heard of the answer meanwhile is no other input.
+    more = run("hello", state={"page": 1})
+    more["messages"].append({"id": "a1", "role": "assistant", "content": "You said"})
+    assert await events(city, more) == first
+
+
+async def test_a_thread_says_which_session_it_is(city: Town) -> None:
+    city.work.script = chats
+    async with city.http() as http:
+        answer = await http.post(f"{city.url}/agui/default/helper", json=run("hello"))
+    [id] = [begun.id for begun in city.work.begun]
+    assert answer.headers["x-pharos-session"] == f"default/{id}"
+    started = EVENT.validate_json(answer.text.split("data: ", 1)[1].split("\n", 1)[0])
+    assert started.metadata == {"pharos": {"namespace": "default", "session": id}}
+
+
 async def test_tools_are_told_with_arguments_and_results(city: Town) -> None:
     async def script(session: Session) -> None:
         call = {"id": "c1", "type": "function", "function": {"name": "search", "arguments": '{"q": "x"}'}}

@@ -33,7 +33,13 @@ GRPC_UNAVAILABLE = FaultCode(
     "GRPC_UNAVAILABLE", "The gRPC port cannot be opened", 500, Category.PRECONDITION,
     "The address that the `Federation` resource gives to gRPC is in use or not of this machine.", Retry.AFTER_FIX,
 )  # fmt: skip
+RUN_MISMATCH = FaultCode(
+    "RUN_MISMATCH", "The run was begun with another input", 409, Category.CONFLICT,
+    "The thread has a run of this id already, and it began with something else than what came now. Sent with what it "
+    "began with, it is told again; what is new is a run of its own.",
+)  # fmt: skip
 
 ALL: tuple[FaultCode, ...] = (
     CARD_KEYS_DAMAGED, CARD_UNTRUSTED, REMOTE_UNREACHABLE, REMOTE_REFUSED, DESTINATION_FORBIDDEN, GRPC_UNAVAILABLE,
+    RUN_MISMATCH,
 )  # fmt: skip

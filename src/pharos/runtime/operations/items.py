@@ -67,7 +67,9 @@ class SessionItem(Wire):
     """Topic of the session that waits for it."""
     forked_from: str | None = None
     answer: str | None = None
-    """Where it has ended: its answer, or why it has none."""
+    """Of one that is completed: its last answer."""
+    reason: str | None = None
+    """Of one that has ended otherwise: why."""
 
 
 class Changed(Written):
@@ -245,7 +247,7 @@ def detail_of(state: State) -> SessionDetail:
 
 
 def _short(state: State) -> dict[str, object]:
-    address = state.address
+    address, end = state.address, state.end
     return {
         "session": address.id,
         "namespace": address.namespace,
@@ -260,8 +262,13 @@ def _short(state: State) -> dict[str, object]:
         "spent": decimal_text(state.spent),
         "parent": None if state.parent is None else state.parent["topic"],
         "forked_from": state.forked_from or None,
-        "answer": None if state.end is None else state.end.text,
+        **({} if end is None else ending(end.outcome, end.text)),
     }
+
+
+def ending(status: str, words: str) -> dict[str, str]:
+    """The last words of a session that has ended, by what they are."""
+    return {"answer" if status == "completed" else "reason": words}
 
 
 def paused_on(waiting: Sequence[str]) -> list[str]:

@@ -11,7 +11,7 @@ import orjson
 from pharos.core.event import Recorded
 from pharos.core.projection import Row, Scalar, View
 from pharos.mesh.money import decimal_text, nanos_of
-from pharos.runtime.operations.items import SessionItem, paused_on
+from pharos.runtime.operations.items import SessionItem, ending, paused_on
 from pharos.runtime.session import events
 from pharos.runtime.session.address import PREFIX, Address
 
@@ -200,6 +200,6 @@ def item_of_row(row: Row) -> SessionItem:
             "spent": decimal_text(int(one["spent"] or 0)),
             "parent": one["parent"] or None,
             "forked_from": one["forked_from"] or None,
-            "answer": one["answer"] if one["status"] in _ENDED else None,
+            **(ending(str(one["status"]), str(one["answer"])) if one["status"] in _ENDED else {}),
         }
     )

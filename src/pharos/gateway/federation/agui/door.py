@@ -21,14 +21,24 @@ from ag_ui.core import ResumeEntry, RunAgentInput, RunErrorEvent
 from pharos.control.index import Index
 from pharos.core.asgi import read_body
 from pharos.core.event import START
-from pharos.core.fault import FORBIDDEN, INTERNAL, INVALID, NOT_FOUND, Fault
+from pharos.core.fault import FORBIDDEN, INTERNAL, INVALID, NOT_FOUND, Applicability, Fault, Fix
 from pharos.core.plane import Receive, Scope, Send, fields_of
 from pharos.core.principal import Principal
 from pharos.core.streaming import Piece, send_pieces
 from pharos.gateway.federation.addresses import AGUI, BODY_LIMIT
-from pharos.gateway.federation.agui.input import NO_RESULT, data_of, input_of, new_in, require_new, tools_of, wrong
-from pharos.gateway.federation.agui.runs import RUN, RunFold
+from pharos.gateway.federation.agui.input import (
+    NO_RESULT,
+    data_of,
+    digest_of,
+    input_of,
+    new_in,
+    require_new,
+    tools_of,
+    wrong,
+)
+from pharos.gateway.federation.agui.runs import RUN, RunFold, cause_of
 from pharos.gateway.federation.bindings.caller import Authenticate, caller, public_agent
+from pharos.gateway.federation.faults import RUN_MISMATCH
 from pharos.gateway.federation.tasks.follow import between, following, topics_of
 from pharos.gateway.federation.tasks.task import Cursor
 from pharos.gateway.federation.tasks.work import READ, Asked, Beginning, Result, Saying, Work
@@ -39,6 +49,8 @@ _log = logging.getLogger(__name__)
 
 THREAD: Final = "agui.thread"
 """Label of a session: the thread it is."""
+SESSION_HEADER: Final = b"x-pharos-session"
+"""Of the answer: ``namespace/id`` of the thread's session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +60,7 @@ class _Run:
     agent: str
     address: Address
     input: RunAgentInput
+    digest: str
     traceparent: str
 
     def asked(self, what: str = "") -> Asked:
@@ -55,7 +68,7 @@ class _Run:
         # A digest: an id has any characters, and as many as a key may have.
         told = orjson.dumps([self.address.id, self.input.run_id, what])
         key = f"{RUN}{hashlib.sha256(told).hexdigest()}"
-        return Asked(self.principal, key, f"{RUN}{self.input.run_id}", self.traceparent)
+        return Asked(self.principal, key, cause_of(self.input.run_id, self.digest), self.traceparent)
 
     def fold(self) -> RunFold:
         """The run, before anything is known of it."""
@@ -89,16 +102,30 @@ class AguiDoor:
         behind = Cursor.parse(after) if after else None
         address = Address(principal.namespace, session_id(principal, namespace, name, input.thread_id))
         trace = fields.get(b"traceparent", b"").decode("latin-1")
-        run = _Run(principal, namespace, name, address, input, trace)
+        run = _Run(principal, namespace, name, address, input, digest_of(input), trace)
         # Before the answer begins: an event has no room for where in the input something is wrong.
         await self._take(run)
-        await send_pieces(self._pieces(run, behind), receive, send, failed=_failed, draining=self._draining)
+        headers = ((SESSION_HEADER, str(address).encode()),)
+        pieces = self._pieces(run, behind)
+        await send_pieces(pieces, receive, send, failed=_failed, draining=self._draining, headers=headers)
 
     async def _take(self, run: _Run) -> None:
         """See that the session has the run's input. Raises the faults of the operations on it."""
         fold = await self._thread(run)
         if not fold.begun:
             await self._begin(run, fold)
+        elif fold.digest and fold.digest != run.digest:
+            raise RUN_MISMATCH(
+                pointer="/runId",
+                fixes=[
+                    Fix(
+                        id="new-run",
+                        title="Send it under a new runId",
+                        applicability=Applicability.MANUAL,
+                        effect="It follows on what the thread has had so far.",
+                    )
+                ],
+            )
         if not fold.finished:
             # Also where it has begun: whoever took its answers may have died between two of them.
             await self._decide(run, fold)

@@ -6,12 +6,13 @@ what the user says, and what came of calls that were left to the front end.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, cast
 
 import orjson
 from ag_ui.core import RunAgentInput, ToolMessage, UserMessage
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from pharos.core.fault import INVALID, Fault, Problem
 from pharos.core.wire import Json, JsonObject, is_deep
@@ -99,6 +100,18 @@ def require_new(input: RunAgentInput, new: New) -> None:
     raise wrong("/messages", "must end with a message of the user's, or with what came of a call")
 
 
+def digest_of(input: RunAgentInput) -> str:
+    """Of what the front end says in a run, which is what makes it the same run when it comes again. What others say in
+    the conversation is not part of it: a front end that comes back may have heard more of that by then."""
+    said = [
+        message.model_dump(mode="json", include={"role", "content", "tool_call_id", "error"})
+        for message in input.messages
+        if isinstance(message, UserMessage | ToolMessage)
+    ]
+    whole = [said, input.resume, tools_of(input), data_of(input)]
+    return hashlib.sha256(orjson.dumps(whole, default=_plain, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
 def data_of(input: RunAgentInput) -> JsonObject:
     """What the front end brings along, as the agent is told it. An empty state is none."""
     data: JsonObject = {}
@@ -137,6 +150,12 @@ def _require_bounded(body: Json) -> None:
         raise INVALID(f"The body has more than {MOST_VALUES} values.")
     if entries > MOST_ENTRIES:
         raise INVALID(f"The body has more than {MOST_ENTRIES} messages, parts of them, calls, tools and the like.")
+
+
+def _plain(part: object) -> Json:
+    if not isinstance(part, BaseModel):
+        raise TypeError(type(part))
+    return cast("Json", part.model_dump(mode="json", by_alias=True, exclude_none=True))
 
 
 def _size(left: list[Json]) -> tuple[int, int]:

@@ -45,12 +45,19 @@ from pharos.runtime.session.address import Address
 
 RUN: Final = "agui:"
 """Before the id of a run, in the causation of the events that its input became."""
+_DIGEST: Final = 64
+"""Hexadecimal digits behind it, after a ``#``: of the input. Those of before have none."""
 
 _APPROVAL = {
     "type": "object",
     "properties": {"approved": {"type": "boolean"}, "reason": {"type": "string"}},
     "required": ["approved"],
 }
+
+
+def cause_of(run: str, digest: str) -> str:
+    """The causation of what a run's input becomes."""
+    return f"{RUN}{run}#{digest}"
 
 
 class RunFold:
@@ -67,6 +74,8 @@ class RunFold:
         self.thread = thread
         self.run = run
         self.begun = False
+        self.digest = ""
+        """Of the input it began with, where that is known."""
         self.finished = False
         self.ended = False
         """Whether the whole session has."""
@@ -96,10 +105,12 @@ class RunFold:
         if self.finished:
             return []
         told: list[BaseEvent] = []
-        if not self.begun and recorded.event.causation == f"{RUN}{self.run}":
+        caused = self._caused(recorded.event.causation)
+        if not self.begun and caused:
             self.begun = True
-            told.append(RunStartedEvent(thread_id=self.thread, run_id=self.run))
-        elif self.begun and self._shared and recorded.event.causation != f"{RUN}{self.run}":
+            place = {"namespace": self.address.namespace, "session": self.address.id}
+            told.append(RunStartedEvent(thread_id=self.thread, run_id=self.run, metadata={"pharos": place}))
+        elif self.begun and self._shared and not caused:
             # Behind the whole of the input: the state stands in the last part of it.
             self._shared = False
             if "state" in self.told:
@@ -107,6 +118,17 @@ class RunFold:
         handler = _HANDLERS.get(recorded.event.type)
         events = [] if handler is None else handler(self, recorded, recorded.event.data)
         return [*told, *events] if self.begun else []
+
+    def _caused(self, causation: str) -> bool:
+        """Whether an event is what the run's input became."""
+        cause = f"{RUN}{self.run}"
+        if not causation.startswith(cause):
+            return False
+        mark, digest = causation[len(cause) : len(cause) + 1], causation[len(cause) + 1 :]
+        if mark == "#" and len(digest) == _DIGEST:
+            self.digest = self.digest or digest
+            return True
+        return not mark
 
     def _created(self, recorded: Recorded, data: Mapping[str, Any]) -> list[BaseEvent]:
         self.owner = data["owner"]
