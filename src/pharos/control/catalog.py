@@ -96,6 +96,8 @@ class Deleted(Written):
     """What was deleted."""
 
     resources: list[DeletedResource]
+    warnings: list[str]
+    """What the caller may not have seen coming."""
 
 
 class CatalogWrites:
@@ -165,6 +167,7 @@ class CatalogWrites:
         wanted = self._named(input)
         changes: list[Change] = []
         deleted: list[DeletedResource] = []
+        warnings: list[str] = []
         for id, expected in wanted.items():
             present = self._index.find(id)
             if present is None:
@@ -179,7 +182,9 @@ class CatalogWrites:
                 )
             changes.append(Delete(id, revision))
             deleted.append(DeletedResource(resource=str(id), revision=revision))
-        output = Deleted(operation=invocation.operation_id, resources=deleted)
+            said = self._kinds[id.kind].warn(invocation.principal, present)
+            warnings += [f"{id}: {warning}" for warning in said]
+        output = Deleted(operation=invocation.operation_id, resources=deleted, warnings=warnings)
         return Decision(output=output, changes=tuple(changes))
 
     async def read(self, documents: list[JsonObject], manifest: str) -> Manifest:

@@ -183,6 +183,7 @@ class Kind(Generic[S]):
     not turn ``before`` into ``after`` (``None``: the resource does not exist before, or after); the invoker asks it
     about every change that any operation decides on, undo and redo included, so that no way leads around it. ``advise``
     says what is probably not meant, in the form of ``check``: whoever applies the resource is told, and it is applied.
+    ``warn`` says what ``principal`` may not see coming where they delete the resource.
     """
 
     name: str
@@ -199,6 +200,7 @@ class Kind(Generic[S]):
         default=lambda _resource, _find: ()
     )
     advise: Callable[[Resource[S]], Awaitable[Sequence[tuple[str, str]]]] | None = None
+    warn: Callable[[Principal, Resource[S]], Sequence[str]] = field(default=lambda _principal, _resource: ())
 
     def __post_init__(self) -> None:
         if not self.plural:

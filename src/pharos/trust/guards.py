@@ -68,6 +68,18 @@ def guard_key(principal: Principal, before: Resource[KeySpec] | None, after: Res
     return rights_exceeded(principal, after)
 
 
+def opens_for(principal: Principal, key: Resource[KeySpec]) -> bool:
+    """Whether ``principal`` is who enters with ``key``."""
+    return principal.id == f"{key.spec.principal}/{key.metadata.namespace}/{key.metadata.name}"
+
+
+def warn_of_lockout(principal: Principal, key: Resource[KeySpec]) -> list[str]:
+    """That one takes away one's own access."""
+    if not opens_for(principal, key):
+        return []
+    return ["this is the key you call with: without it you are not let in again, and only others can bring it back."]
+
+
 def guard_approval(
     principal: Principal, before: Resource[ApprovalSpec] | None, after: Resource[ApprovalSpec] | None
 ) -> Fault | None:

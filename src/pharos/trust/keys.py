@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
@@ -13,12 +13,13 @@ from pharos.control.index import Index
 from pharos.core.call import Call
 from pharos.core.fault import NOT_FOUND, Applicability, Fix
 from pharos.core.operation import Decision, Invocation, Reversibility, SetStatus, Written, read, write
+from pharos.core.principal import Principal
 from pharos.core.resource import Name, Resource, ResourceId
 from pharos.core.wire import JsonObject, Page, Wire
 from pharos.trust.authenticator import expiry, key_status
 from pharos.trust.clock import SteadyClock
 from pharos.trust.faults import CREDENTIAL_LIMIT, KEY_EXPIRED, RIGHTS_EXCEEDED
-from pharos.trust.guards import rights_exceeded
+from pharos.trust.guards import opens_for, rights_exceeded
 from pharos.trust.kinds import KEY, Credential, KeySpec, KeyStatus
 from pharos.trust.secrets import Pepper, mint
 
@@ -68,6 +69,8 @@ class Revoked(Written):
     key: str
     namespace: str
     revoked: list[str]
+    warnings: list[str]
+    """What the caller may not have seen coming."""
 
 
 class ListKeys(Wire):
@@ -190,7 +193,11 @@ class KeyOperations:
         update = {"revoked_at": now, "revoked_by": invocation.principal.id}
         credentials = [c.model_copy(update=update) if c.id in ending else c for c in status.credentials]
         output = Revoked(
-            operation=invocation.operation_id, key=input.key, namespace=input.namespace, revoked=sorted(ending)
+            operation=invocation.operation_id,
+            key=input.key,
+            namespace=input.namespace,
+            revoked=sorted(ending),
+            warnings=self._lockout(invocation.principal, key, ending) if ending else [],
         )
         changes = (SetStatus(key.id, _status(status, credentials), expected=key.status),) if ending else ()
         return Decision(output=output, changes=changes)
@@ -217,6 +224,15 @@ class KeyOperations:
             items=[self._item(key, now) for key in page],
             next=_cursor(page[-1]) if len(found) > len(page) else None,
         )
+
+    def _lockout(self, principal: Principal, key: Resource[KeySpec], ending: Collection[str]) -> list[str]:
+        """That one takes away one's own access, or may: a call does not say with which of the key's secrets it came."""
+        if not opens_for(principal, key):
+            return []
+        live, _ = self._sorted(key, key_status(key), self._clock.now())
+        if all(credential.id in ending for credential in live):
+            return [f"{key.id}: this is the key you call with: none of its secrets lets you in again."]
+        return [f"{key.id}: this is the key you call with: if it is with this secret, it does not let you in again."]
 
     def _key(self, name: str, namespace: str) -> Resource[KeySpec]:
         key = self._index.get(KEY, name, namespace)

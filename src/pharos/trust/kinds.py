@@ -11,7 +11,7 @@ from pharos.core.call import Call
 from pharos.core.forms import form
 from pharos.core.resource import Kind, Name, Ref, Spec, Status
 from pharos.core.wire import Wire
-from pharos.trust.guards import guard_approval, guard_key
+from pharos.trust.guards import guard_approval, guard_key, warn_of_lockout
 from pharos.trust.hierarchy import Level
 
 Scope = Annotated[
@@ -125,6 +125,7 @@ KEY: Kind[KeySpec] = Kind(
     check=check_key,
     private_status=frozenset({"digests"}),
     guard=guard_key,
+    warn=warn_of_lockout,
 )
 
 APPROVAL: Kind[ApprovalSpec] = Kind(

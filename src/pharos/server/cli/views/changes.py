@@ -30,6 +30,7 @@ def deleted(console: Console, output: Mapping[str, Any]) -> None:
     """What is gone, and how to bring it back."""
     for resource in output.get("resources", ()):
         console.print(Text(f"- deleted   {short_id(resource['resource'])}", style="red"))
+    _warnings(console, output)
     console.print(Text(f"operation {output['operation']}; to bring it back: pharos undo {output['operation']}"))
 
 
