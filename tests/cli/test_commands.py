@@ -220,6 +220,35 @@ def test_a_refusal_for_programs_is_the_problem_document(pharos: Pharos) -> None:
     assert document["fixes"][0]["call"]["operation"] == "catalog.list"
 
 
+@pytest.mark.parametrize(
+    ("words", "place"),
+    [
+        (("ledger", "--limit", "-1"), "--limit: "),
+        (("sessions", "list", "--waiting-on", "X"), "--waiting-on: "),
+        (("list", "keys", "--limit", "0"), "--limit: "),
+        (("get", "key", "X Y", "-n", "A"), "--namespace: "),
+        (("sessions", "get", "x!"), "SESSION: "),
+        (("keys", "issue", "A!"), "KEY: "),
+    ],
+)
+def test_what_is_wrong_with_an_option_is_said_by_its_name(pharos: Pharos, words: tuple[str, ...], place: str) -> None:
+    ran = pharos(*words)
+    assert ran.code == 1 and place in ran.err and "/" not in ran.err.split(place)[0]
+    # A program reads the place in what was sent.
+    pointers = [problem["pointer"] for problem in json.loads(pharos(*words, "--json").err)["problems"]]
+    assert pointers and all(pointer.startswith("/") for pointer in pointers)
+
+
+def test_whoever_takes_away_their_own_key_is_warned(pharos: Pharos) -> None:
+    _apply(pharos, "other")
+    for words in (("delete", "key", "admin"), ("keys", "revoke", "admin", "--yes")):
+        [warning] = pharos(*words, "--dry-run", "--json").json["warnings"]
+        assert warning.startswith("Key/default/admin: this is the key you call with")
+        assert "warning: Key/default/admin: this is the key" in pharos(*words, "--dry-run").out
+    assert pharos("delete", "key", "other", "--dry-run", "--json").json["warnings"] == []
+    assert pharos("delete", "key", "other", "--json").json["warnings"] == []
+
+
 def test_call_runs_what_a_fix_says(city: RunningCity, pharos: Pharos) -> None:
     done = pharos("call", "catalog.list", '{"kind": "Key", "limit": 1}', "--json")
     assert len(done.json["items"]) == 1
@@ -251,6 +280,13 @@ def test_doctor_reports_on_the_way_and_on_the_city(pharos: Pharos) -> None:
     assert {"storage", "references"} <= set(checks)
     assert found.code == (0 if found.json["healthy"] else 1)
     assert "✓ address: " in pharos("doctor").out
+
+
+def test_doctor_says_what_to_do_about_a_key_that_opens_nothing(pharos: Pharos, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PHAROS_KEY", "ph_wrong")
+    ran = pharos("doctor")
+    assert ran.code == 1 and "✗ entry: UNAUTHENTICATED" in ran.out
+    assert "a city's first key is in HOME/admin.key" in ran.out.split("✗ entry: ")[1]
 
 
 def test_every_read_without_input_can_be_shown_to_people(pharos: Pharos) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from io import StringIO
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from tests.client.scripted import cut, events, scripted
 
 from pharos.server.cli.app import run
+from pharos.server.cli.streaming import _Terminated
 
 _ITEMS = [f'id: p{number}\ndata: {{"position": "p{number}", "type": "said", "data": {{}}}}' for number in (1, 2)]
 _ON = "pharos sessions stream --after p2 pilot"
@@ -47,4 +49,24 @@ def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str], monkeypatc
     monkeypatch.setattr("sys.stdout", Interrupted())
     with scripted(events(*_ITEMS)) as city:
         assert run(["sessions", "stream", "pilot", "--url", city.url]) == 130
+    assert capsys.readouterr().err.strip() == f"to go on from here: {_ON.replace('p2', 'p1')}"
+
+
+def test_sigterm_says_how_to_go_on_and_does_what_it_does(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminated(StringIO):
+        def flush(self) -> None:
+            if len(self.getvalue().splitlines()) == 2:
+                signal.raise_signal(signal.SIGTERM)
+
+    came: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
+    try:
+        monkeypatch.setattr("sys.stdout", Terminated())
+        with scripted(events(*_ITEMS)) as city, pytest.raises(_Terminated):
+            run(["sessions", "stream", "pilot", "--url", city.url])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert came == [signal.SIGTERM]
     assert capsys.readouterr().err.strip() == f"to go on from here: {_ON.replace('p2', 'p1')}"

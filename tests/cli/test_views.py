@@ -176,6 +176,13 @@ def test_each_of_several_problems_is_told_once_with_its_place(capsys: pytest.Cap
     assert capsys.readouterr().err == "INVALID: 2 problems\n  /name: Must be text.\n  /x: There is no x.\n"
 
 
+def test_the_places_of_problems_are_told_as_they_were_given(capsys: pytest.CaptureFixture[str]) -> None:
+    problems = [Problem(pointer=pointer, message="No.") for pointer in ("/scopes/1", "/labels/team", "/data/a/b", "/x")]
+    show_fault(invalid(problems), "table", spoken={name: f"--{name}" for name in ("scopes", "labels", "data")})
+    said = capsys.readouterr().err.splitlines()[1:]
+    assert said == ["  --scopes no. 2: No.", "  --labels team: No.", "  --data a/b: No.", "  /x: No."]
+
+
 def test_the_ids_of_credentials_that_can_be_revoked_are_seen(shown: Any) -> None:
     credentials = [{"id": "old", "state": "revoked"}, {"id": "used", "state": "active"}]
     text = shown({"items": [{"key": "bot", "state": "active", "credentials": credentials}], "next": None}, "keys.list")

@@ -145,5 +145,5 @@ def run(arguments: Sequence[str]) -> int:
 
         if not isinstance(error, Fault):
             raise
-        return show_fault(error, session.form, session.key_source())
+        return show_fault(error, session.form, session.key_source(), session.spoken)
     return outcome if isinstance(outcome, int) else Exit.OK

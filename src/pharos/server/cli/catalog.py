@@ -97,6 +97,7 @@ def apply(
     given: dict[str, Any] = {"documents": [document.content for document in documents]}
     if expected_revision is not None:
         given["expectedRevision"] = expected_revision
+    session.spoken = {"expectedRevision": "--expected-revision"}
 
     def send() -> None:
         output = session.call(

@@ -87,12 +87,19 @@ def _entered_with(target: Target) -> Report:
 def _examined(session: Session) -> list[Report]:
     """The city's own checks, or the one that says why there are none."""
     from pharos.core.fault import Fault
+    from pharos.server.cli.faults import ways_in
 
     try:
         report = session.call("system.doctor", {})
     except Fault as fault:
         state = "warning" if fault.code == "FORBIDDEN" else "error"
-        return [_check("entry", state, f"{fault.code}: {fault.document.detail}")]
+        if fault.code == "UNAUTHENTICATED":
+            fix = "; ".join(ways_in(session.key_source()))
+        elif (permission := fault.document.required_permission) is not None:
+            fix = f"Enter with a key whose `scopes` have {permission}"
+        else:
+            fix = "; ".join(fix.title for fix in fault.document.fixes)
+        return [_check("entry", state, f"{fault.code}: {fault.document.detail}", fix)]
     checks = report.get("checks")
     return [check for check in checks if isinstance(check, dict)] if isinstance(checks, list) else []
 

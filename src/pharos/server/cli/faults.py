@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pharos.server.cli.exits import Exit
@@ -26,18 +28,21 @@ def exit_code(fault: Fault) -> Exit:
     return Exit.UNREACHABLE if fault.code in silent else Exit.FAULT
 
 
-def show_fault(fault: Fault, form: Form, entered_with: str = "") -> Exit:
-    """Print ``fault`` on stderr and return the exit code it means. ``entered_with``: where the key was found."""
+def show_fault(
+    fault: Fault, form: Form, entered_with: str = "", spoken: Mapping[str, str] = MappingProxyType({})
+) -> Exit:
+    """Print ``fault`` on stderr and return the exit code it means. ``entered_with``: where the key was found;
+    ``spoken``: how the members of the input were given, by their names."""
     if form == "table":
         with people(sys.stderr) as console:
-            for line in _lines(fault.document, entered_with):
+            for line in _lines(fault.document, entered_with, spoken):
                 console.print(line)
     else:
         sys.stderr.write(text(fault.document.to_json(), form))
     return exit_code(fault)
 
 
-def _lines(document: FaultDocument, entered_with: str) -> list[Text]:
+def _lines(document: FaultDocument, entered_with: str, spoken: Mapping[str, str]) -> list[Text]:
     from rich.text import Text
 
     code = (f"{document.code}: ", "bold red")
@@ -45,10 +50,10 @@ def _lines(document: FaultDocument, entered_with: str) -> list[Text]:
         case [only] if document.detail.endswith(
             only.message
         ):  # The problem says all that the headline does, and where.
-            lines = [Text.assemble(code, document.detail.removesuffix(only.message), _problem(only))]
+            lines = [Text.assemble(code, document.detail.removesuffix(only.message), _problem(only, spoken))]
         case [first, *_] as problems:  # Each is told below, with its place.
             lines = [Text.assemble(code, document.detail.removesuffix(f"; the first: {first.message}"))]
-            lines += [Text.assemble("  ", _problem(problem)) for problem in problems]
+            lines += [Text.assemble("  ", _problem(problem, spoken)) for problem in problems]
         case _:
             lines = [Text.assemble(code, document.detail)]
     lines += [Text(f"  because {cause.message}") for cause in document.causes]
@@ -62,23 +67,41 @@ def _lines(document: FaultDocument, entered_with: str) -> list[Text]:
         lines.append(Text(f"  try again in {document.retry.after_seconds:g} s"))
     for fix in document.fixes:
         lines += _fix_lines(fix)
-    if document.code == "UNAUTHENTICATED" and entered_with.endswith("admin.key"):
-        lines.append(Text(f"  the key from {entered_with} opens nothing here: it is another city's, or was taken away"))
-        lines.append(Text("  a city whose first key opens nothing writes a new one to HOME/admin.key when it starts"))
-    elif document.code == "UNAUTHENTICATED" and entered_with:
-        lines.append(Text(f"  the key from {entered_with} opens nothing here; a city's first key is in HOME/admin.key"))
-    elif document.code == "UNAUTHENTICATED":
-        lines.append(Text("  set PHAROS_KEY, or run in the directory of a city (its key is in .pharos/admin.key)"))
+    if document.code == "UNAUTHENTICATED":
+        lines += [Text(f"  {line}") for line in ways_in(entered_with)]
     if document.status >= 500 and document.correlation:
         lines.append(Text(f"  correlation id {document.correlation}", style="dim"))
     return lines
 
 
-def _problem(problem: Problem) -> Text:
+def ways_in(entered_with: str) -> list[str]:
+    """What to do about a key that is not accepted, or that is missing. ``entered_with``: where it was found."""
+    if entered_with.endswith("admin.key"):
+        return [
+            f"the key from {entered_with} opens nothing here: it is another city's, or was taken away",
+            "a city whose first key opens nothing writes a new one to HOME/admin.key when it starts",
+        ]
+    if entered_with:
+        return [f"the key from {entered_with} opens nothing here; a city's first key is in HOME/admin.key"]
+    return ["set PHAROS_KEY, or run in the directory of a city (its key is in .pharos/admin.key)"]
+
+
+def _problem(problem: Problem, spoken: Mapping[str, str]) -> Text:
     from rich.text import Text
 
     hint = f" Did you mean {problem.suggestion!r}?" if problem.suggestion else ""
-    return Text.assemble((problem.pointer, "cyan"), ": " if problem.pointer else "", f"{problem.message}{hint}")
+    place = _place(problem.pointer, spoken)
+    return Text.assemble((place, "cyan"), ": " if place else "", f"{problem.message}{hint}")
+
+
+def _place(pointer: str, spoken: Mapping[str, str]) -> str:
+    """The place of a problem in the words of the command line, where it was given there."""
+    name, _, rest = pointer.removeprefix("/").partition("/")
+    if name not in spoken:
+        return pointer
+    # Of something that was given several times; what stands in a map or in JSON has a name.
+    within = f"no. {int(rest) + 1}" if rest.isdecimal() else rest
+    return f"{spoken[name]} {within}".rstrip()
 
 
 def _fix_lines(fix: Fix) -> list[Text]:

@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 from pharos.client.description import Description, descriptions
 from pharos.server.cli.nearest import NearestCommand
 from pharos.server.cli.session import C, Session, common_options
-from pharos.server.cli.values import arguments, click_parameters
+from pharos.server.cli.values import arguments, click_parameters, spoken
 
 # Operations whose command does more than call: the rest is made from their description.
 _BY_HAND = {"views.rebuild": "pharos.server.cli.rebuild:rebuild"}
@@ -128,13 +128,14 @@ def perform(
     yes: bool = True,
 ) -> None:
     """Call an operation and print its output, or its items as they come."""
+    session.spoken = spoken(operation)
     if operation.streaming:
         from pharos.server.cli.streaming import follow
 
         follow(session, operation, given)
         return
     if not yes and not dry_run:
-        _confirm(operation)
+        _confirm(session, operation, given)
     output = session.call(
         operation.name,
         given,
@@ -146,8 +147,13 @@ def perform(
     session.show(output, "plan" if dry_run else operation.name)
 
 
-def _confirm(operation: Description) -> None:
+def _confirm(session: Session, operation: Description, given: dict[str, Any]) -> None:
+    """Ask a person, who is told first what the plan warns of."""
     if sys.stdin.isatty():
+        plan = session.call(operation.name, given, write=True, dry_run=True)
+        warnings = plan.get("warnings")
+        for warning in warnings if isinstance(warnings, list) else ():
+            click.secho(f"warning: {warning}", fg="yellow", err=True)
         click.confirm(f"{operation.summary} This cannot be undone. Go on?", abort=True, err=True)
 
 

@@ -34,6 +34,7 @@ def rebuild(session: Session, name: str, wait: bool | None, dry_run: bool, idemp
       pharos views rebuild ledger
       pharos views rebuild ledger --wait --json
     """
+    session.spoken = {"name": "NAME"}
     output = session.call("views.rebuild", {"name": name}, write=True, dry_run=dry_run, idempotency_key=idempotency_key)
     if not dry_run and (sys.stderr.isatty() if wait is None else wait):
         _follow(session, name)

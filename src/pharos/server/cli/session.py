@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
@@ -27,6 +27,8 @@ class Session:
     key: str | None = None
     timeout: float = 30.0
     form: Form = "table"
+    spoken: Mapping[str, str] = field(default_factory=dict)
+    """How the members of the operation's input are given on the command line, by their names."""
 
     @contextmanager
     def city(self) -> Iterator[Caller]:

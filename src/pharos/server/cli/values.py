@@ -51,6 +51,15 @@ def click_parameters(operation: Description) -> list[click.Parameter]:
     ]
 
 
+def spoken(operation: Description) -> dict[str, str]:
+    """How each member of the input is given: the option, or the place as help names it."""
+    by_place = places(operation)
+    return {
+        parameter.name: _place(parameter, operation.noun) if parameter in by_place else f"--{option_name(parameter)}"
+        for parameter in operation.parameters
+    }
+
+
 def _argument(parameter: Parameter, noun: str) -> click.Argument:
     metavar = _place(parameter, noun)
     return click.Argument(
