@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import apsw
 import pytest
 from tests.contracts.samples import append, event, numbers, refused
 
+from pharos.runtime.session.address import Address
+from pharos.runtime.session.deciding.guards import DEADLINE
+from pharos.runtime.session.effects import Wake
+from pharos.runtime.worker.lanes import timers
+from pharos.store.delivery import Schedule
 from pharos.store.faults import SCHEMA_TOO_NEW
+from pharos.store.sqlite.delivery.schedules import prepare_schedule
 from pharos.store.sqlite.engine import open_store
 from pharos.store.sqlite.schema import CITY, open_writer
 
@@ -87,3 +94,24 @@ async def test_synchronous(tmp_path: Path, full_sync: bool, level: int) -> None:
     assert connection.execute("PRAGMA synchronous").get == level
     assert connection.execute("PRAGMA journal_mode").get == "wal"
     connection.close()
+
+
+async def test_timers_of_the_end_of_a_session_that_were_set_before_schedules_had_lanes_get_theirs(
+    tmp_path: Path,
+) -> None:
+    due = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    session = timers(Address("default", "s"), [Wake(DEADLINE, due), Wake("e7", due)])
+    other = Schedule("other#deadline", due, event("other"))
+    given = [*(one for one in session if isinstance(one, Schedule)), other]
+    old = open_writer(tmp_path / "city.db", CITY[:5])
+    for one in given:
+        row = prepare_schedule(one)
+        old.execute("INSERT INTO schedules VALUES (?, ?, ?, ?, ?, ?)", row[:-1])
+    old.close()
+    store = open_store(tmp_path)
+    try:
+        found = {one.id: one.lane for one in await store.deliveries.scheduled()}
+        assert found == {one.id: one.lane for one in given}
+        assert [one.lane is None for one in given] == [False, True, True]
+    finally:
+        await store.close()

@@ -241,6 +241,12 @@ CITY: Final[Sequence[str]] = (
     -- these any more. They are removed in slices between other commits: see delivery/slices.py.
     CREATE TABLE emptied (topic INTEGER PRIMARY KEY) STRICT;
     """,
+    """
+    -- Timers for the end of a session's time that were set before schedules had a lane: in a full pool such a session
+    -- would not end before it had a slot.
+    UPDATE schedules SET lane = json_array('sessions', topic, 'pool=~%2Fending')
+        WHERE lane IS NULL AND type = 'timer.fired' AND topic GLOB 'sessions/*' AND id = topic || '#deadline';
+    """,
 )
 """Migrations of the city's database: the entry at index n leads from version n to n + 1. Entries are never edited."""
 
