@@ -26,6 +26,9 @@ def advance(draft: Draft) -> None:
         tools.go_on(draft)
         if state.cancel is None and state.end is None and state.pause is None:
             _think(draft)
+        if state.cancel is None and state.end is None:
+            # Of one that has waited for people until now, the time runs again: its end does not move on any more.
+            guards.in_time(draft)
     if state.cancel is not None and state.end is None:
         ending.unwind(draft)
     if state.end is None:
