@@ -31,7 +31,7 @@ _WORD = re.compile(r"[A-Za-z]\w*")
 class Expression:
     """A compiled expression. Raises ``ValueError`` where its syntax is wrong."""
 
-    __slots__ = ("_program", "bound", "maps", "source", "variables")
+    __slots__ = ("_program", "bound", "longest", "looks", "maps", "source", "variables")
 
     def __init__(self, source: str) -> None:
         from cel import compile
@@ -44,10 +44,19 @@ class Expression:
         """How many of them are ``map``: what it has made so far is copied with each of its steps."""
         self.variables = frozenset(self._program.variables()) - frozenset(self.bound)
         """Names of the variables it looks at."""
+        self.longest = source.count(",") + 1
+        """Elements that a list written in it has at most: it may walk over that one."""
+        self.looks = max(1, self._looks())
+        """How often it names a variable from its first macro on: each time may be one for each element."""
 
     def evaluate(self, context: cel.Context) -> object:
         """Its value. Raises whatever the binding finds fitting, down to ``OverflowError``."""
         return self._program.execute(context)
+
+    def _looks(self) -> int:
+        walk = _LOOP.search(self.source)
+        rest = "" if walk is None else self.source[walk.end() :]
+        return sum(word in self.variables for word in _WORD.findall(rest))
 
     def functions(self) -> Iterator[str]:
         """Names of the functions it calls, operators left out."""

@@ -31,6 +31,7 @@ def test_an_expression_walks_over_a_list_once() -> None:
         ("arguments.a.map(x, arguments.b).size() < 0", 40),
         ("arguments.a.exists(x, arguments.t.contains(x))", 300),
         ("arguments.a.size() < 0 || 'no' in arguments.b", 900),
+        (f"arguments.a.exists(x, {' || '.join(['x in arguments.b'] * 45)})", 40),
     ],
 )
 def test_arguments_that_take_too_long_to_look_at_are_asked_about(
@@ -61,3 +62,10 @@ def test_characters_count_where_they_are_looked_at_again_and_again() -> None:
     many: JsonObject = {"arguments": {"a": ["x"] * 100, "t": "y" * 1_000_000}}
     assert holds("arguments.a.exists(x, arguments.t.contains(x))", many)
     assert not holds('arguments.t.contains("x")', many)
+
+
+def test_a_list_that_stands_in_the_expression_is_walked_over_too() -> None:
+    source = f"[{', '.join(['1'] * 300)}].exists(x, arguments.t.contains('no'))"
+    assert not problems_of(source)
+    assert not holds(source, {"arguments": {"t": "y" * 10_000}})
+    assert holds(source, {"arguments": {"t": "y" * 1_000_000}})

@@ -28,7 +28,7 @@ MOST_VALUES: Final = 2_000
 """Members and elements, however deep, in the variables that an expression names. The binding takes 3 us for one."""
 
 MOST_STEPS: Final = 250_000
-"""Elements of the longest list times all there is to be copied for each: up to 150 ns for one."""
+"""Elements of the longest list, times all there is to be copied for each, times how often: up to 150 ns for one."""
 
 CHARACTERS_PER_VALUE: Final = 100
 """So many characters are as dear as a value: a pattern is tried on each."""
@@ -76,4 +76,5 @@ def _too_large(expression: Expression, left: list[Json]) -> bool:
             left += one.values() if isinstance(one, dict) else one
     power = len(expression.bound) + expression.maps
     weight = values + characters // CHARACTERS_PER_VALUE
-    return power > 0 and longest**power * weight > MOST_STEPS
+    steps = max(longest, expression.longest) ** power
+    return power > 0 and steps * weight * expression.looks > MOST_STEPS
