@@ -182,8 +182,8 @@ class CatalogWrites:
                 )
             changes.append(Delete(id, revision))
             deleted.append(DeletedResource(resource=str(id), revision=revision))
-            said = self._kinds[id.kind].warn(invocation.principal, present)
-            warnings += [f"{id}: {warning}" for warning in said]
+            if (kind := self._kinds.get(id.kind)) is not None:
+                warnings += [f"{id}: {warning}" for warning in kind.warn(invocation.principal, present)]
         output = Deleted(operation=invocation.operation_id, resources=deleted, warnings=warnings)
         return Decision(output=output, changes=tuple(changes))
 
