@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -18,10 +19,12 @@ from tests.federation.scripted import Session
 from tests.federation.town import Town, town
 from tests.gateway.town import document, serve
 
-from pharos.core.fault import NOT_FOUND, Fault
+from pharos.core.event import BlobRef
+from pharos.core.fault import NOT_FOUND, TOO_LARGE, Fault
 from pharos.core.principal import SYSTEM, Principal, PrincipalKind
 from pharos.gateway.federation.bindings import methods
 from pharos.gateway.federation.remote.connector import EveryAgent
+from pharos.gateway.federation.remote.files import Ended, File, with_files
 from pharos.gateway.federation.remote.tasks import end_of
 from pharos.gateway.federation.tasks.delegation import DELEGATION
 from pharos.mesh.connectors import Errand, Task, TaskEnd
@@ -270,6 +273,72 @@ async def test_who_declares_a_remote_agent_must_hold_the_right(city: Town, home:
     pointers = " ".join(problem.pointer for problem in caught.value.document.problems)
     for name in ("card", "networks", "pin"):
         assert name in pointers
+
+
+# Answers in other forms.
+
+
+@asynccontextmanager
+async def answering(city: Town, home: Town, *answers: tuple[str, Any]) -> AsyncIterator[None]:
+    """``friend`` is a server that answers under each path with a document."""
+    async with elsewhere() as place:
+        card = await fetched(city, CARD)
+        base = f"http://127.0.0.1:{place.port}"
+        card["signatures"], card["capabilities"] = [], {}
+        card["supportedInterfaces"] = [{"url": base, "protocolBinding": "HTTP+JSON", "protocolVersion": "1.0"}]
+        place.answers = {"/card": (200, card), **{path: (200, body) for path, body in answers}}
+        await home.apply(remote(city, card=f"{base}/card", unsigned=True, bindings=["HTTP+JSON"]))
+        yield
+
+
+PARTS = [
+    {"text": "Here it is."},
+    {"raw": base64.b64encode(b"%PDF").decode(), "mediaType": "application/pdf", "filename": "re\nport.pdf"},
+    {"url": "https://files.example/x.png", "mediaType": "image/png"},
+]
+DIGEST = f"sha256:{hashlib.sha256(b'%PDF').hexdigest()}"
+
+
+@pytest.mark.parametrize("form", ["message", "task that has ended", "task that is asked about"])
+async def test_files_of_an_agent_elsewhere_reach_the_session_as_blobs(city: Town, home: Town, form: str) -> None:
+    """Also of one that answers with a message alone."""
+    ended = {
+        "id": "t1", "contextId": "c1", "status": {"state": "TASK_STATE_COMPLETED"},
+        "artifacts": [{"artifactId": "a1", "parts": PARTS}],
+    }  # fmt: skip
+    first: Any = {"task": ended}
+    if form == "message":
+        first = {"message": {"messageId": "m1", "role": "ROLE_AGENT", "parts": PARTS}}
+    elif form == "task that is asked about":
+        first = {"task": {**ended, "status": {"state": "TASK_STATE_WORKING"}, "artifacts": []}}
+    async with answering(city, home, ("/message:send", first), ("/tasks/t1", ended)):
+        await home.remote.give(errand(), Task("friend", "draw"))
+        (event,) = await told(home)
+    assert event.type == "child.completed"
+    assert event.data["text"].splitlines() == [
+        "Here it is.",
+        f"File report.pdf (application/pdf): {DIGEST}",
+        "File without a name (image/png): https://files.example/x.png",
+    ]
+    assert event.data["data"] == {
+        "files": [
+            {"name": "report.pdf", "mediaType": "application/pdf", "size": 4, "digest": DIGEST},
+            {"name": "", "mediaType": "image/png", "url": "https://files.example/x.png"},
+        ]
+    }
+    # The session's namespace has the bytes, for as long as the event is there.
+    assert event.refs == (BlobRef(DIGEST, 4, "default"),)
+    held = await home.store.holdings.get("default", DIGEST)
+    assert held is not None and b"".join([piece async for piece in home.store.blobs.get(DIGEST)]) == b"%PDF"
+
+
+async def test_a_file_that_is_too_large_to_keep_is_told_without() -> None:
+    async def keep(namespace: str, data: bytes) -> BlobRef:
+        raise TOO_LARGE("A blob has at most 3 bytes here.")
+
+    end, refs = await with_files(Ended(TaskEnd("completed", ""), [File("a", "", b"1234", "")]), keep, "default")
+    assert refs == () and end.text == "File a (of no media type): not kept: A blob has at most 3 bytes here."
+    assert end.data == {"files": [{"name": "a", "mediaType": "", "size": 4, "fault": "TOO_LARGE"}]}
 
 
 # mesh-37: cards.

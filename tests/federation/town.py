@@ -30,6 +30,7 @@ from pharos.gateway.federation.plane import federation_plane
 from pharos.gateway.federation.reach import Reaching
 from pharos.gateway.federation.remote.connector import RemoteAgents
 from pharos.gateway.models.dialects.registry import DIALECTS
+from pharos.mesh.blobs.depot import Depot
 from pharos.mesh.runner import ProjectionRunner
 from pharos.runtime.profiles.plane import profiles_plane
 from pharos.runtime.tools.functions import FunctionTools
@@ -200,7 +201,7 @@ async def town(home: Path, *, ask_again: float = 0.05, **options: Any) -> AsyncI
         work = Scripted(store)
         runners: list[ProjectionRunner] = []
         reaching = Reaching(index, "http://127.0.0.1")
-        remote = RemoteAgents(store, index, vault.reveal, reaching, ask_again=ask_again)
+        remote = RemoteAgents(store, index, vault.reveal, reaching, Depot(store).keep, ask_again=ask_again)
         plane = federation_plane(
             home,
             store,

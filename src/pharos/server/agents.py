@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pharos.control.directory import Directory
 from pharos.control.index import Index
+from pharos.core.event import BlobRef
 from pharos.core.operation import Effect
 from pharos.core.plane import Plane
 from pharos.core.principal import Principal
@@ -86,6 +87,7 @@ def agents_of(
     authenticate: Callable[[str], Principal],
     reveal: Callable[[ResourceId], str],
     draining: asyncio.Event,
+    keep: Callable[[str, bytes], Awaitable[BlobRef]],
 ) -> Agents:
     """Join them. ``models`` is how they reach models; the projections run by ``runner`` once the planes are known."""
     store, index, invoker, directory = ground.store, ground.index, ground.invoker, ground.directory
@@ -102,7 +104,7 @@ def agents_of(
     account = partial(_account, index)
     gate = Gate(index, Standings(store.views, runner), partial(_reads, directory))
     here = SessionAgents(index, store, gate.admit)
-    beyond = outside(ground, authenticate, runner, draining, reveal, here)
+    beyond = outside(ground, authenticate, runner, draining, reveal, here, keep)
     people = Everywhere({WAY: ReviewerAgents(index, store, account), **brought.people})
     reaching = Reaching(models, tools, beyond.agents, people, memory=brought.memories.get)
     planes = (

@@ -148,7 +148,9 @@ async def open_city(
         )
         scheduling = Scheduling(store, declared_pools)
         draining = asyncio.Event()
-        agents = agents_of(ground, coming, models, scheduling, lambda: runner, authenticate, vault.reveal, draining)
+        agents = agents_of(
+            ground, coming, models, scheduling, lambda: runner, authenticate, vault.reveal, draining, depot.keep
+        )
         planes = [
             control_plane(directory, store, index, invoker),
             trust_plane(index, directory, invoker.decide, pepper, clock),

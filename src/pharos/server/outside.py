@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 
+from pharos.core.event import BlobRef
 from pharos.core.plane import Plane
 from pharos.core.principal import Principal
 from pharos.core.resource import ResourceId
@@ -38,8 +39,9 @@ def outside(
     draining: asyncio.Event,
     reveal: Callable[[ResourceId], str],
     here: AgentConnector,
+    keep: Callable[[str, bytes], Awaitable[BlobRef]],
 ) -> Outside:
-    """What federation brings. ``here`` gives work to the agents of this city."""
+    """What federation brings. ``here`` gives work to the agents of this city; ``keep`` is ``Depot.keep``."""
     if lacking():
         return Outside((), here)
     from pharos.gateway.federation.plane import federation_plane
@@ -49,7 +51,7 @@ def outside(
 
     store, index = ground.store, ground.index
     reaching = Reaching(index, ground.url)
-    remote = RemoteAgents(store, index, reveal, reaching)
+    remote = RemoteAgents(store, index, reveal, reaching, keep)
     plane = federation_plane(
         ground.home,
         store,

@@ -11,18 +11,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from pharos.control.index import Index
 from pharos.core.deferred import Deferred
-from pharos.core.event import Event, Recorded
+from pharos.core.event import BlobRef, Event, Recorded
 from pharos.core.fault import NOT_FOUND, Fault
 from pharos.core.resource import Ref, Resource, ResourceId
 from pharos.core.wire import JsonObject
 from pharos.gateway.federation.faults import REMOTE_UNREACHABLE
 from pharos.gateway.federation.kinds import REMOTE_AGENT, RemoteAgentSpec
 from pharos.gateway.federation.reach import Reaching
+from pharos.gateway.federation.remote.files import Ended, Keep, with_files
 from pharos.mesh.connectors import AgentConnector, Errand, Task, TaskEnd
 from pharos.mesh.topics.consumer import Consumer, Later
 from pharos.mesh.topics.policies import Policies
@@ -68,12 +70,14 @@ class RemoteAgents:
         index: Index,
         reveal: Callable[[ResourceId], str],
         reaching: Reaching,
+        keep: Keep,
         *,
         ask_again: float = ASK_AGAIN,
     ) -> None:
         self._store = store
         self._index = index
         self._reaching = reaching
+        self._keep = keep
         self._ask_again = ask_again
         self._followed = 0
         self._leaving = asyncio.Event()
@@ -113,15 +117,19 @@ class RemoteAgents:
         data: JsonObject = {"id": id, "session": errand.session, "child": child}
         if errand.deadline is not None:
             data["deadline"] = errand.deadline.isoformat()
-        if ended:
-            data["task"] = ended
-        event = Event(f"{PREFIX}{errand.session}/{child}", GIVEN, data, principal=errand.principal.id)
+        refs: tuple[BlobRef, ...] = ()
+        if ended is not None:
+            end, refs = await with_files(ended, self._keep, session.namespace)
+            data["end"] = cast("JsonObject", asdict(end))
+        event = Event(f"{PREFIX}{errand.session}/{child}", GIVEN, data, principal=errand.principal.id, refs=refs)
         await self._store.commit(Append(event, idempotency_key=errand.key))
         return id
 
     async def end(self, errand: Errand, id: str) -> TaskEnd | None:
-        """See :class:`AgentConnector`."""
-        return await self._end(id)
+        """See :class:`AgentConnector`. Of one that has brought files, the consumer tells, with the files."""
+        agent, task = self._named(id)
+        ended = await (await self._tasks.get()).end(agent, task)
+        return None if ended is None or ended.files else ended.end
 
     async def cancel(self, errand: Errand, id: str, reason: str) -> None:
         """See :class:`AgentConnector`. One that has ended already is not asked."""
@@ -131,30 +139,35 @@ class RemoteAgents:
     async def _ask(self, recorded: Recorded) -> Sequence[Command] | None:
         """Work on one given task: its end as an event of the session that waits, or :class:`Later`."""
         data: Any = recorded.event.data
-        end: TaskEnd | None
+        session = Address.parse(data["session"])
+        ended: Ended | None
+        refs: tuple[BlobRef, ...] = ()
         followed = False
-        if "task" in data:
-            end = (await self._tasks.get()).ended(data["task"])
+        if "end" in data:
+            ended, refs = Ended(TaskEnd(**data["end"])), recorded.event.refs
+        elif "task" in data:
+            ended = (await self._tasks.get()).ended(data["task"])
         else:
             try:
-                end, followed = await self._watched(recorded, data["id"])
+                ended, followed = await self._watched(recorded, data["id"])
             except Fault as fault:
                 # Who cannot be reached may be again; a card that is not to be trusted any more ends the task for us.
                 if fault.code == REMOTE_UNREACHABLE.code and not _over(recorded):
                     raise Later(UNREACHED) from None
-                end = TaskEnd("failed", fault.detail, fault=fault.code)
-        if end is None:
+                ended = Ended(TaskEnd("failed", fault.detail, fault=fault.code))
+        if ended is None:
             if not _over(recorded):
                 raise Later(self._ask_again if followed else self._pause(recorded))
-            end = TaskEnd("failed", "The task did not end before its deadline.", fault="TIMEOUT")
+            ended = Ended(TaskEnd("failed", "The task did not end before its deadline.", fault="TIMEOUT"))
+        end, brought = await with_files(ended, self._keep, session.namespace)
         told: JsonObject = {"id": data["child"], "text": end.text, "data": end.data, "spent": end.spent}
         if end.fault:
             told["code"] = end.fault
         type = _OUTCOMES.get(end.outcome, CHILD_CANCELLED)
-        topic = Address.parse(data["session"]).topic
-        return [Append(Event(topic, type, told, principal=recorded.event.principal), idempotency_key=data["id"])]
+        event = Event(session.topic, type, told, principal=recorded.event.principal, refs=(*refs, *brought))
+        return [Append(event, idempotency_key=data["id"])]
 
-    async def _watched(self, recorded: Recorded, id: str) -> tuple[TaskEnd | None, bool]:
+    async def _watched(self, recorded: Recorded, id: str) -> tuple[Ended | None, bool]:
         """How a task has ended, perhaps in a while; and whether it was followed all that while."""
         agent, task = self._named(id)
         tasks = await self._tasks.get()
@@ -170,10 +183,6 @@ class RemoteAgents:
         """Before it is asked again: a tenth of the time it has taken so far."""
         taken = (datetime.now(UTC) - recorded.event.time).total_seconds()
         return min(max(self._ask_again, taken / 10), max(self._ask_again, LONGEST_PAUSE))
-
-    async def _end(self, id: str) -> TaskEnd | None:
-        agent, task = self._named(id)
-        return await (await self._tasks.get()).end(agent, task)
 
     def _named(self, id: str) -> tuple[Resource[RemoteAgentSpec], str]:
         namespace, _, rest = id.removeprefix(SCHEME).partition("/")

@@ -22,6 +22,7 @@ from pharos.gateway.federation.bindings.extensions import metadata_of
 from pharos.gateway.federation.faults import REMOTE_REFUSED
 from pharos.gateway.federation.kinds import RemoteAgentSpec
 from pharos.gateway.federation.remote.calling import Reveal, calling
+from pharos.gateway.federation.remote.files import Ended, files_in
 from pharos.gateway.federation.tasks.delegation import DELEGATION, Delegation
 from pharos.gateway.federation.tasks.states import ENDED, State
 from pharos.mesh.connectors import Errand, Task, TaskEnd
@@ -35,8 +36,8 @@ class RemoteTasks:
 
     async def give(
         self, agent: Resource[RemoteAgentSpec], errand: Errand, task: Task, base: str
-    ) -> tuple[str, JsonObject]:
-        """Give it a task; its id, and the task itself if it has ended already. ``base`` is the URL of this city, by
+    ) -> tuple[str, Ended | None]:
+        """Give it a task; its id, and how it ended if it has already. ``base`` is the URL of this city, by
         which its own agents are named elsewhere."""
         request = _request(errand, task, base)
         async with calling(agent, self._reveal) as client:
@@ -51,21 +52,20 @@ class RemoteTasks:
                     given.CopyFrom(response.task)
         if not given.id or len(given.id) > 512:
             raise REMOTE_REFUSED(f"{agent.metadata.name} answered with no task.", subject=str(agent.id))
-        state: int = given.status.state
-        return given.id, MessageToDict(given) if state in ENDED else {}
+        return given.id, ended_of(given) if given.status.state in ENDED else None
 
-    async def end(self, agent: Resource[RemoteAgentSpec], id: str) -> TaskEnd | None:
+    async def end(self, agent: Resource[RemoteAgentSpec], id: str) -> Ended | None:
         """How a task ended; ``None`` while it has not."""
         async with calling(agent, self._reveal) as client:
-            return end_of(await client.get_task(pb.GetTaskRequest(id=id)))
+            return ended_of(await client.get_task(pb.GetTaskRequest(id=id)))
 
     async def watch(
         self, agent: Resource[RemoteAgentSpec], id: str, seconds: float, leaving: asyncio.Event
-    ) -> tuple[TaskEnd | None, bool]:
+    ) -> tuple[Ended | None, bool]:
         """As :meth:`end`, and where the agent streams, as soon as the task ends within so many seconds and before
         ``leaving`` is set. Says also whether its stream was there until then."""
         async with calling(agent, self._reveal, streaming=True) as client:
-            end = end_of(await client.get_task(pb.GetTaskRequest(id=id)))
+            end = ended_of(await client.get_task(pb.GetTaskRequest(id=id)))
             if end is not None or seconds <= 0:
                 return end, False
             settled = asyncio.create_task(_settled(client, id))
@@ -74,15 +74,17 @@ class RemoteTasks:
                 await asyncio.wait({settled, over}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
                 if not settled.done():
                     return None, True
-                return (end_of(await client.get_task(pb.GetTaskRequest(id=id))) if settled.result() else None), False
+                if not settled.result():
+                    return None, False
+                return ended_of(await client.get_task(pb.GetTaskRequest(id=id))), False
             finally:
                 for task in (settled, over):
                     task.cancel()
                 await asyncio.gather(settled, over, return_exceptions=True)
 
-    def ended(self, document: JsonObject) -> TaskEnd | None:
-        """As :meth:`end`, of a task as :meth:`give` told of it."""
-        return end_of(ParseDict(document, pb.Task()))
+    def ended(self, document: JsonObject) -> Ended | None:
+        """As :meth:`end`, of a task as the events of earlier versions have it."""
+        return ended_of(ParseDict(document, pb.Task()))
 
     async def cancel(self, agent: Resource[RemoteAgentSpec], id: str) -> None:
         """Ask that a task end. One that has ended already is not asked."""
@@ -122,6 +124,12 @@ def _request(errand: Errand, task: Task, base: str) -> pb.SendMessageRequest:
     delegation = Delegation(errand.tree or errand.session, task.depth, path, task.budget)
     ParseDict(delegation.metadata(), request.metadata)
     return request
+
+
+def ended_of(task: pb.Task) -> Ended | None:
+    """How a task ended, with its files; ``None`` while it has not."""
+    end = end_of(task)
+    return None if end is None else Ended(end, files_in(task) if end.outcome == "completed" else ())
 
 
 def end_of(task: pb.Task) -> TaskEnd | None:
