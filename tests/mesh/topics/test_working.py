@@ -39,6 +39,21 @@ async def test_a_message_is_worked_on_by_one_at_a_time_and_acknowledged_once(tow
     assert late.code == "LEASE_LOST"
 
 
+async def test_a_position_of_another_topic_acknowledges_nothing(town: Town) -> None:
+    """Messages of the lease's own topic may stand in front of it that nobody has been given."""
+    await town.call("groups.subscribe", group="g", topics="*")
+    first = await town.call("topics.publish", name="a", messages=[{"data": 1}])
+    claimed = await town.call("groups.claim", group="g", topic="a", limit=1)
+    await town.call("topics.publish", name="a", messages=[{"data": 2}])
+    other = await town.call("topics.publish", name="b", messages=[{"data": 3}])
+    lease, position = claimed["lease"], other["items"][0]["position"]
+    refused = await town.refused("groups.acknowledge", lease=lease, position=position)
+    assert (refused.code, refused.document.pointer) == ("INVALID", "/position")
+    await town.call("groups.acknowledge", lease=lease, position=first["items"][0]["position"])
+    again = await town.call("groups.claim", group="g", topic="a")
+    assert [message["data"] for message in again["messages"]] == [2]
+
+
 async def test_mesh_4_a_worker_that_lost_its_lease_commits_nothing(tmp_path: Path) -> None:
     wall = Wall()
     async with opened(tmp_path / "home", wall) as town:

@@ -13,7 +13,7 @@ from typing import Annotated, Final
 from pydantic import Field, StringConstraints
 
 from pharos.core.event import Position
-from pharos.core.fault import INVALID, NOT_FOUND, Fault
+from pharos.core.fault import INVALID, NOT_FOUND, Fault, Problem
 from pharos.core.forms import WORD
 from pharos.core.operation import Decision, Invocation, Reversibility, Written, write
 from pharos.core.principal import Principal
@@ -223,6 +223,7 @@ class Working:
         lease = lease_of(input.lease, invocation.principal)
 
         async def perform() -> Renewed:
+            await self._require_message(lease.topic, input.position)
             try:
                 (kept,) = await self._store.commit(Acknowledge(lease, input.position, input.keep))
             except Fault as fault:
@@ -232,6 +233,17 @@ class Working:
             return Renewed(operation=invocation.operation_id, lease=_item(kept))
 
         return Decision(Renewed(operation=invocation.operation_id), perform=perform)
+
+    async def _require_message(self, topic: str, position: Position) -> None:
+        """Raise ``INVALID`` where no message of the topic stands, or has stood, at a position: behind that of another
+        topic there may be messages of this one that nobody has seen."""
+        log = self._store.log
+        if await log.at(topic, position) is not None:
+            return
+        known = await log.topic(topic)
+        if known is not None and position > known.trimmed:
+            problem = "No message of the lease's topic stands there."
+            raise INVALID(problem, problems=[Problem(pointer="/position", message=problem)], pointer="/position")
 
     async def _is_done(self, lease: Lease, input: AcknowledgeMessages) -> bool:
         """Whether this very lease was given back with this acknowledgement: the call is repeated."""
