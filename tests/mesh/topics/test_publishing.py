@@ -130,6 +130,23 @@ async def test_mesh_8_who_has_a_stale_idea_of_the_topic_publishes_nothing(town: 
     assert len(await town.texts("t")) == 3
 
 
+async def test_mesh_8_nor_does_who_repeats_a_part_of_what_was_published(town: Town) -> None:
+    """The first message was there, so that nobody looked whether the second was expected."""
+
+    async def publish(expected: int, *keys: str) -> Any:
+        messages = [{"key": key, "data": key} for key in keys]
+        return await town.call("topics.publish", name="t", messages=messages, expectedSequence=expected)
+
+    first = await publish(0, "a", "b", "a")
+    assert [item["sequence"] for item in first["items"]] == [1, 2, 1]
+    assert [item["duplicate"] for item in (await publish(0, "a", "b", "a"))["items"]] == [True, True, True]
+    with pytest.raises(Fault, match="POSITION_CONFLICT"):
+        await publish(0, "a", "c")
+    assert await town.texts("t") == ["a", "b"]
+    await publish(2, "c", "c", "d")
+    assert await town.texts("t") == ["a", "b", "c", "d"]
+
+
 async def test_mesh_47_a_batch_is_about_one_topic_and_comes_whole_or_not_at_all(town: Town) -> None:
     across = await town.refused("topics.publish", name="a", messages=[{"data": 1}, {"data": 2, "topic": "b"}])
     assert across.code == "INVALID"

@@ -61,14 +61,20 @@ class Publisher:
         """Publish messages with their idempotency keys, all or none, ``also`` with them; return what is recorded.
 
         Of a message whose key was used before, the first one's record is returned. ``expected``: only if that is the
-        sequence of the topic's last message. Raises ``TOPIC_FULL``, ``POSITION_CONFLICT`` and what the store raises.
+        sequence of the topic's last message; it holds for each new one, also behind some that were published before.
+        Raises ``TOPIC_FULL``, ``POSITION_CONFLICT`` and what the store raises.
         """
         policy = self._policies.of(topic)
         commands: list[Command] = []
+        keys: set[str] = set()
         for event, key in messages:
             # Few messages have extensions; only those can name a blob.
             cited = await self._cite(event) if "extensions" in event.data else event
-            commands.append(Append(cited, expected if not commands else None, key))
+            commands.append(Append(cited, expected, key))
+            if expected is not None and (key is None or key not in keys):
+                expected += 1
+            if key is not None:
+                keys.add(key)
         commands += also
         if policy.lane is not None and topic not in self._told:
             commands += await self._lanes(topic, policy.lane)

@@ -42,7 +42,8 @@ class Publish(Wire):
     """Published together or not at all, in this order."""
     expected_sequence: int | None = Field(default=None, ge=0, le=2**63 - 1)
     """Publish only if this is the number of the topic's last message (0: it has none): for who decides on what is
-    there, or must be the only one who publishes."""
+    there, or must be the only one who publishes. A call that was carried out is answered again all the same; one of
+    which a part was published before is refused."""
 
 
 class Receipt(Wire):

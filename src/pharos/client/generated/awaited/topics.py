@@ -98,7 +98,8 @@ class AsyncTopics(AsyncNamespace):
             namespace: Left out: the caller's own.
             messages: Published together or not at all, in this order.
             expected_sequence: Publish only if this is the number of the topic's last message (0: it has none): for who
-                decides on what is there, or must be the only one who publishes.
+                decides on what is there, or must be the only one who publishes. A call that was carried out is answered
+                again all the same; one of which a part was published before is refused.
 
         Needs the permission ``topics.publish``. Reversibility: none. With ``dry_run`` nothing changes. Raises a
         fault with code TOPIC_FULL, POSITION_CONFLICT, TOO_LARGE, FORBIDDEN, INVALID.
