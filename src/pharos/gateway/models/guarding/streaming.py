@@ -152,7 +152,7 @@ class _Flow:
             edits.update((path, b"null") for path in look.echoes if at(event, path))
         if (numbered := self._texts.number(event)) is not None:
             edits[numbered[0]] = b"%d" % numbered[1]
-        out.append(_edited(frame, edits) if edits else frame.raw)
+        out.append(_edited(frame, event, edits) if edits else frame.raw)
 
     def flush(self, out: list[bytes]) -> None:
         """Everything that is held back may go: nothing follows."""
@@ -247,11 +247,27 @@ def _object(data: bytes) -> JsonObject | None:
     return event if isinstance(event, dict) else None
 
 
-def _edited(frame: Frame, edits: dict[Path, bytes]) -> bytes:
-    """The frame with some values replaced, and every other byte of its data as it was."""
-    text = frame.data.decode()
-    spans = locate(text, edits)
-    data = replaced(text, [(*spans[path], new.decode()) for path, new in edits.items() if path in spans]).encode()
+def _edited(frame: Frame, event: JsonObject, edits: dict[Path, bytes]) -> bytes:
+    """The frame of ``event`` with some values replaced, and every other byte of its data as it was."""
+    data = _swapped(frame.data, event, edits) if len(edits) == 1 else None
+    if data is None:
+        text = frame.data.decode()
+        spans = locate(text, edits)
+        data = replaced(text, [(*spans[path], new.decode()) for path, new in edits.items() if path in spans]).encode()
     if frame.raw.count(frame.data) == 1:
         return frame.raw.replace(frame.data, data)
     return encode(data, frame.event)
+
+
+def _swapped(data: bytes, event: JsonObject, edits: dict[Path, bytes]) -> bytes | None:
+    """The data with its one edit, where the value is spelled in the usual way and nothing else is spelled like it:
+    almost always, and at a twentieth of the cost of finding its place."""
+    ((path, new),) = edits.items()
+    value, wanted = at(event, path), orjson.loads(new)
+    old = orjson.dumps(value)
+    if value == wanted or data.count(old) != 1:
+        return None
+    swapped = data.replace(old, new)
+    # What was found may be a name, or what stands between two of them.
+    read = _object(swapped)
+    return swapped if read is not None and at(read, path) == wanted else None
