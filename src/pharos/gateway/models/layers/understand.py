@@ -58,7 +58,7 @@ def _refuse_ambiguous(raw: bytes, body: Json) -> None:
         written = orjson.dumps(body)
     except orjson.JSONEncodeError:
         raise _invalid("is nested too deeply") from None
-    if raw.count(b'"') == written.count(b'"') and b"\\u0022" not in raw:
+    if raw == written or (raw.count(b'"') == written.count(b'"') and b"\\u0022" not in raw):
         return
     try:
         json.loads(raw, object_pairs_hook=_once, parse_int=str, parse_float=str)
