@@ -102,6 +102,9 @@ async def test_a_day_unlike_the_others_is_found_in_its_group(town: City) -> None
     assert found.difference == "8.000000000" and found.score is not None and found.score > 50
     assert not (await anomalies(town, minimum="10")).items
     assert not (await anomalies(town, threshold="1000")).items
+    ever = {"since": "0001-01-01T00:00:00+14:00", "until": "9999-12-31T23:59:59-14:00"}
+    assert found in (await anomalies(town, **ever)).items
+    assert not (await anomalies(town, since=ever["until"], until=ever["since"])).items
     with pytest.raises(Fault):
         await anomalies(town, by=["day"])
 

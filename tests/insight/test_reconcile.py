@@ -94,6 +94,8 @@ async def test_what_has_no_price_is_told_beside_the_difference(town: City) -> No
     [
         ("Date,Cost\n2027-01-03,three\n", {"time": "Date"}, "line 2: 'three' is not an amount"),
         ("Date,Cost\nyesterday,3\n", {"time": "Date"}, "line 2: 'yesterday' is not a date"),
+        ("Date,Cost\n9999-12-31T23:59:59-14:00,3\n", {"time": "Date"}, "is not a date or time"),
+        ("Date,Cost\n99999999999999999999,3\n", {"time": "Date"}, "is not a date or time"),
         ("Date,Cost\n2027-01-03\n", {"time": "Date"}, "line 2: it has 1 columns"),
         ("Date,Cost\n2027-01-03,1e400\n", {"time": "Date"}, "is not an amount"),
         ("Date,Cost\n2027-01-03,NaN\n", {"time": "Date"}, "is not an amount"),

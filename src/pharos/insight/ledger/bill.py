@@ -139,17 +139,17 @@ def _nanos(text: str) -> int:
 
 def _day(text: str, offset: timezone) -> date:
     """The day in UTC that a time falls on. A date is a day as it is: the bill's days are then those of ``offset``."""
-    if text.isdigit() and len(text) >= 9:
-        return datetime.fromtimestamp(int(text), UTC).astimezone(offset).date()
     try:
+        if text.isdigit() and len(text) >= 9:
+            return datetime.fromtimestamp(int(text), UTC).astimezone(offset).date()
         time = datetime.fromisoformat(text)
-    except ValueError:
+        if len(text) <= 10:
+            return time.date()
+        if time.tzinfo is None:
+            time = time.replace(tzinfo=offset)
+        return time.astimezone(offset).date()
+    except (ValueError, OverflowError, OSError):  # the last two: beyond the calendar, or the clock
         raise ValueError(f"{text[:40]!r} is not a date or time") from None
-    if len(text) <= 10:
-        return time.date()
-    if time.tzinfo is None:
-        time = time.replace(tzinfo=offset)
-    return time.astimezone(offset).date()
 
 
 def offset_of(hours: float) -> timezone:

@@ -26,6 +26,8 @@ from pharos.mesh.runner import ProjectionRunner
 from pharos.store.ports import Views
 
 MOST_ANOMALIES = 1000
+_FIRST = datetime(1980, 1, 1, tzinfo=UTC)
+"""No ledger has a day before it."""
 _TWO_SIGMAS = Fraction(29652, 10_000)
 """Twice 1.4826, which makes a standard deviation of a median distance where errors are normal."""
 
@@ -167,8 +169,8 @@ class Outlook:
         come, when it is above the usual.
         """
         now = invocation.time.astimezone(UTC)
-        until = min(input.until.astimezone(UTC).date(), now.date()) if input.until else now.date()
-        since = input.since.astimezone(UTC).date() if input.since else until - timedelta(days=29)
+        until = min(_day(input.until, now), now.date()) if input.until else now.date()
+        since = _day(input.since, now) if input.since else until - timedelta(days=29)
         whole = input.model_copy(update={"since": None, "until": None})
         groups = await self._days(whole, input.by, since - timedelta(days=input.window), until + timedelta(days=1))
         grouping, least, limit = Grouping(input.by), to_nanos(input.minimum), Fraction(input.threshold)
@@ -254,3 +256,8 @@ def _forecast(days: Mapping[date, int], first: date, last: date, today: date, mo
         "growth": decimal_text(round(trend.slope)),
         "days": len(complete),
     }
+
+
+def _day(time: datetime, now: datetime) -> date:
+    """The day in UTC. Where none is in any ledger, it is one such day that can be reckoned with: the calendar ends."""
+    return min(max(time, _FIRST), now + timedelta(days=1)).astimezone(UTC).date()
