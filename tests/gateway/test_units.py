@@ -93,13 +93,14 @@ def test_parts_that_bytes_do_not_bound() -> None:
     pdf = {"type": "document", "source": {"type": "file", "file_id": "f"}}
     result = {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": "x"}, image]}
     new = {"type": "hologram"}
-    content = [{"type": "text", "text": "x"}, image, pdf, result, new, "odd"]
+    video = {"type": "video_url", "video_url": {"url": "https://x"}}
+    content = [{"type": "text", "text": "x"}, image, pdf, result, new, video, "odd"]
     body: dict[str, Any] = {"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": content}]}
 
     class Turns:
         turns = body["messages"]
 
-    assert attachments(Turns()) == 1 + 8 + 1 + 1  # type: ignore[arg-type]
+    assert attachments(Turns()) == 1 + 8 + 1 + 1 + 16  # type: ignore[arg-type]
 
 
 def test_what_tokens_do_not_show() -> None:

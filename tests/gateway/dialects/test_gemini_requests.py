@@ -572,8 +572,11 @@ def test_what_bytes_do_not_bound_is_counted() -> None:
         {"text": "x"}, {"inlineData": {"mimeType": "image/png", "data": ""}}, {"fileData": {"fileUri": "x"}},
         {"inline_data": {"mime_type": "video/mp4", "data": ""}},
         result("f", {}, parts=[{"inlineData": {"mimeType": "image/png"}}]),
+        {"fileData": {"mimeType": "application/pdf", "fileUri": "x"}},
+        {"fileData": {"mimeType": "image/png", "fileUri": "x"}},
+        {"text": "x", "thought": True, "thoughtSignature": "s"}, {"novel": {"id": "x"}},
     ]  # fmt: skip
-    assert GEMINI.ask(gemini_body({"parts": parts})).attached == 1 + 8 + 8 + 1
+    assert GEMINI.ask(gemini_body({"parts": parts})).attached == 1 + 16 + 16 + 1 + 8 + 8 + 0 + 1
     assert GEMINI.ask(gemini_body(cachedContent="x")).unpriced == "cachedContent"
     assert GEMINI.ask(gemini_body(generationConfig={"responseModalities": ["TEXT", "IMAGE"]})).unpriced == (
         "an answer of IMAGE"

@@ -7,6 +7,7 @@ usage that nobody reported: of a call that was cut off, and of calls that wait f
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import NamedTuple
 
 from pharos.core.wire import Json, JsonObject
@@ -33,7 +34,13 @@ _BOUNDED = frozenset({
 })  # fmt: skip
 """Content parts whose tokens are bounded by their bytes (``tool_result`` is looked into)."""
 
-_DOCUMENTS = frozenset({"document", "file", "input_file", "container_upload"})
+RECORDING_FACTOR = 16
+"""How many a video counts as: hours of it, which a link of a line can be, fill the longest context."""
+
+_FACTORS = MappingProxyType(
+    dict.fromkeys(("document", "file", "input_file", "container_upload"), DOCUMENT_FACTOR)
+    | dict.fromkeys(("video", "video_url", "input_video"), RECORDING_FACTOR)
+)
 
 _NO_TIER = frozenset({"", "auto", "default", "standard", "standard_only", "unspecified", "STANDARD", "UNSPECIFIED"})
 """Words that ask for no tier in particular: the provider decides, and says what it served."""
@@ -113,7 +120,7 @@ def _attached(parts: list[Json]) -> int:
             if type(inner) is list:
                 count += _attached(inner)
         else:
-            count += DOCUMENT_FACTOR if kind in _DOCUMENTS else 1
+            count += _FACTORS.get(kind, 1)
     return count
 
 

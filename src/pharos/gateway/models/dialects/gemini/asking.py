@@ -16,7 +16,18 @@ from pharos.gateway.models.dialects.reading import Reading
 from pharos.gateway.models.dialects.splice import elements, members, replaced, too_deep
 
 DOCUMENT_FACTOR = 8
-"""How many attachments a document, a video or a file counts as: it is read as many images."""
+"""How many attachments a document or a file counts as: it is read as many images."""
+
+RECORDING_FACTOR = 16
+"""How many a video, a recording or what nobody names counts as: hours of it, which a link of a line can be, fill the
+longest context."""
+
+_BOUNDED = frozenset({
+    "text", "thought", "thoughtSignature", "thought_signature", "functionCall", "function_call", "functionResponse",
+    "function_response", "executableCode", "executable_code", "codeExecutionResult", "code_execution_result",
+    "videoMetadata", "video_metadata", "mediaResolution", "media_resolution", "partMetadata", "part_metadata",
+})  # fmt: skip
+"""Members of a part whose tokens their bytes bound, or that have none."""
 
 _PLAIN = frozenset({"functionDeclarations", "function_declarations"})
 """Members of a tool that cost nothing beyond their tokens. Everything else in there runs at the provider."""
@@ -130,18 +141,25 @@ def _attached(turns: list[Json]) -> int:
 def _weight(part: JsonObject) -> int:
     for name in ("fileData", "file_data"):
         if name in part:
-            return DOCUMENT_FACTOR
+            return max(_medium(part[name]), DOCUMENT_FACTOR)
     for name in ("inlineData", "inline_data"):
-        data = part.get(name)
-        if data is not None:
-            kind = (data.get("mimeType") or data.get("mime_type")) if isinstance(data, dict) else None
-            return 1 if isinstance(kind, str) and kind.startswith("image/") else DOCUMENT_FACTOR
+        if (data := part.get(name)) is not None:
+            return _medium(data)
     for name in ("functionResponse", "function_response"):
         result = part.get(name)
         inner = result.get("parts") if isinstance(result, dict) else None
         if type(inner) is list:
             return sum(_weight(piece) for piece in inner if type(piece) is dict)
-    return 0
+    return 0 if part.keys() <= _BOUNDED else 1
+
+
+def _medium(data: Json) -> int:
+    kind = (data.get("mimeType") or data.get("mime_type")) if isinstance(data, dict) else None
+    if not isinstance(kind, str):
+        return RECORDING_FACTOR
+    if kind.startswith("image/"):
+        return 1
+    return DOCUMENT_FACTOR if kind.startswith("text/") or kind == "application/pdf" else RECORDING_FACTOR
 
 
 def edit(raw: bytes, body: JsonObject, edits: Edits) -> bytes:
