@@ -39,6 +39,37 @@ async def test_a_message_is_worked_on_by_one_at_a_time_and_acknowledged_once(tow
     assert late.code == "LEASE_LOST"
 
 
+async def test_attempts_are_counted_by_the_city(town: Town) -> None:
+    rules = {"match": "t", "deadLetters": {"maxAttempts": 2}}
+    document = {"apiVersion": "pharos/v1", "kind": "Topic", "metadata": {"name": "t"}, "spec": rules}
+    await town.call("catalog.apply", documents=[document])
+    await town.call("groups.subscribe", group="g", topics="t")
+    await town.call("topics.publish", name="t", messages=[{"data": 1}])
+    for attempt, letter in ((1, None), (2, 1)):
+        claimed = await town.call("groups.claim", group="g")
+        lease = {**claimed["lease"], "attempts": 1}
+        failed = await town.call("groups.fail", lease=lease, reason="no_stock", delaySeconds=0)
+        assert (failed["attempts"], failed.get("deadLetter")) == (attempt, letter)
+
+
+async def test_a_request_under_the_key_of_another_message_is_not_answered_with_its_answer(town: Town) -> None:
+    await town.call("groups.subscribe", group="g", topics="sums")
+
+    async def ask(data: int, key: str = "k") -> Any:
+        return await town.call("topics.request", name="sums", message={"data": data, "key": key}, timeoutSeconds=20)
+
+    first = asyncio.ensure_future(ask(1))
+    claimed = await town.call("groups.claim", group="g", waitSeconds=20)
+    await town.call("topics.reply", to=claimed["messages"][0]["replyTo"], message={"data": "one"})
+    assert (await first)["reply"]["data"] == (await ask(1))["reply"]["data"] == "one"
+    with pytest.raises(Fault) as other:
+        await ask(2)
+    assert (other.value.code, other.value.document.pointer) == ("CONFLICT", "/message/key")
+    await town.call("topics.publish", name="sums", messages=[{"data": 3, "key": "plain"}])
+    with pytest.raises(Fault, match="CONFLICT"):
+        await ask(3, "plain")
+
+
 async def test_a_position_of_another_topic_acknowledges_nothing(town: Town) -> None:
     """Messages of the lease's own topic may stand in front of it that nobody has been given."""
     await town.call("groups.subscribe", group="g", topics="*")

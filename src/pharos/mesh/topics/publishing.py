@@ -14,7 +14,18 @@ from pydantic import Field
 
 from pharos.core.call import Call
 from pharos.core.event import Event, Position, Recorded
-from pharos.core.fault import FORBIDDEN, INVALID, NOT_FOUND, TIMEOUT, TOO_LARGE, Applicability, Fault, Fix, State
+from pharos.core.fault import (
+    CONFLICT,
+    FORBIDDEN,
+    INVALID,
+    NOT_FOUND,
+    TIMEOUT,
+    TOO_LARGE,
+    Applicability,
+    Fault,
+    Fix,
+    State,
+)
 from pharos.core.ids import uuid7
 from pharos.core.operation import Decision, Invocation, Reversibility, Written, write
 from pharos.core.resource import Name
@@ -142,14 +153,19 @@ class Publishing:
 
         return Decision(Published(operation=invocation.operation_id, items=[]), events=tuple(events), perform=perform)
 
-    @_publishing("topics.request", typical_ms=1000, faults=(NO_RESPONDER, TIMEOUT, TOPIC_FULL, TOO_LARGE, FORBIDDEN))
+    @_publishing(
+        "topics.request",
+        typical_ms=1000,
+        faults=(NO_RESPONDER, CONFLICT, TIMEOUT, TOPIC_FULL, TOO_LARGE, FORBIDDEN),
+    )
     async def request(self, invocation: Invocation, input: Request) -> Decision[Answered]:
         """Publish a request and wait for its answer.
 
         The request is a message like any other, with a `deadline` and a `replyTo`; whoever handles it answers with
         `topics.reply`. Request and answer are durable: an answer after the deadline is kept and marked late, and read
         from the topic `replyTo`. Where no group subscribes to the topic, that is said at once. The call can be repeated
-        under its idempotency key: it then waits for the answer of the first.
+        under its idempotency key, and a message with a `key` under that: it then waits for the answer of the first.
+        What asks something else under the key of another message is refused.
         """
         place = _writable(namespace_for(invocation.principal, input.namespace), input.name)
         groups = [group.name for group in await self._store.deliveries.groups() if hears(group, place.topic)]
@@ -167,6 +183,12 @@ class Publishing:
 
         async def perform() -> Answered:
             (recorded,) = await self._publisher.append(place.topic, [(event, key)], [mark, *_also(invocation)])
+            if not _is_same(event, recorded.event):
+                raise CONFLICT(
+                    "Another message was published under this key: its answer is no answer to this one.",
+                    subject=place.name,
+                    pointer="/message/key",
+                )
             answered = Answered(
                 operation=invocation.operation_id, request=_receipt(event, recorded), reply_to=answers.name
             )
@@ -279,6 +301,14 @@ def _key(message: NewMessage, event: Event | None, invocation: Invocation, numbe
 def _receipt(sent: Event, kept: Recorded) -> Receipt:
     id = cast("Envelope", kept.event.data).get("id", kept.event.id)
     return Receipt(id=id, position=kept.position, sequence=kept.sequence, duplicate=kept.event.id != sent.id)
+
+
+def _is_same(sent: Event, kept: Event) -> bool:
+    """Whether what is recorded asks what was sent, perhaps until another time."""
+    if sent.id == kept.id:
+        return True
+    asked, before = ({**event.data, "deadline": None} for event in (sent, kept))
+    return asked == before and sent.subject == kept.subject
 
 
 def _answers_of(place: Place, key: str | None) -> str:

@@ -271,7 +271,9 @@ class Working:
         """
         lease = lease_of(input.lease, invocation.principal)
         rules = self._policies.of(lease.topic).dead_letters
-        attempts = max(lease.attempts, 1)
+        # Not as the worker says: whoever counts for themselves has a message come for ever.
+        delivery = await self._store.deliveries.get(lease.group, lease.topic)
+        attempts = max(lease.attempts if delivery is None else delivery.attempts, 1)
         buried = not input.retry or attempts >= rules.max_attempts
         delay = backoff(rules, attempts) if input.delay_seconds is None else input.delay_seconds
 

@@ -235,7 +235,8 @@ class AsyncTopics(AsyncNamespace):
         The request is a message like any other, with a `deadline` and a `replyTo`; whoever handles it answers with
         `topics.reply`. Request and answer are durable: an answer after the deadline is kept and marked late, and read
         from the topic `replyTo`. Where no group subscribes to the topic, that is said at once. The call can be repeated
-        under its idempotency key: it then waits for the answer of the first.
+        under its idempotency key, and a message with a `key` under that: it then waits for the answer of the first.
+        What asks something else under the key of another message is refused.
 
         Args:
             namespace: Namespace.
@@ -243,7 +244,7 @@ class AsyncTopics(AsyncNamespace):
             timeout_seconds: How long to wait. An answer that comes later is kept all the same.
 
         Needs the permission ``topics.publish``. Reversibility: none. With ``dry_run`` nothing changes. Raises a
-        fault with code NO_RESPONDER, TIMEOUT, TOPIC_FULL, TOO_LARGE, FORBIDDEN.
+        fault with code NO_RESPONDER, CONFLICT, TIMEOUT, TOPIC_FULL, TOO_LARGE, FORBIDDEN.
         """
         from pharos.mesh.topics.publishing import Answered
 
