@@ -12,7 +12,8 @@ HEAD = """# Dialects and what is lost between them
 Where client and provider speak the same dialect, a request passes byte for byte apart from declared edits (the model's
 name, credentials, a limit or a usage report the client did not ask for). Where they differ it is translated through one
 canonical form, and these members do not survive it unchanged. What is dropped is also named in the answer's header
-`x-pharos-dropped`, so that a caller need not know this table.
+`x-pharos-dropped`, so that a caller need not know this table, and in its journey (`route.dropped`). With the header
+`x-pharos-strict: on`, or `strict: true` in the spec of the `Model`, such a call is a 400 that names the member instead.
 """
 
 

@@ -173,6 +173,38 @@ async def test_h47_what_is_forwarded_and_what_never_is(city: Town) -> None:
         assert "openai-beta" not in provider.requests[-1].headers
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_h46_strict_turns_a_loss_into_a_refusal_that_names_it(city: Town, stream: bool) -> None:
+    async with upstream(answer) as provider:
+        await prepare(city, provider.url)
+        body = chat("wise", stream, seed=7, logit_bias={"1": 2})
+        loose = await city.ask("bot", body, x_pharos_strict="off")
+        assert loose.status == 200
+        assert set(loose.headers["x-pharos-dropped"].split(", ")) == {"/seed", "/logit_bias"}
+        refused = await city.ask("bot", body, x_pharos_strict="On")
+        assert refused.status == 400
+        assert refused.fault["rule"] == "models/strict"
+        assert {problem["pointer"] for problem in refused.fault["problems"]} == {"/seed", "/logit_bias"}
+        assert refused.json["error"]["param"] in ("seed", "logit_bias")
+        assert len(provider.requests) == 1, "nobody was asked"
+        assert (await city.ask("bot", body, x_pharos_strict="maybe")).status == 400
+        assert (await city.ask("bot", chat("wise", stream), x_pharos_strict="on")).status == 200, "nothing is lost"
+        assert (await city.ask("bot", {**body, "model": "fast"}, x_pharos_strict="on")).status == 200, "one dialect"
+        called = await city.called(5)
+        assert set(called[0]["route"]["dropped"].split(", ")) == {"/seed", "/logit_bias"}
+        assert [each["outcome"] for each in called] == ["ok", "error", "error", "ok", "ok"]
+        assert not called[1]["attempts"][0]["usage"]
+
+
+async def test_h46_a_model_may_be_strict_for_all(city: Town) -> None:
+    async with upstream(answer) as provider:
+        await prepare(city, provider.url)
+        await city.model("wise", {"provider": "claudette", "model": "claude-x"}, strict=True)
+        refused = await city.ask("bot", chat("wise", seed=7), x_pharos_strict="off")
+        assert (refused.status, refused.fault["rule"]) == (400, "models/strict")
+        assert (await city.ask("bot", chat("wise"))).status == 200
+
+
 async def test_a_name_the_client_chose_cannot_become_a_header(city: Town) -> None:
     async with upstream(answer) as provider:
         await prepare(city, provider.url)

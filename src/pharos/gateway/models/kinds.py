@@ -166,6 +166,10 @@ class ModelSpec(Spec):
     frame that begins its answer bears a mark. Where that cannot be done, it is ``error``."""
     keep_alive: KeepAlive = Field(default_factory=KeepAlive)
     """What a client hears while a stream is silent."""
+    strict: bool = False
+    """Refuse calls that would lose a field on their way to a provider of another dialect, naming it, where otherwise
+    they are made without it and told so (``x-pharos-dropped``). A client asks for it in one call with
+    ``x-pharos-strict: on``."""
     hedge: Hedge | None = None
     """When another target is asked as well. Absent: never."""
     outliers: Outliers | None = None

@@ -14,6 +14,7 @@ from pharos.gateway.models.answers.streaming import AnswerStream
 from pharos.gateway.models.answers.ways import exchange_for
 from pharos.gateway.models.call import Attempt, Call, Reply, UpstreamFailed
 from pharos.gateway.models.dialects.canonical import Failure, FailureClass
+from pharos.gateway.models.losses import MOST, told
 from pharos.gateway.models.refusals import code_of, upstream_fault
 from pharos.gateway.models.resilience.policy import POLICIES
 from pharos.gateway.models.upstream.line import REUSED, Line
@@ -28,9 +29,6 @@ MAX_REFUSAL = 256 * 1024
 
 JSON = b"application/json"
 SSE = b"text/event-stream; charset=utf-8"
-
-MAX_DROPPED = 64
-"""Dropped members that are named in the answer's header."""
 
 _PLAIN = "/~*$@!'()+:=&;[]{}"
 
@@ -82,6 +80,8 @@ async def _request(call: Call, attempt: Attempt, exchange: Exchange) -> Upstream
         code = SEAL_BROKEN if isinstance(error, SecretBroken) else ""
         raise UpstreamFailed(Failure(FailureClass.AUTHENTICATION, str(error), code=code)) from None
     body = exchange.request()
+    if exchange.dropped:
+        told(call, exchange.dropped)
     headers = [("content-type", "application/json")]
     forwarded = exchange.headers()
     if forwarded:
@@ -140,5 +140,5 @@ def _headers(exchange: Exchange) -> list[tuple[bytes, bytes]]:
     if not dropped:
         return []
     # A pointer has names in it that the client chose: as a header it must not become two.
-    names = ", ".join(quote(pointer, safe=_PLAIN) for pointer in dropped[:MAX_DROPPED])
+    names = ", ".join(quote(pointer, safe=_PLAIN) for pointer in dropped[:MOST])
     return [(b"x-pharos-dropped", names.encode())]
