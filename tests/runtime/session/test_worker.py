@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
 from tests.runtime.session.town import ScriptedModel, echo, open_town, said, script
 
+from pharos.core.fault import CONFLICT, Fault
 from pharos.core.wire import JsonObject
 from pharos.mesh.connectors import Errand, ToolResult
+from pharos.runtime.worker.lanes import GROUP
 from pharos.runtime.worker.worker import SPARE
+from pharos.store.delivery import Subscribe
 
 
 async def test_thinks_acts_observes_and_answers(tmp_path: Path) -> None:
@@ -63,3 +67,14 @@ async def test_as_many_sessions_at_once_as_there_may_be_although_few_are_waited_
             let_go.set()
             for address in addresses:
                 await town.until(address, "completed", seconds=60)
+
+
+async def test_a_group_that_hears_of_something_else_is_nobodys_to_work_on(tmp_path: Path) -> None:
+    async with open_town(tmp_path, ScriptedModel(script(said("done")))) as town:
+        await town.store.commit(Subscribe(GROUP, "elsewhere/", backlog=True))
+        _, worker = town.worker()
+        with pytest.raises(Fault) as refused:
+            async with worker.service():
+                raise AssertionError("it works")
+        assert refused.value.code == CONFLICT.code
+        assert worker._tasks and all(task.done() for task in worker._tasks)

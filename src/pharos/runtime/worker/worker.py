@@ -83,13 +83,15 @@ class Worker:
     @asynccontextmanager
     async def service(self) -> AsyncIterator[None]:
         """Subscribe, then work until the context is left."""
-        await self._store.commit(Subscribe(GROUP, PREFIX, backlog=True))
+        # Whoever works commits after this, so there is no need to wait for it first.
+        subscribed = asyncio.ensure_future(self._store.commit(Subscribe(GROUP, PREFIX, backlog=True)))
         self._stopping = False
         self._threads = ThreadPoolExecutor(JUDGES, thread_name_prefix="deciding")
         self._tasks = []
         tasks = self._tasks
         self._begin()
         try:
+            await subscribed
             yield
         finally:
             self._stopping = True
