@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -247,6 +248,18 @@ def test_whoever_takes_away_their_own_key_is_warned(pharos: Pharos) -> None:
         assert "warning: Key/default/admin: this is the key" in pharos(*words, "--dry-run").out
     assert pharos("delete", "key", "other", "--dry-run", "--json").json["warnings"] == []
     assert pharos("delete", "key", "other", "--json").json["warnings"] == []
+
+
+def test_whoever_is_asked_is_warned_before(pharos: Pharos, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+    ran = pharos("keys", "revoke", "admin")
+    assert ran.code == 130
+    assert "warning: Key/default/admin: this is the key you call with: none of its secrets" in ran.err
+    assert pharos("keys", "list").code == 0
 
 
 def test_call_runs_what_a_fix_says(city: RunningCity, pharos: Pharos) -> None:
