@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.runtime.operations.town import MANIFEST, Harbour
+from tests.runtime.operations.town import MANIFEST, Harbour, boss
 
 from pharos.gateway.models.spending import settlement
 from pharos.mesh.money import NANOS
@@ -187,6 +187,11 @@ async def test_what_is_settled_after_the_end_is_learnt_by_the_session_and_by_tho
         assert {one["session"]: one["spent"] for one in (await town("list"))["items"]} == {
             "captain": whole["spent"], child: below["spent"],
         }  # fmt: skip
+        tree: Any = await town.city.invoker.invoke("delegations.get", {"session": "captain"}, boss())
+        assert {one["session"]: one["spent"] for one in tree["members"]} == {
+            "default/captain": whole["spent"], f"default/{child}": below["spent"],
+        }  # fmt: skip
+        assert [one["spent"] for one in tree["tasks"]] == [below["spent"]]
         events = [one.event.type for one in await log.read(f"sessions/default/{child}")]
         after = [type for type in events[events.index("session.cancelled") + 1 :] if not type.startswith("timer.")]
         assert sorted(after) == ["model.charged", "model.settled", "parent.charged"]
