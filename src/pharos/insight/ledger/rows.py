@@ -8,7 +8,7 @@ is to be added to the one it corrects, in the period of that one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Literal
 
 from pharos.core.event import Recorded
@@ -106,12 +106,15 @@ _PLAIN_USAGE = frozenset({"input", "output"})
 _OF_CALL = Texts("call", "namespace", "key", "team", "model")
 _OF_ATTEMPT = Texts("asked", "answered", "provider", "dialect", "outcome", "fault", "currency")
 _OF_PRICE = Texts("source", "version")
+_OF_CACHED = Texts("call", "namespace", "key", "team", "model", "dialect", "outcome", "currency")
 _NOTHING: dict[str, Scalar] = {
     name: "attempt" if name == "kind" else "" if type.startswith("TEXT") else 0 for name, type in _RARE.items()
 }
 _EMPTY: dict[str, Scalar] = {
     name: None if type == "BIGINT" else "" if type.startswith("TEXT") else 0 for name, type in _COLUMNS.items()
 }
+_ALL: Set[str] = {**_COLUMNS, **_RARE}.keys()
+_LITERALS: Mapping[Scalar, str] = {None: "NULL", "": "''", 0: "0"}
 ATTEMPT, CACHED, CORRECTION = "attempt", "cached", "correction"
 """The kinds of rows."""
 
@@ -120,12 +123,21 @@ CORRECTED: Literal["ledger.corrected"] = "ledger.corrected"
 so that folding it needs no look at the row."""
 
 
-def _statement(columns: Iterable[str]) -> str:
-    names = tuple(columns)
-    return f"INSERT INTO ledger ({', '.join(names)}) VALUES ({', '.join(':' + name for name in names)})"  # noqa: S608
+# What the row of a call that was given another's answer says; all else in it is empty.
+_SAID_OF_CACHED = frozenset(
+    {"position", "at", "call", "namespace", "key_name", "team", "labels", "model", "dialect", "outcome", "currency"}
+    | {"latency", "first_token", "kind", "saved", "reason", "user_name"}
+)
 
 
-_INSERT, _INSERT_ALL = _statement(_COLUMNS), _statement((*_COLUMNS, *_RARE))
+def _statement(columns: Iterable[str], said: Set[str] = _ALL) -> str:
+    """The statement for rows of ``columns``; those that are not ``said`` are empty."""
+    values = {name: f":{name}" if name in said else _LITERALS[_EMPTY[name]] for name in columns}
+    return f"INSERT INTO ledger ({', '.join(values)}) VALUES ({', '.join(values.values())})"  # noqa: S608
+
+
+_INSERT, _INSERT_ALL = _statement(_COLUMNS), _statement(_ALL)
+_INSERT_CACHED = _statement((*_COLUMNS, "kind", "saved", "reason", "user_name"), said=_SAID_OF_CACHED)
 
 OUTCOMES = frozenset({"ok", "error", "refused", "cancelled", "incomplete", "unknown"})
 
@@ -148,6 +160,7 @@ class LedgerProjection:
     def fold(self, view: View, events: Sequence[Recorded]) -> None:
         """Post the attempts of each event; an event counts whole or not at all."""
         rows: list[dict[str, Scalar]] = []
+        cached: list[dict[str, Scalar]] = []
         full: list[dict[str, Scalar]] = []
         skipped: list[tuple[str, str]] = []
         for recorded in events:
@@ -159,10 +172,14 @@ class LedgerProjection:
             for row in found:
                 if len(row) == len(_COLUMNS):
                     rows.append(row)
+                elif row.get("kind") == CACHED:
+                    cached.append(row)
                 else:
                     full.append(_NOTHING | row)
         if rows:
             view.execute_many(_INSERT, rows)
+        if cached:
+            view.execute_many(_INSERT_CACHED, cached)
         if full:
             view.execute_many(_INSERT_ALL, full)
         if skipped:
@@ -254,29 +271,43 @@ def _rare_usage(usage: Data, row: dict[str, Scalar]) -> None:
 def _cached(recorded: Recorded, data: Data) -> dict[str, Scalar]:
     """The row of a call that no provider was asked for: nothing was used, nothing paid."""
     cache = mapping(data, "cache")
+    call, namespace, key, team, model, dialect, outcome, currency = _OF_CACHED(data)
+    if outcome not in OUTCOMES:
+        raise Malformed("outcome is unknown")
     latency = microseconds(data, "latencyMs")
-    row = _blank(recorded, data) | {
+    return {
+        "position": recorded.position,
         "at": since_1970(recorded.event.time) - (latency or 0),
-        "number": 0,
-        "call": text(data, "call"),
-        "outcome": _outcome(data),
-        "currency": text(data, "currency"),
+        "call": call,
+        "namespace": namespace,
+        "key_name": key,
+        "team": team,
+        "labels": names(data, "labels"),
+        "model": model,
+        "dialect": dialect,
+        "outcome": outcome,
+        "currency": currency,
         "latency": latency,
         "first_token": microseconds(data, "firstTokenMs"),
         "kind": CACHED,
         "saved": nanos(cache, "saved") or 0,
         "reason": text(cache, "result"),
+        "user_name": text(data, "user") if "user" in data else "",
     }
-    if "user" in data:
-        row["user_name"] = text(data, "user")
-    return row
 
 
 def _correction(recorded: Recorded, data: Data) -> dict[str, Scalar]:
     """The row of a correction: the dimensions of the row it corrects, and the amount to add."""
-    return _blank(recorded, data) | {
-        "at": moment(data, "time"),
+    return _EMPTY | {
+        "position": recorded.position,
         "number": 0,
+        "at": moment(data, "time"),
+        "namespace": text(data, "namespace"),
+        "key_name": text(data, "key"),
+        "team": text(data, "team"),
+        "labels": names(data, "labels"),
+        "model": text(data, "model"),
+        "dialect": text(data, "dialect"),
         "call": text(data, "call"),
         "target": text(data, "target"),
         "answered": text(data, "answered"),
@@ -302,19 +333,6 @@ def _change(data: Data) -> int:
     if type(change) is not int or not -1 <= change <= 1:
         raise Malformed("unpriced is not a change")
     return change
-
-
-def _blank(recorded: Recorded, data: Data) -> dict[str, Scalar]:
-    """A row without usage, of the call's own dimensions."""
-    return _EMPTY | {
-        "position": recorded.position,
-        "namespace": text(data, "namespace"),
-        "key_name": text(data, "key"),
-        "team": text(data, "team"),
-        "labels": names(data, "labels"),
-        "model": text(data, "model"),
-        "dialect": text(data, "dialect"),
-    }
 
 
 def _outcome(data: Data) -> str:
