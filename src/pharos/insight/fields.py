@@ -130,6 +130,8 @@ def mapping(data: Data, name: str) -> Data:
 def items(data: Data, name: str) -> Sequence[Any]:
     """A JSON array; empty if absent."""
     value = data.get(name)
+    if type(value) is list:
+        return value  # almost always
     if value is None:
         return ()
     if not isinstance(value, list | tuple):

@@ -106,23 +106,27 @@ class CounterStage:
         holds = self._open.get(command.id)
         if holds is None:
             return False
-        actual = command.actual
-        keys = {(hold.counter, hold.window) for hold in holds}
-        if not actual.keys() <= {counter for counter, _ in keys}:
-            raise Refusal(INVALID, f"The reservation {command.id!r} does not hold every counter of {sorted(actual)}.")
-        totals = {key: self._total(key) + actual.get(key[0], 0) for key in keys}
-        for (counter, window), total in totals.items():
-            if total > MAX_INTEGER:
-                raise Refusal(INVALID, f"Counter {counter!r} would pass 2^63 - 1 in {window!r}.")
+        used: dict[Key, int] = {}
+        strange = dict(command.actual)
+        # Loops, and no comprehensions: each of those is a function that is made for the one time.
+        for counter, window, _, _ in holds:
+            used[counter, window] = command.actual.get(counter, 0)
+            strange.pop(counter, None)
+        if strange:
+            raise Refusal(INVALID, f"The reservation {command.id!r} does not hold {sorted(strange)}.")
+        for key, amount in used.items():
+            if self._total(key) + amount > MAX_INTEGER:
+                raise Refusal(INVALID, f"Counter {key[0]!r} would pass 2^63 - 1 in {key[1]!r}.")
         journal = self._journal
-        for hold in holds:
-            key = hold.counter, hold.window
-            if left := self._reserved.get(key, 0) - hold.amount:
+        for counter, window, amount, _ in holds:
+            key = counter, window
+            if left := self._reserved.get(key, 0) - amount:
                 journal.put(self._reserved, key, left)
             elif key in self._reserved:
                 journal.drop(self._reserved, key)
-        for key, total in totals.items():
-            if actual.get(key[0]):
+        for key, amount in used.items():
+            if amount:
+                total = self._settled[key] + amount
                 journal.put(self._settled, key, total)
                 journal.put(self._changed, key, (total, origin.time))
         journal.drop(self._open, command.id)
