@@ -18,7 +18,7 @@ from tests.server.certificates import Pair, make
 
 from pharos.core.fault import Fault
 from pharos.core.principal import Principal, PrincipalKind
-from pharos.gateway.models.dialects.registry import DIALECTS
+from pharos.gateway.models.dialects.registry import refused_at
 from pharos.mesh.connectors import Errand, Task
 from pharos.server.http.app import App
 from pharos.server.http.tls import Certificates, TlsFiles
@@ -28,7 +28,7 @@ from pharos.server.http.tls import Certificates, TlsFiles
 async def over_tls(city: Town, pair: Pair) -> AsyncIterator[str]:
     """The city under https as well, as ``pharos up --tls-cert`` has it; its URL."""
     context = Certificates(TlsFiles(pair.certificate, pair.key)).context
-    app = App(city.plane.routes, DIALECTS["openai-chat"].write_fault)
+    app = App(city.plane.routes, refused_at)
     async with serve(app, set(), tls=context) as port:
         yield f"https://127.0.0.1:{port}"
 

@@ -29,7 +29,7 @@ from pharos.gateway.federation.kinds import FEDERATION
 from pharos.gateway.federation.plane import federation_plane
 from pharos.gateway.federation.reach import Reaching
 from pharos.gateway.federation.remote.connector import RemoteAgents
-from pharos.gateway.models.dialects.registry import DIALECTS
+from pharos.gateway.models.dialects.registry import refused_at
 from pharos.mesh.blobs.depot import Depot
 from pharos.mesh.runner import ProjectionRunner
 from pharos.runtime.profiles.plane import profiles_plane
@@ -231,7 +231,7 @@ async def town(home: Path, *, ask_again: float = 0.05, **options: Any) -> AsyncI
             await stack.enter_async_context(service())
         stack.push_async_callback(work.close)
         running = Town(store, index, invoker, plane, work, draining, vault, remote)
-        app = App(plane.routes, DIALECTS["openai-chat"].write_fault)
+        app = App(plane.routes, refused_at)
         running.port = await stack.enter_async_context(serve(app, set()))
         yield running
 

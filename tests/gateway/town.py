@@ -24,7 +24,7 @@ from pharos.core.event import Recorded
 from pharos.core.plane import Plane
 from pharos.core.principal import SYSTEM, Principal
 from pharos.core.resource import ResourceId
-from pharos.gateway.models.dialects.registry import DIALECTS
+from pharos.gateway.models.dialects.registry import refused_at
 from pharos.gateway.models.plane import models_plane
 from pharos.gateway.models.plans import Plans
 from pharos.gateway.models.upstream.conditions import Conditions
@@ -315,7 +315,7 @@ async def town(
         for service in plane.services:
             await stack.enter_async_context(service())
         running = Town(store, directory, index, invoker, plane)
-        app = App(plane.routes, DIALECTS["openai-chat"].write_fault)
+        app = App(plane.routes, refused_at)
         running.port = await stack.enter_async_context(serve(app, running.connections, protocol))
         yield running
 

@@ -240,7 +240,7 @@ async def test_a_model_s_stream_reaches_an_official_client_event_by_event(tmp_pa
         await city.provider("p", provider.url)
         await city.model("fast", "p")
         key = await city.key("k")
-        app = Encoding(App(city.plane.routes, lambda document: {}), "streams")
+        app = Encoding(App(city.plane.routes, lambda path, document: None), "streams")
         async with (
             serving(app) as served,
             openai.AsyncOpenAI(base_url=f"{served.url}/v1", api_key=key, max_retries=0) as client,

@@ -190,7 +190,17 @@ async def test_unknown_paths(room: Playroom) -> None:
             fault(await client.get(path), 404, "NOT_FOUND")
         answer = await client.post("/v1/nothing", json={})
         assert answer.status_code == 404
-        assert answer.json()["error"]["pharos"]["code"] == "NOT_FOUND"
+        assert answer.json()["pharos"]["code"] == "NOT_FOUND"
+
+
+async def test_where_no_call_answers_a_fault_is_in_the_dialect_of_the_path(room: Playroom) -> None:
+    async with room.client() as client:
+        anthropic = (await client.put("/v1/messages")).json()
+        assert anthropic["type"] == "error" and anthropic["error"]["type"] == "not_found_error"
+        gemini = (await client.put("/v1beta/models/fast:generateContent")).json()
+        assert (gemini["error"]["code"], gemini["error"]["status"]) == (404, "NOT_FOUND")
+        openai = (await client.put("/v1/chat/completions")).json()
+        assert openai["error"]["code"] == "not_found" and "type" not in openai
 
 
 async def test_a_defect_costs_one_answer(room: Playroom, caplog: pytest.LogCaptureFixture) -> None:

@@ -21,6 +21,7 @@ from pharos.core.plane import Plane, Route
 from pharos.core.principal import Principal, PrincipalKind
 from pharos.core.resource import Kind, Metadata, Name, Resource, Spec
 from pharos.core.wire import Page, Wire
+from pharos.gateway.models.dialects.registry import refused_at
 from pharos.server.faces.mcp import McpFace
 from pharos.server.faces.operations import HttpFace
 from pharos.server.http.app import App
@@ -187,7 +188,7 @@ async def playing(home: Path) -> AsyncIterator[Playroom]:
         *(Route(method, "/api/*", http, "") for method in ("GET", "POST")),
         *(Route(method, "/mcp", mcp, "") for method in ("GET", "POST", "DELETE")),
     ]
-    app = App(routes, lambda document: {"error": {"message": document.detail, "pharos": document.to_json()}})
+    app = App(routes, refused_at)
     try:
         async with mcp.service(), serving(app) as served:
             yield Playroom(served, toys, store, directory, draining)

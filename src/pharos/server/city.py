@@ -24,7 +24,7 @@ from pharos.core.fault import Fault
 from pharos.core.plane import Route, Service
 from pharos.core.principal import SYSTEM, Principal
 from pharos.gateway.models.connector import InnerEntrance
-from pharos.gateway.models.dialects.registry import DIALECTS
+from pharos.gateway.models.dialects.registry import refused_at
 from pharos.gateway.models.plane import models_plane
 from pharos.gateway.models.spending.prices import PriceList
 from pharos.gateway.models.spending.quotes import Quotes
@@ -225,7 +225,7 @@ def _front_door(
         *pages(operations, protocols, codes, draining, __version__),
         *(Route(method, f"{PREFIX}*", http, "An operation") for method in ("GET", "POST")),
     ]
-    return App(routes, DIALECTS["openai-chat"].write_fault, signatures), mcp.service
+    return App(routes, refused_at, signatures), mcp.service
 
 
 async def _read(file: Path) -> list[Document]:

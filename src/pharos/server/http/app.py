@@ -1,8 +1,8 @@
 """The one ASGI application of the city: finds who answers a request, and answers where no one else does.
 
 Exact paths first, in one dictionary look-up, so that a model call pays for no framework; then the trees
-(``/api/*``). What a route raises becomes an answer here: problem details, or OpenAI's error shape under
-``/v1/``, where clients understand nothing else. Every answer carries the request's correlation id.
+(``/api/*``). What a route raises becomes an answer here: problem details, or the error shape of the protocol whose
+clients ask there and understand nothing else. Every answer carries the request's correlation id.
 """
 
 from __future__ import annotations
@@ -25,16 +25,14 @@ from pharos.trust.signers.signatures import Signatures
 logger = logging.getLogger(__name__)
 
 Methods = Mapping[str, ASGIApp]
-WriteFault = Callable[[FaultDocument], JsonObject]
-"""Writes a fault in the error shape of a protocol."""
+Refused = Callable[[str, FaultDocument], tuple[int, JsonObject] | None]
+"""The status and the body of a fault in the protocol that is spoken at a path, if one is."""
 
 
 class App:
-    """The city's front door. ``protocol_fault`` writes the body of a fault under ``/v1/``."""
+    """The city's front door."""
 
-    def __init__(
-        self, routes: Iterable[Route], protocol_fault: WriteFault, signatures: Signatures | None = None
-    ) -> None:
+    def __init__(self, routes: Iterable[Route], refused: Refused, signatures: Signatures | None = None) -> None:
         self._signatures = signatures
         self._routes = tuple(routes)
         paths: dict[str, dict[str, ASGIApp]] = {}
@@ -49,11 +47,11 @@ class App:
         self._paths: dict[str, Methods] = {path: methods for path, methods in paths.items() if not path.endswith("/*")}
         trees = [(path[:-1], methods) for path, methods in paths.items() if path.endswith("/*")]
         self._trees = sorted(trees, key=lambda tree: -len(tree[0]))  # the most specific first
-        self._protocol_fault = protocol_fault
+        self._refused = refused
 
     def part(self, has: Callable[[str], bool]) -> App:
         """An application of those routes alone whose path ``has`` accepts."""
-        return App([route for route in self._routes if has(route.path)], self._protocol_fault, self._signatures)
+        return App([route for route in self._routes if has(route.path)], self._refused, self._signatures)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI 3.0, ``http`` scopes only)."""
@@ -123,11 +121,14 @@ class App:
         document = with_correlation(fault.document, correlation_of(scope))
         extra = [(b"allow", ", ".join(_allowed(document)).encode())] if fault.code == METHOD_NOT_ALLOWED.code else []
         path = scope["path"]
-        if path.startswith("/v1/") or f"/v1{path}" in self._paths:
-            body = orjson.dumps(self._protocol_fault(document))
-            await send_bytes(send, document.status, b"application/json", body, [*fault_headers(document), *extra])
-        else:
+        # Who forgot the version in the base URL is a client of the same protocol.
+        refused = self._refused(f"/v1{path}" if f"/v1{path}" in self._paths else path, document)
+        if refused is None:
             await send_problem(send, document, extra)
+            return
+        status, body = refused
+        headers = [*fault_headers(document), *extra]
+        await send_bytes(send, status, b"application/json", orjson.dumps(body), headers)
 
 
 def _wrong_method(methods: Methods) -> ASGIApp:
