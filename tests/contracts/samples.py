@@ -103,7 +103,7 @@ class Tally:
 
     def fold(self, view: View, events: Sequence[Recorded]) -> None:
         """Fails on the primary key if an event is ever folded twice."""
-        view.execute_many("INSERT INTO tally_seen VALUES (:position)", [{"position": e.position} for e in events])
+        view.execute_many("INSERT INTO tally_seen VALUES (?)", [(e.position,) for e in events])
         for e in events:
             n = e.event.data.get("n", 0)
             assert isinstance(n, int)

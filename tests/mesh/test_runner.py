@@ -38,7 +38,7 @@ class Second(Tally):
 
     def fold(self, view: View, events: Sequence[Recorded]) -> None:
         self.attempts += 1
-        view.execute_many("INSERT INTO second VALUES (:p)", [{"p": e.position} for e in events])
+        view.execute_many("INSERT INTO second VALUES (?)", [(e.position,) for e in events])
         if self.failing:
             raise ZeroDivisionError("broken")
 

@@ -107,7 +107,7 @@ async def test_views_see_nothing_of_the_engine(tmp_path: Path) -> None:
             self.schema = ("CREATE TABLE events (n INTEGER)",)
 
         def fold(self, view: View, events: Sequence[Recorded]) -> None:
-            view.execute_many("INSERT INTO events VALUES (:n)", [{"n": e.sequence} for e in events])
+            view.execute_many("INSERT INTO events VALUES (?)", [(e.sequence,) for e in events])
 
     class Forbidden(Named):
         name = "forbidden"

@@ -18,14 +18,15 @@ Row = tuple[Scalar, ...]
 class View(Protocol):
     """The tables of a projection, inside a transaction. SQL is the common subset of SQLite and PostgreSQL.
 
-    Parameters are named (``:name``); money is stored as INTEGER billionths, times as INTEGER microseconds since 1970.
+    Parameters are named (``:name``), except those of many rows, which have places (``?``). Money is stored as INTEGER
+    billionths, times as INTEGER microseconds since 1970.
     """
 
     def execute(self, sql: str, parameters: Mapping[str, Scalar] = ...) -> None:
         """Run one statement."""
 
-    def execute_many(self, sql: str, parameters: Sequence[Mapping[str, Scalar]]) -> None:
-        """Run one statement for each set of parameters."""
+    def execute_many(self, sql: str, rows: Sequence[Row]) -> None:
+        """Run one statement for each row, whose values are for the places (``?``) of the statement in their order."""
 
     def query(self, sql: str, parameters: Mapping[str, Scalar] = ...) -> list[Row]:
         """Run a query and return its rows."""

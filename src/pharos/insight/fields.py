@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, cast
 
 import orjson
 
-from pharos.core.projection import Scalar, View
+from pharos.core.projection import View
 from pharos.mesh.money import nanos_of
 
 Data: TypeAlias = Mapping[str, Any]
@@ -86,6 +86,14 @@ def microseconds(data: Data, name: str) -> int | None:
     raise Malformed(f"{name} is not a duration")
 
 
+def durations(data: Data) -> tuple[int | None, int | None]:
+    """``latencyMs`` and ``firstTokenMs``, each as :func:`microseconds` reads it."""
+    latency, first = data.get("latencyMs"), data.get("firstTokenMs")
+    if type(latency) is float and type(first) is float and 0 <= latency < _MOST_MILLISECONDS and 0 <= first <= latency:
+        return round(latency * 1000), round(first * 1000)  # almost always
+    return microseconds(data, "latencyMs"), microseconds(data, "firstTokenMs")
+
+
 def nanos(data: Data, name: str) -> int | None:
     """An amount of money, exact, in billionths; ``None`` if it is null or absent."""
     value = data.get(name)
@@ -120,6 +128,8 @@ def counts(data: Data, name: str) -> str:
 def mapping(data: Data, name: str) -> Data:
     """A JSON object; empty if absent."""
     value = data.get(name)
+    if type(value) is dict:
+        return value  # almost always
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -202,10 +212,9 @@ def skipped_schema(projection: str) -> str:
 
 def note_skipped(view: View, projection: str, reasons: list[tuple[str, str]]) -> None:
     """Count events that could not be read: ``(reason, event id)``, in the order of the log."""
-    rows: list[dict[str, Scalar]] = [{"reason": reason, "latest": event} for reason, event in reasons]
     table = skipped_table(projection)
     view.execute_many(
-        f"INSERT INTO {table} (reason, events, latest) VALUES (:reason, 1, :latest) "  # noqa: S608 (our own name)
+        f"INSERT INTO {table} (reason, events, latest) VALUES (?, 1, ?) "  # noqa: S608 (our own name)
         f"ON CONFLICT (reason) DO UPDATE SET events = {table}.events + 1, latest = excluded.latest",
-        rows,
+        reasons,
     )

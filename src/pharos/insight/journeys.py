@@ -23,13 +23,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pharos.core.event import Recorded
-from pharos.core.projection import Scalar, View
+from pharos.core.projection import Row, View
 from pharos.insight.fields import (
+    Data,
     Malformed,
     Texts,
+    durations,
     items,
     mapping,
-    microseconds,
     names,
     nanos,
     note_skipped,
@@ -96,8 +97,7 @@ def _create(table: str, columns: dict[str, str]) -> str:
 
 
 def _insert(table: str, columns: dict[str, str]) -> str:
-    values = ", ".join(f":{name}" for name in columns)
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({values})"  # noqa: S608 (our own names)
+    return f"INSERT INTO {table} VALUES ({','.join('?' * len(columns))})"  # noqa: S608 (our own names)
 
 
 _INSERT_STEP = _insert("journey_steps", _STEP)
@@ -137,8 +137,8 @@ class Mark(NamedTuple):
 class _Batch:
     """Rows that wait to be written, and the marks among them that the tables do not have yet."""
 
-    steps: list[dict[str, Scalar]] = field(default_factory=list)
-    journeys: list[dict[str, Scalar]] = field(default_factory=list)
+    steps: list[Row] = field(default_factory=list)
+    journeys: list[Row] = field(default_factory=list)
     marks: dict[str, Mark] = field(default_factory=dict)
     known: dict[str, Mark | None] = field(default_factory=dict)
     """What the tables have of the marks that were looked up."""
@@ -163,13 +163,7 @@ class _Batch:
         if self.steps:
             view.execute_many(_INSERT_STEP, self.steps)
         if self.marks:
-            view.execute_many(
-                _LEAVE_MARK,
-                [
-                    {"mark": m, "journey": k.journey, "call": k.call, "answered": int(k.answered), "seen": k.seen}
-                    for m, k in self.marks.items()
-                ],
-            )
+            view.execute_many(_LEAVE_MARK, [(mark, *left) for mark, left in self.marks.items()])
         if self.skipped:
             note_skipped(view, JOURNEYS, self.skipped)
 
@@ -195,12 +189,13 @@ class JourneysProjection:
     def fold(self, view: View, events: Sequence[Recorded]) -> None:
         """Give every call its journey, in the order of the log."""
         batch = _Batch()
-        read: list[tuple[dict[str, Scalar], _Marks]] = []
+        read: list[_Call] = []
         for recorded in events:
-            if _is_aside(recorded):
+            data = recorded.event.data
+            if "method" in data and _is_aside(data):
                 continue
             try:
-                step, marks = _read(recorded)
+                call = _read(recorded)
             except Malformed as problem:
                 batch.skipped.append((str(problem), recorded.event.id))
                 continue
@@ -209,27 +204,33 @@ class JourneysProjection:
                 _stitch(view, batch, read)
                 batch.write(view)
                 batch, read = _Batch(), []
-                view.execute(_FORGET, {"before": marks.seen - HORIZON})
-            read.append((step, marks))
+                view.execute(_FORGET, {"before": call.seen - HORIZON})
+            read.append(call)
         _stitch(view, batch, read)
         batch.write(view)
 
 
-def _is_aside(recorded: Recorded) -> bool:
+def _is_aside(data: Data) -> bool:
     """Whether a call is no step of a conversation: a count of tokens, or vectors that were asked for in no session."""
-    data = recorded.event.data
     method, conversation = data.get("method"), data.get("conversation")
     return method is not None and (method == "count" or not (isinstance(conversation, dict) and conversation.get("id")))
 
 
-class _Marks(NamedTuple):
-    """How a call may be recognised. ``shown`` are the keys to look up, the most telling first."""
+class _Call(NamedTuple):
+    """A call whose journey is not yet known, and how it may be recognised."""
 
+    id: str
+    position: str
+    began: int
+    step: Row
+    """The columns of its step from ``dialect`` on."""
+    answered: bool
     namespace: str
     key: str
     team: str
     conversation: str
     shown: tuple[str, ...]
+    """The keys to look up, the most telling first."""
     seen: int
 
     def belongs(self, found: Mark, place: int) -> bool:
@@ -240,55 +241,39 @@ class _Marks(NamedTuple):
         return rest <= HORIZON if place > 0 else rest <= REPEAT and not found.answered
 
 
-def _stitch(view: View, batch: _Batch, read: Sequence[tuple[dict[str, Scalar], _Marks]]) -> None:
+def _stitch(view: View, batch: _Batch, read: Sequence[_Call]) -> None:
     """Give each call its journey, as if it stood alone; only the look into the tables is made for all of them."""
-    batch.look_up(view, (mark for _, marks in read for mark in marks.shown[:_AT_ONCE]))
-    for step, marks in read:
-        _join(view, batch, step, marks)
+    batch.look_up(view, (mark for call in read for mark in call.shown[:_AT_ONCE]))
+    for call in read:
+        id, position, began, step, answered, namespace, key, team, conversation, shown, seen = call
+        before = _earlier(view, batch, call) if shown else None
+        if before is not None:
+            journey, continues = before.journey, before.call
+        else:
+            journey, continues = f"j-{id}", ""
+            batch.journeys.append((journey, began, namespace, key, team, conversation))
+        batch.steps.append((position, journey, began, id, continues, *step))
+        if shown:
+            batch.marks[shown[0]] = Mark(journey, id, answered, _FOREVER if conversation else seen)
 
 
-def _join(view: View, batch: _Batch, step: dict[str, Scalar], marks: _Marks) -> None:
-    call = str(step["call"])
-    before = _earlier(view, batch, marks) if marks.shown else None
-    if before is not None:
-        journey = before.journey
-        step["continues"] = before.call
-    else:
-        journey = f"j-{call}"
-        batch.journeys.append(
-            {
-                "id": journey,
-                "started": step["at"],
-                "namespace": marks.namespace,
-                "key_name": marks.key,
-                "team": marks.team,
-                "conversation": marks.conversation,
-            }
-        )
-    step["journey"] = journey
-    batch.steps.append(step)
-    if marks.shown:
-        seen = _FOREVER if marks.conversation else marks.seen
-        batch.marks[marks.shown[0]] = Mark(journey, call, step["outcome"] == "ok", seen)
-
-
-def _earlier(view: View, batch: _Batch, marks: _Marks) -> Mark | None:
-    for first in range(0, len(marks.shown), _AT_ONCE):
-        shown = marks.shown[first : first + _AT_ONCE]
+def _earlier(view: View, batch: _Batch, call: _Call) -> Mark | None:
+    for first in range(0, len(call.shown), _AT_ONCE):
+        shown = call.shown[first : first + _AT_ONCE]
         if first:
             batch.look_up(view, shown)
         for place, mark in enumerate(shown, first):
             found = batch.marks.get(mark) or batch.known.get(mark)
-            if found is not None and marks.belongs(found, place):
+            if found is not None and call.belongs(found, place):
                 return found
     return None
 
 
-def _read(recorded: Recorded) -> tuple[dict[str, Scalar], _Marks]:
-    """The step of one ``model.called``, its journey still open, and its marks. Raises :class:`Malformed`."""
+def _read(recorded: Recorded) -> _Call:
+    """What a ``model.called`` says. Raises :class:`Malformed`."""
     event = recorded.event
     data = event.data
-    call, dialect, model, outcome, fault, currency, namespace, key, team = _OF_CALL(data)
+    id, dialect, model, outcome, fault, currency, namespace, key, team = _OF_CALL(data)
     if outcome not in OUTCOMES:
         raise Malformed("outcome is unknown")
     attempts = items(data, "attempts")
@@ -299,32 +284,18 @@ def _read(recorded: Recorded) -> tuple[dict[str, Scalar], _Marks]:
         if attempt.get("cost") is None:
             unpriced += 1
     ended = since_1970(event.time)
-    latency = microseconds(data, "latencyMs")
-    step: dict[str, Scalar] = {
-        "position": recorded.position,
-        "journey": "",
-        "at": ended - (latency or 0),
-        "call": call,
-        "continues": "",
-        "dialect": dialect,
-        "model": model,
-        "stream": 1 if data.get("stream") is True else 0,
-        "outcome": outcome,
-        "fault": fault,
-        "attempts": len(attempts),
-        "unpriced": unpriced,
-        "cost": nanos(data, "cost") or 0,
-        "currency": currency,
-        "latency": latency,
-        "first_token": microseconds(data, "firstTokenMs"),
-        "tools": texts(data, "tools"),
-        "route": names(data, "route"),
-    }
+    latency, first_token = durations(data)
+    # In the order of _STEP.
+    step: Row = (
+        dialect, model, 1 if data.get("stream") is True else 0, outcome, fault,
+        len(attempts), unpriced, nanos(data, "cost") or 0, currency, latency, first_token,
+        texts(data, "tools"), names(data, "route"),
+    )  # fmt: skip
     conversation = mapping(data, "conversation")
-    id = text(conversation, "id") if conversation else ""
+    session = text(conversation, "id") if conversation else ""
     # The scope stands before the mark: names have neither "#" nor "=", so no key can name a mark of another.
-    if id:
-        shown: tuple[str, ...] = (f"{namespace}/{key}={id}",)
+    if session:
+        shown: tuple[str, ...] = (f"{namespace}/{key}={session}",)
     else:
         marks = items(conversation, "marks")[-MOST_MARKS:]
         try:
@@ -333,5 +304,7 @@ def _read(recorded: Recorded) -> tuple[dict[str, Scalar], _Marks]:
             plain = False
         if not plain:
             raise Malformed("marks are not text")
-        shown = tuple(f"{namespace}/{key}#{mark}" for mark in reversed(marks))
-    return step, _Marks(namespace, key, team, id, shown, ended)
+        scope = f"{namespace}/{key}#"
+        shown = tuple([scope + mark for mark in reversed(marks)])
+    began = ended - (latency or 0)
+    return _Call(id, recorded.position, began, step, outcome == "ok", namespace, key, team, session, shown, ended)

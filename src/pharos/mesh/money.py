@@ -33,10 +33,10 @@ def in_words(nanos: int) -> str:
 def nanos_of(text: str) -> int:
     """The inverse of :func:`decimal_text`, for an attempt's cost. Raises ``ValueError`` for anything else."""
     whole, _, part = text.partition(".")
-    digits = text.isascii() and whole.isdigit() and (part.isdigit() or not part)
-    if not digits or len(whole) > MOST_DIGITS or len(part) > 9:
+    digits = whole + part.ljust(9, "0")
+    if not 0 < len(whole) <= MOST_DIGITS or len(part) > 9 or not digits.isdigit() or not digits.isascii():
         raise ValueError("not an amount")
-    return int(whole) * NANOS + int(part.ljust(9, "0"))
+    return int(digits)
 
 
 def to_nanos(amount: Decimal) -> int:

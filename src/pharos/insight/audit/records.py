@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pharos.core.event import Recorded
-from pharos.core.projection import Scalar, View
+from pharos.core.projection import Row, Scalar, View
 from pharos.insight.audit.chain import EXPIRED, SEALED, VIEWED
 from pharos.insight.fields import (
     Malformed,
@@ -122,22 +122,22 @@ def _row(recorded: Recorded) -> dict[str, Scalar]:
 
 
 def _expire(view: View, recorded: Recorded) -> None:
-    rows: list[dict[str, Scalar]] = []
+    rows: list[Row] = []
     at = since_1970(recorded.event.time)
     for each in items(recorded.event.data, "records"):
         if not isinstance(each, dict):
             raise Malformed("a record is not an object")
-        rows.append({"call": text(each, "call"), "content": text(each, "content"), "at": at})
-    view.execute_many("UPDATE audit_records SET expired = :at WHERE call = :call AND content = :content", rows)
+        rows.append((at, text(each, "call"), text(each, "content")))
+    view.execute_many("UPDATE audit_records SET expired = ? WHERE call = ? AND content = ?", rows)
 
 
 def _view(view: View, recorded: Recorded) -> None:
     by, at = text({"by": recorded.event.principal}, "by"), since_1970(recorded.event.time)
-    rows: list[dict[str, Scalar]] = []
+    rows: list[Row] = []
     for call in items(recorded.event.data, "calls"):
-        rows.append({"position": recorded.position, "call": text({"call": call}, "call"), "by": by, "at": at})
+        rows.append((recorded.position, text({"call": call}, "call"), by, at))
     view.execute_many(
-        "INSERT INTO audit_views (position, call, seen_by, at) VALUES (:position, :call, :by, :at) "
+        "INSERT INTO audit_views (position, call, seen_by, at) VALUES (?, ?, ?, ?) "
         "ON CONFLICT (call, position) DO NOTHING",
         rows,
     )

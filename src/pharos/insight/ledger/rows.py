@@ -8,20 +8,20 @@ is to be added to the one it corrects, in the period of that one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import Literal
+from collections.abc import Mapping, Sequence, Set
+from typing import Literal, TypeAlias
 
 from pharos.core.event import Recorded
-from pharos.core.projection import Scalar, View
+from pharos.core.projection import Row, Scalar, View
 from pharos.insight.fields import (
     Data,
     Malformed,
     Texts,
     count,
     counts,
+    durations,
     items,
     mapping,
-    microseconds,
     moment,
     names,
     nanos,
@@ -107,16 +107,16 @@ _OF_CALL = Texts("call", "namespace", "key", "team", "model")
 _OF_ATTEMPT = Texts("asked", "answered", "provider", "dialect", "outcome", "fault", "currency")
 _OF_PRICE = Texts("source", "version")
 _OF_CACHED = Texts("call", "namespace", "key", "team", "model", "dialect", "outcome", "currency")
+ATTEMPT, CACHED, CORRECTION = "attempt", "cached", "correction"
+"""The kinds of rows."""
+
 _NOTHING: dict[str, Scalar] = {
-    name: "attempt" if name == "kind" else "" if type.startswith("TEXT") else 0 for name, type in _RARE.items()
+    name: ATTEMPT if name == "kind" else "" if type.startswith("TEXT") else 0 for name, type in _RARE.items()
 }
 _EMPTY: dict[str, Scalar] = {
     name: None if type == "BIGINT" else "" if type.startswith("TEXT") else 0 for name, type in _COLUMNS.items()
-}
-_ALL: Set[str] = {**_COLUMNS, **_RARE}.keys()
-_LITERALS: Mapping[Scalar, str] = {None: "NULL", "": "''", 0: "0"}
-ATTEMPT, CACHED, CORRECTION = "attempt", "cached", "correction"
-"""The kinds of rows."""
+} | _NOTHING
+_LITERALS: Mapping[Scalar, str] = {None: "NULL", "": "''", 0: "0", ATTEMPT: f"'{ATTEMPT}'"}
 
 CORRECTED: Literal["ledger.corrected"] = "ledger.corrected"
 """Something is to be added to a row's cost. Its data are those of the row (see :mod:`~pharos.insight.ledger.correct`),
@@ -130,14 +130,17 @@ _SAID_OF_CACHED = frozenset(
 )
 
 
-def _statement(columns: Iterable[str], said: Set[str] = _ALL) -> str:
-    """The statement for rows of ``columns``; those that are not ``said`` are empty."""
-    values = {name: f":{name}" if name in said else _LITERALS[_EMPTY[name]] for name in columns}
-    return f"INSERT INTO ledger ({', '.join(values)}) VALUES ({', '.join(values.values())})"  # noqa: S608
+def _statement(said: Set[str]) -> str:
+    """The statement for rows that have the columns that are ``said``, in the table's order; the others are empty."""
+    values = ("?" if name in said else _LITERALS[empty] for name, empty in _EMPTY.items())
+    return f"INSERT INTO ledger VALUES ({','.join(values)})"  # noqa: S608 (our own names)
 
 
-_INSERT, _INSERT_ALL = _statement(_COLUMNS), _statement(_ALL)
-_INSERT_CACHED = _statement((*_COLUMNS, "kind", "saved", "reason", "user_name"), said=_SAID_OF_CACHED)
+_INSERT, _INSERT_ALL = _statement(_COLUMNS.keys()), _statement(_EMPTY.keys())
+_INSERT_CACHED = _statement(_SAID_OF_CACHED)
+
+Posting: TypeAlias = tuple[str, Row]
+"""A statement and the row it adds."""
 
 OUTCOMES = frozenset({"ok", "error", "refused", "cancelled", "incomplete", "unknown"})
 
@@ -159,9 +162,7 @@ class LedgerProjection:
 
     def fold(self, view: View, events: Sequence[Recorded]) -> None:
         """Post the attempts of each event; an event counts whole or not at all."""
-        rows: list[dict[str, Scalar]] = []
-        cached: list[dict[str, Scalar]] = []
-        full: list[dict[str, Scalar]] = []
+        posted: dict[str, list[Row]] = {}
         skipped: list[tuple[str, str]] = []
         for recorded in events:
             try:
@@ -169,34 +170,25 @@ class LedgerProjection:
             except Malformed as problem:
                 skipped.append((str(problem), recorded.event.id))
                 continue
-            for row in found:
-                if len(row) == len(_COLUMNS):
-                    rows.append(row)
-                elif row.get("kind") == CACHED:
-                    cached.append(row)
-                else:
-                    full.append(_NOTHING | row)
-        if rows:
-            view.execute_many(_INSERT, rows)
-        if cached:
-            view.execute_many(_INSERT_CACHED, cached)
-        if full:
-            view.execute_many(_INSERT_ALL, full)
+            for statement, row in found:
+                posted.setdefault(statement, []).append(row)
+        for statement, rows in posted.items():
+            view.execute_many(statement, rows)
         if skipped:
             note_skipped(view, LEDGER, skipped)
 
 
-def rows_of(recorded: Recorded) -> list[dict[str, Scalar]]:
+def rows_of(recorded: Recorded) -> list[Posting]:
     """The rows of one event. Raises :class:`Malformed`."""
     data = recorded.event.data
     if recorded.event.type == CORRECTED:
-        return [_correction(recorded, data)]
+        return [(_INSERT_ALL, _correction(recorded, data))]
     attempts = items(data, "attempts")
     if not attempts:
-        return [_cached(recorded, data)] if data.get("cache") is not None else []
+        return [(_INSERT_CACHED, _cached(recorded, data))] if data.get("cache") is not None else []
     call, namespace, key, team, model = _OF_CALL(data)
     labels = names(data, "labels")
-    rows: list[dict[str, Scalar]] = []
+    rows: list[Posting] = []
     numbers = set()
     for attempt in attempts:
         if not isinstance(attempt, dict):
@@ -209,52 +201,35 @@ def rows_of(recorded: Recorded) -> list[dict[str, Scalar]]:
         if outcome not in OUTCOMES:
             raise Malformed("outcome is unknown")
         source, priced = _OF_PRICE(price)
-        more = not usage.keys() <= _PLAIN_USAGE
+        cache_read = cache_write_5m = cache_write_1h = reasoning = 0
+        if more := not usage.keys() <= _PLAIN_USAGE:
+            cache_read, reasoning = count(usage, "cacheRead"), count(usage, "reasoning")
+            cache_write_5m, cache_write_1h = count(usage, "cacheWrite5m"), count(usage, "cacheWrite1h")
         cost = nanos(attempt, "cost")
-        row: dict[str, Scalar] = {
-            "position": recorded.position,
-            "number": number,
-            "at": moment(attempt, "startedAt"),
-            "call": call,
-            "namespace": namespace,
-            "key_name": key,
-            "team": team,
-            "labels": labels,
-            "model": model,
-            "target": asked,
-            "answered": answered,
-            "provider": provider,
-            "dialect": dialect,
-            "outcome": outcome,
-            "status": count(attempt, "status"),
-            "fault": fault,
-            "input": count(usage, "input"),
-            "cache_read": count(usage, "cacheRead") if more else 0,
-            "cache_write_5m": count(usage, "cacheWrite5m") if more else 0,
-            "cache_write_1h": count(usage, "cacheWrite1h") if more else 0,
-            "output": count(usage, "output"),
-            "reasoning": count(usage, "reasoning") if more else 0,
-            "estimated": 1 if usage.get("estimated") is True else 0,
-            "price_source": source,
-            "price_version": priced,
-            "cost": cost,
-            "currency": currency,
-            "latency": microseconds(attempt, "latencyMs"),
-            "first_token": microseconds(attempt, "firstTokenMs"),
-        }
+        latency, first_token = durations(attempt)
+        # In the order of _COLUMNS.
+        row: Row = (
+            recorded.position, number, moment(attempt, "startedAt"),
+            call, namespace, key, team, labels, model,
+            asked, answered, provider, dialect, outcome, count(attempt, "status"), fault,
+            count(usage, "input"), cache_read, cache_write_5m, cache_write_1h, count(usage, "output"), reasoning,
+            1 if more and usage.get("estimated") is True else 0,
+            source, priced, cost, currency, latency, first_token,
+        )  # fmt: skip
+        rare: dict[str, Scalar] = {}
         if more:
-            _rare_usage(usage, row)
+            _rare_usage(usage, rare)
         if cost is None:
-            row["unpriced"] = 1
+            rare["unpriced"] = 1
         if "tier" in attempt:
-            row["tier"] = text(attempt, "tier")
+            rare["tier"] = text(attempt, "tier")
         if "tierAsked" in attempt:
-            row["tier_asked"] = text(attempt, "tierAsked")
+            rare["tier_asked"] = text(attempt, "tierAsked")
         if "without" in price:
-            row["price_without"] = texts(price, "without")
+            rare["price_without"] = texts(price, "without")
         if "user" in data:
-            row["user_name"] = text(data, "user")
-        rows.append(row)
+            rare["user_name"] = text(data, "user")
+        rows.append((_INSERT_ALL, (*row, *(_NOTHING | rare).values())) if rare else (_INSERT, row))
     if len(numbers) != len(rows):
         raise Malformed("two attempts have one number")
     return rows
@@ -268,39 +243,25 @@ def _rare_usage(usage: Data, row: dict[str, Scalar]) -> None:
         row["server_tools"] = counts(usage, "serverTools")
 
 
-def _cached(recorded: Recorded, data: Data) -> dict[str, Scalar]:
+def _cached(recorded: Recorded, data: Data) -> Row:
     """The row of a call that no provider was asked for: nothing was used, nothing paid."""
     cache = mapping(data, "cache")
     call, namespace, key, team, model, dialect, outcome, currency = _OF_CACHED(data)
     if outcome not in OUTCOMES:
         raise Malformed("outcome is unknown")
-    latency = microseconds(data, "latencyMs")
-    return {
-        "position": recorded.position,
-        "at": since_1970(recorded.event.time) - (latency or 0),
-        "call": call,
-        "namespace": namespace,
-        "key_name": key,
-        "team": team,
-        "labels": names(data, "labels"),
-        "model": model,
-        "dialect": dialect,
-        "outcome": outcome,
-        "currency": currency,
-        "latency": latency,
-        "first_token": microseconds(data, "firstTokenMs"),
-        "kind": CACHED,
-        "saved": nanos(cache, "saved") or 0,
-        "reason": text(cache, "result"),
-        "user_name": text(data, "user") if "user" in data else "",
-    }
+    latency, first_token = durations(data)
+    # What is said of it, in the order of the table.
+    return (
+        recorded.position, since_1970(recorded.event.time) - (latency or 0),
+        call, namespace, key, team, names(data, "labels"), model, dialect, outcome, currency, latency, first_token,
+        CACHED, text(data, "user") if "user" in data else "", nanos(cache, "saved") or 0, text(cache, "result"),
+    )  # fmt: skip
 
 
-def _correction(recorded: Recorded, data: Data) -> dict[str, Scalar]:
+def _correction(recorded: Recorded, data: Data) -> Row:
     """The row of a correction: the dimensions of the row it corrects, and the amount to add."""
-    return _EMPTY | {
+    said: dict[str, Scalar] = {
         "position": recorded.position,
-        "number": 0,
         "at": moment(data, "time"),
         "namespace": text(data, "namespace"),
         "key_name": text(data, "key"),
@@ -325,6 +286,7 @@ def _correction(recorded: Recorded, data: Data) -> dict[str, Scalar]:
         "reason": text(data, "reason"),
         "posted_by": recorded.event.principal,
     }
+    return tuple((_EMPTY | said).values())
 
 
 def _change(data: Data) -> int:

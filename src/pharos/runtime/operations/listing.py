@@ -38,7 +38,7 @@ _COLUMNS: dict[str, str] = {
 }
 _NAMES = tuple(_COLUMNS)
 _UPSERT = (
-    f"INSERT INTO sessions ({', '.join(_NAMES)}) VALUES ({', '.join(f':{name}' for name in _NAMES)}) "  # noqa: S608
+    f"INSERT INTO sessions ({', '.join(_NAMES)}) VALUES ({', '.join('?' * len(_NAMES))}) "  # noqa: S608
     f"ON CONFLICT (topic) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _NAMES[1:])}"
 )
 SELECT = f"SELECT {', '.join(_NAMES)} FROM sessions"  # noqa: S608 (our own names)
@@ -97,7 +97,7 @@ class SessionsProjection:
                 rows[topic] = _next(rows[topic], recorded)
             except (KeyError, TypeError, ValueError, AttributeError):
                 continue
-        changed = [row for row in rows.values() if row is not None]
+        changed = [tuple(row[name] for name in _NAMES) for row in rows.values() if row is not None]
         if changed:
             view.execute_many(_UPSERT, changed)
 
