@@ -25,6 +25,9 @@ End = tuple[int, int, int]
 
 _NEW: End = (0, 0, 0)
 
+EventRow = tuple[int, int, int, str, str]
+"""An event as it is stored: (position, its topic's row id, sequence, type, body)."""
+
 Cite = Callable[[Sequence[BlobRef], int, int], None]
 """Called with an event's blobs, its position and its time."""
 
@@ -60,8 +63,7 @@ class LogStage:
             connection, "SELECT max(id) FROM (SELECT id FROM topics UNION ALL SELECT topic FROM emptied)"
         )
         self._ends: dict[str, End] = {}
-        self._staged: list[tuple[Recorded, int, str]] = []
-        """(event, its topic's row id, its stored form). The positions follow from the places in this list."""
+        self._staged: list[tuple[Recorded, EventRow]] = []
         self._new_topics: list[str] = []
         self._keys: dict[tuple[int, str], Recorded] = {}
         self._placed: list[tuple[int, str]] = []
@@ -86,7 +88,7 @@ class LogStage:
 
     def staged(self) -> list[Published]:
         """The events since the last transaction, for those who follow the log."""
-        return [(recorded, len(body)) for recorded, _, body in self._staged]
+        return [(recorded, len(row[-1])) for recorded, row in self._staged]
 
     def foresee(self, names: Iterable[str]) -> None:
         """Look up the ends of all topics that a group of commits will write to, in one query."""
@@ -122,9 +124,10 @@ class LogStage:
             journal.add(self._new_topics, name)
         sequence += 1
         position = self._head + len(self._staged) + 1
-        recorded = Recorded(event, to_position(position), sequence)
+        # Past the constructor that is written in Python.
+        recorded = tuple.__new__(Recorded, (event, to_position(position), sequence))
         journal.put(self._ends, name, (topic, sequence, position))
-        journal.add(self._staged, (recorded, topic, body))
+        journal.add(self._staged, (recorded, (position, topic, sequence, event.type, body)))
         if event.refs:
             self.cite(event.refs, position, origin.time)
         if key is not None:
@@ -160,7 +163,7 @@ class LogStage:
 
     def is_staged(self, topic: int) -> bool:
         """Whether an event is staged for it."""
-        return any(staged == topic for _, staged, _ in self._staged)
+        return any(row[1] == topic for _, row in self._staged)
 
     def following(self, topic: int, name: str, position: int) -> Recorded | None:
         """The first event of a topic after a position."""
@@ -172,8 +175,8 @@ class LogStage:
         )
         for at, sequence, type, body in found:
             return load_event(at, name, sequence, type, body)
-        for recorded, staged, _ in self._staged:
-            if staged == topic and from_position(recorded.position) > position:
+        for recorded, row in self._staged:
+            if row[1] == topic and row[0] > position:
                 return recorded
         return None
 
@@ -221,23 +224,18 @@ class LogStage:
             yield from insert("INSERT INTO topics (id, name, sequence, last)", rows)
         if not self._staged:
             return
-        head = self._head
-        events = [
-            (position, topic, recorded.sequence, recorded.event.type, body)
-            for position, (recorded, topic, body) in enumerate(self._staged, head + 1)
+        last = {row[1]: (recorded, row) for recorded, row in self._staged if row[1] not in self._retired}
+        ends = [
+            (topic, recorded.event.topic, sequence, position, self._time)
+            for recorded, (position, topic, sequence, _, _) in last.values()
         ]
-        ends = {
-            topic: (topic, recorded.event.topic, recorded.sequence, position, self._time)
-            for position, (recorded, topic, _) in enumerate(self._staged, head + 1)
-            if topic not in self._retired
-        }
         yield from insert(
             "INSERT INTO topics (id, name, sequence, last, written_at)",
-            list(ends.values()),
+            ends,
             "ON CONFLICT (id) DO UPDATE SET sequence = excluded.sequence, last = excluded.last, "
             "written_at = excluded.written_at",
         )
-        yield from insert("INSERT INTO events", events)
+        yield from insert("INSERT INTO events", [row for _, row in self._staged])
         if self._keys:
             keys = [(*key, from_position(recorded.position)) for key, recorded in self._keys.items()]
             yield from insert("INSERT INTO append_keys", keys)

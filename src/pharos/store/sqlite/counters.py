@@ -33,11 +33,15 @@ _CACHED_TOTALS = 20_000
 
 def prepare_reserve(command: Reserve) -> tuple[str, str]:
     """The stored forms of holds and note. Raises ``INVALID`` for amounts that are no counts."""
-    dump(command.id)
-    for hold in command.holds:
-        _check_amount(hold.counter, hold.amount)
-        _check_amount(hold.counter, hold.limit)
-    return dump([(h.counter, h.window, h.amount, h.limit) for h in command.holds]), dump(dict(command.note))
+    if not command.id.isascii():
+        dump(command.id)
+    holds: list[tuple[str, str, int, int]] = []
+    for counter, window, amount, limit in command.holds:
+        _check_amount(counter, amount)
+        _check_amount(counter, limit)
+        holds.append((counter, window, amount, limit))
+    note = command.note
+    return dump(holds), dump(note if type(note) is dict else dict(note))
 
 
 def prepare_settle(command: Settle) -> None:
@@ -56,6 +60,18 @@ def _check_amount(counter: str, amount: int) -> None:
         raise INVALID(f"{amount!r} is no amount for counter {counter!r}: an integer from 0 to 2^63 - 1 is.")
 
 
+class _Totals(dict[Key, int]):
+    """What is settled, as far as somebody asked: the rest is in the table."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def __missing__(self, key: Key) -> int:
+        sql = "SELECT settled FROM counters WHERE counter = ? AND period = ?"
+        total = self[key] = integer(self._connection, sql, key)
+        return total
+
+
 class CounterStage:
     """Decides reservations.
 
@@ -64,15 +80,14 @@ class CounterStage:
     """
 
     def __init__(self, connection: apsw.Connection, journal: Journal) -> None:
-        self._connection = connection
         self._journal = journal
-        self._settled: dict[Key, int] = {}
+        self._settled = _Totals(connection)
         self._reserved: dict[Key, int] = {}
         self._open: dict[str, tuple[Hold, ...]] = {}
         self._made: dict[str, tuple[str, int, str, str]] = {}
         self._ended: list[str] = []
-        self._changed: dict[Key, tuple[int, int]] = {}
-        """Totals that are to be stored, and when they came about."""
+        self._changed: dict[Key, int] = {}
+        """Totals that are to be stored: when they came about."""
         self._forgotten: dict[Key, None] = {}
         for id, holds in select(connection, "SELECT id, holds FROM reservations"):
             self._open[id] = held = _holds(holds)
@@ -90,7 +105,7 @@ class CounterStage:
         for hold in command.holds:
             key = hold.counter, hold.window
             held = reserved[key] if key in reserved else self._reserved.get(key, 0)
-            settled = self._total(key)
+            settled = self._settled[key]
             if settled + held + hold.amount > hold.limit:
                 before = self._reserved.get(key, 0)
                 raise _exhausted(hold, settled, before, held + hold.amount - before)
@@ -106,17 +121,17 @@ class CounterStage:
         holds = self._open.get(command.id)
         if holds is None:
             return False
-        used: dict[Key, int] = {}
+        totals: dict[Key, int] = {}
         strange = dict(command.actual)
         # Loops, and no comprehensions: each of those is a function that is made for the one time.
         for counter, window, _, _ in holds:
-            used[counter, window] = command.actual.get(counter, 0)
+            if used := command.actual.get(counter, 0):
+                total = totals[counter, window] = self._settled[counter, window] + used
+                if total > MAX_INTEGER:
+                    raise Refusal(INVALID, f"Counter {counter!r} would pass 2^63 - 1 in {window!r}.")
             strange.pop(counter, None)
         if strange:
             raise Refusal(INVALID, f"The reservation {command.id!r} does not hold {sorted(strange)}.")
-        for key, amount in used.items():
-            if self._total(key) + amount > MAX_INTEGER:
-                raise Refusal(INVALID, f"Counter {key[0]!r} would pass 2^63 - 1 in {key[1]!r}.")
         journal = self._journal
         for counter, window, amount, _ in holds:
             key = counter, window
@@ -124,11 +139,10 @@ class CounterStage:
                 journal.put(self._reserved, key, left)
             elif key in self._reserved:
                 journal.drop(self._reserved, key)
-        for key, amount in used.items():
-            if amount:
-                total = self._settled[key] + amount
-                journal.put(self._settled, key, total)
-                journal.put(self._changed, key, (total, origin.time))
+        for key, total in totals.items():
+            journal.put(self._settled, key, total)
+            if self._changed.get(key) != origin.time:
+                journal.put(self._changed, key, origin.time)
         journal.drop(self._open, command.id)
         if command.id in self._made:
             journal.drop(self._made, command.id)
@@ -142,7 +156,7 @@ class CounterStage:
         held = {(hold.counter, hold.window) for holds in self._open.values() for hold in holds}
         found = 0
         for key in command.counters:
-            if key in held or not self._total(key):
+            if key in held or not self._settled[key]:
                 continue
             found += 1
             # Not dropped: a look into the table would still find it before the transaction ends.
@@ -151,13 +165,6 @@ class CounterStage:
                 journal.drop(self._changed, key)
             journal.put(self._forgotten, key, None)
         return found
-
-    def _total(self, key: Key) -> int:
-        total = self._settled.get(key)
-        if total is None:
-            sql = "SELECT settled FROM counters WHERE counter = ? AND period = ?"
-            total = self._settled[key] = integer(self._connection, sql, key)
-        return total
 
     @property
     def pending(self) -> bool:
@@ -181,7 +188,7 @@ class CounterStage:
                 (pairs,),
             )
         if self._changed:
-            rows = [(*key, *total) for key, total in self._changed.items()]
+            rows = [(*key, self._settled[key], time) for key, time in self._changed.items()]
             yield from insert(
                 "INSERT INTO counters",
                 rows,

@@ -228,8 +228,10 @@ class Writer:
             for request in group:
                 mark = journal.mark()
                 request.time = time
+                results: list[Result] = []
                 try:
-                    results = [handle(command, payload, request) for handle, command, payload in request.steps]
+                    for handle, command, payload in request.steps:
+                        results.append(handle(command, payload, request))
                 except Refusal as refusal:
                     journal.undo(mark)
                     outcomes.append((request, refusal))
