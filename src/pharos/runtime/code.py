@@ -21,6 +21,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -28,7 +29,7 @@ from types import ModuleType
 from typing import Any, Final, TypeVar, overload
 
 from pharos.control.problems import validate
-from pharos.core.fault import Fault
+from pharos.core.fault import Fault, Problem
 from pharos.core.principal import Principal, PrincipalKind
 from pharos.core.resource import API_VERSION, Name, ResourceId
 from pharos.core.wire import Json, JsonObject, Wire
@@ -152,7 +153,7 @@ def load_code(target: str) -> Sequence[CodeAgent]:
     try:
         module = _of_file(path) if path.suffix == ".py" else importlib.import_module(target)
     except Exception as error:  # a user's code: whatever it raises
-        raise _broken(target, f"{type(error).__name__}: {error}") from error
+        raise _broken_by(target, error) from error
     return _agents_in(module, target)
 
 
@@ -163,7 +164,7 @@ def installed_code(installed: Installed | None = None) -> Sequence[CodeAgent]:
         try:
             loaded = entry.load()
         except Exception as error:  # a stranger's code: whatever it raises
-            raise _broken(entry.value, f"{type(error).__name__}: {error}") from error
+            raise _broken_by(entry.value, error) from error
         found += [loaded] if isinstance(loaded, CodeAgent) else _agents_in(loaded, entry.value)
     return found
 
@@ -199,5 +200,15 @@ def _of_file(path: Path) -> ModuleType:
     return module
 
 
-def _broken(target: str, why: str) -> Fault:
-    return AGENT_CODE_BROKEN(f"{target}: {why[:500]}", subject=target)
+def _broken(target: str, why: str, problems: Sequence[Problem] = ()) -> Fault:
+    return AGENT_CODE_BROKEN(f"{target}: {why[:500]}", subject=target, problems=problems)
+
+
+def _broken_by(target: str, error: Exception) -> Fault:
+    """``AGENT_CODE_BROKEN`` with the line, where it is one of the file ``target``, and what a fault says is wrong."""
+    file = Path(target).absolute()
+    lines = [each.lineno for each in traceback.extract_tb(error.__traceback__) if Path(each.filename) == file]
+    place = f"line {lines[-1]}: " if lines else ""
+    if isinstance(error, Fault):
+        return _broken(target, f"{place}{error.document.detail}", error.document.problems)
+    return _broken(target, f"{place}{type(error).__name__}: {error}")

@@ -124,6 +124,25 @@ async def test_code_that_cannot_be_used_opens_no_city(tmp_path: Path, text: str,
     assert not (tmp_path / "home").exists()
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("\nimport nothing_of_this_name", "line 2: ModuleNotFoundError: "),
+        (CODE.replace("limits=", "limit="), "line 4: There is no such field."),
+        (CODE.replace('effect="pure"', 'effect="pur"'), "line 11: ValueError: an effect is pure, idempotent, "),
+    ],
+)
+def test_the_line_of_what_is_wrong_is_told(tmp_path: Path, text: str, why: str) -> None:
+    file = tmp_path / "broken_code_of_tests.py"
+    file.write_text(text)
+    with pytest.raises(Fault) as refused:
+        load_code(str(file))
+    assert refused.value.detail.startswith(f"{file}: {why}")
+    if "limit=" in text:
+        [problem] = refused.value.document.problems
+        assert (problem.pointer, problem.suggestion) == ("/limit", "limits")
+
+
 def test_two_agents_of_one_name_are_refused(file: Path) -> None:
     def made(text: str) -> CodeAgent:
         return pharos.agent(name="a", model="small", key="account")(lambda: text)

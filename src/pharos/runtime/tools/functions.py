@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticSerializationError
 
-from pharos.control.problems import problems_of
+from pharos.control.problems import MOST_PROBLEMS, problems_of
 from pharos.control.wording import without_secrets
 from pharos.core.fault import NOT_FOUND, Fault, State
 from pharos.core.principal import Principal
@@ -77,9 +77,9 @@ class FunctionTools:
 
         ``effect`` says what may be done when nobody knows whether a call happened; a ``reconcilable`` one needs a
         ``lookup``: a function of the errand that answers what the call did, or ``None`` if it was not made. Raises
-        ``TypeError`` for what cannot be a tool, ``ValueError`` for a name that is taken.
+        ``TypeError`` for what cannot be a tool, ``ValueError`` for a name that is taken or an effect that is none.
         """
-        made = _make(function, name, description, EffectClass(effect), approval, lookup)
+        made = _make(function, name, description, _effect(effect), approval, lookup)
         if made.tool.name in self._made:
             raise ValueError(f"there is a tool {made.tool.name!r} already")
         self._made[made.tool.name] = made
@@ -101,7 +101,8 @@ class FunctionTools:
         try:
             given = made.arguments.model_validate(arguments)
         except ValidationError as error:
-            problems = [each.to_json() for each in problems_of(error, made.arguments, arguments)]
+            wrong = problems_of(error, made.arguments, arguments)[:MOST_PROBLEMS]
+            problems = [each.to_json() for each in wrong]
             told: JsonObject = {"error": "The arguments do not fit.", "problems": [*problems]}
             return ToolResult(orjson.dumps(told).decode(), told, failed=True)
         values = {field: getattr(given, field) for field in type(given).model_fields}
@@ -167,6 +168,13 @@ def _make(
     promised = None if answer is ToolResult else _output_schema(adapter)
     tool = Tool(name, description, schema, effect, promised, approval)
     return _Made(versioned(tool), function, arguments, adapter, errand, lookup)
+
+
+def _effect(named: str) -> EffectClass:
+    try:
+        return EffectClass(named)
+    except ValueError:
+        raise ValueError(f"an effect is {', '.join(EffectClass)}, not {named!r}") from None
 
 
 def _output_schema(answer: TypeAdapter[Any]) -> JsonObject | None:
