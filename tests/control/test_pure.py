@@ -14,7 +14,7 @@ from tests.control.town import MODEL, NOTE
 
 from pharos.control.diff import diff, merge
 from pharos.control.kinds import Kinds
-from pharos.control.problems import validate
+from pharos.control.problems import MOST_PROBLEMS, validate
 from pharos.control.selector import parse_selector
 from pharos.control.wording import HIDDEN, looks_secret, nearest, quoted, without_secrets
 from pharos.core.fault import Fault
@@ -199,3 +199,22 @@ def test_what_is_required_and_one_of_few_values_names_them() -> None:
         "/name": "This field is required.",
         "/inner/mode": "This field is required: one of fast, slow.",
     }
+
+
+def test_problems_beyond_those_that_are_listed_are_counted() -> None:
+    class Numbers(Wire):
+        all: list[int]
+
+    with pytest.raises(Fault) as caught:
+        validate(Numbers, {"all": ["x"] * (MOST_PROBLEMS + 50)})
+    document = caught.value.document
+    assert document.facts == {"problems": MOST_PROBLEMS + 50}
+    assert [problem.pointer for problem in document.problems] == [f"/all/{n}" for n in range(MOST_PROBLEMS)]
+
+
+def test_what_each_member_of_a_union_would_have_taken_is_one_sentence() -> None:
+    class Either(Wire):
+        content: str | list[str]
+
+    with pytest.raises(Fault, match=r"INVALID: Must be text; or: Must be a list\.$"):
+        validate(Either, {"content": 3})
