@@ -278,6 +278,8 @@ async def test_what_is_no_run_is_refused(city: Town) -> None:
         ):  # fmt: skip
             answer = await http.post(url, content=body)
             assert answer.status_code == 400, body
+        lacking = (await http.post(url, json={"threadId": "t", "messages": []})).json()
+        assert lacking["problems"] == [{"pointer": "/runId", "message": "This field is required."}]
         assert (await http.post(f"{city.url}/agui/default/nobody", json=run("x"))).status_code == 404
         bad = await http.post(url, json=run("x"), headers={"last-event-id": "nonsense"})
         assert bad.status_code == 400

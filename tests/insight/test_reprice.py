@@ -71,4 +71,8 @@ async def test_what_has_no_price_is_counted_and_not_zero(town: City) -> None:
 async def test_a_supposed_price_is_checked(town: City) -> None:
     with pytest.raises(Fault) as caught:
         await town.call("ledger.reprice", prices=[price("m", "1", "2"), {"model": "m", "inputPerMillion": "-1"}])
-    assert {problem.pointer.split("/")[1] for problem in caught.value.document.problems} == {"1"}
+    assert {problem.pointer.rpartition("/")[0] for problem in caught.value.document.problems} == {"/prices/1"}
+    with pytest.raises(Fault) as caught:
+        await town.call("ledger.reprice", prices=[price("m", "1", "2") | {"inputPerMilion": "1"}])
+    [problem] = caught.value.document.problems
+    assert (problem.pointer, problem.suggestion) == ("/prices/0/inputPerMilion", "inputPerMillion")

@@ -37,6 +37,6 @@ class Pricer(Protocol):
     def quote(self, served: Served, at: datetime, usage: Usage) -> Quote | None:
         """What ``usage`` costs at the prices that are in force ``at`` that time; ``None`` where nobody knows."""
 
-    def with_prices(self, specs: Sequence[JsonObject]) -> Pricer:
+    def with_prices(self, specs: Sequence[JsonObject], pointer: str) -> Pricer:
         """The same, with the specs of ``Price`` resources that do not exist coming before all others, whatever their
-        namespace. Raises ``INVALID`` with pointers into ``specs``."""
+        namespace. Raises ``INVALID``; ``pointer`` is where ``specs`` stand in the input."""

@@ -106,7 +106,7 @@ class Repricing:
         """
         pricer = self._pricer()
         if input.prices:
-            pricer = pricer.with_prices(input.prices)
+            pricer = pricer.with_prices(input.prices, "/prices")
         await self._runner.caught_up(LEDGER, CATCH_UP)
         where, parameters = conditions(input)
         grouping = Grouping(input.by)

@@ -12,8 +12,9 @@ from typing import Any, Final, NamedTuple, cast
 
 import orjson
 from ag_ui.core import RunAgentInput, ToolMessage, UserMessage
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
+from pharos.control.problems import validate
 from pharos.core.fault import INVALID, Fault, Problem
 from pharos.core.wire import Json, JsonObject, is_deep
 from pharos.gateway.federation.tasks.work import Result
@@ -52,14 +53,7 @@ def input_of(body: bytes) -> RunAgentInput:
     _require_bounded(given)
     if is_deep(given):
         raise INVALID("The body is nested too deeply.")
-    try:
-        input = RunAgentInput.model_validate(given)
-    except ValidationError as error:
-        problems = [
-            Problem(pointer="".join(f"/{part}" for part in found["loc"]), message=found["msg"])
-            for found in error.errors(include_url=False, include_input=False)[:20]
-        ]
-        raise INVALID("The body is not an AG-UI RunAgentInput.", problems=problems) from None
+    input = validate(RunAgentInput, given)
     for name, value in (("threadId", input.thread_id), ("runId", input.run_id)):
         if not 0 < len(value) <= MOST_ID or not value.isprintable():
             raise wrong(f"/{name}", f"must have 1 to {MOST_ID} printable characters")

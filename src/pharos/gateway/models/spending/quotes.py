@@ -8,7 +8,8 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from pharos.control.index import Index
-from pharos.core.fault import INVALID, Problem
+from pharos.control.problems import invalid, problems_of
+from pharos.core.fault import Problem
 from pharos.core.resource import Metadata, Ref, Resource
 from pharos.core.wire import JsonObject
 from pharos.gateway.models.kinds import PROVIDER
@@ -31,7 +32,7 @@ class Quotes:
         self._first = first
         self._overlays: dict[str, tuple[Overlay, Overlay]] = {}
 
-    def with_prices(self, specs: Sequence[JsonObject]) -> Quotes:
+    def with_prices(self, specs: Sequence[JsonObject], pointer: str) -> Quotes:
         """See :class:`~pharos.mesh.pricing.Pricer`."""
         problems: list[Problem] = []
         read: list[PriceSpec] = []
@@ -39,15 +40,12 @@ class Quotes:
             try:
                 price = PriceSpec.model_validate(spec)
             except ValidationError as error:
-                problems += (
-                    Problem(pointer="/".join(("", str(place), *map(str, found["loc"]))), message=found["msg"])
-                    for found in error.errors(include_url=False, include_input=False)
-                )
+                problems += problems_of(error, PriceSpec, spec, f"{pointer}/{place}")
                 continue
-            problems += (Problem(pointer=f"/{place}{at}", message=what) for at, what in check_price(price))
+            problems += (Problem(pointer=f"{pointer}/{place}{at}", message=what) for at, what in check_price(price))
             read.append(price)
         if problems:
-            raise INVALID(f"{problems[0].pointer}: {problems[0].message}", problems=problems)
+            raise invalid(problems)
         return Quotes(self._index, self._prices, read)
 
     def fresh(self) -> Quotes:
