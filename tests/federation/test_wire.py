@@ -199,7 +199,9 @@ async def test_http_json_svc_001_http_json_qp_001_media_type_and_query_names(cit
         plain = (await http.get(f"{city.agent_url()}/tasks?status=TASK_STATE_COMPLETED")).json()
         assert "artifacts" not in plain["tasks"][0]
         xml = await http.post(f"{city.agent_url()}/message:send", content=b"<a/>", headers={"content-type": "text/xml"})
-        assert xml.json()["error"]["details"][0]["reason"] == "CONTENT_TYPE_NOT_SUPPORTED"
+        error = xml.json()["error"]
+        assert error["details"][0]["reason"] == "CONTENT_TYPE_NOT_SUPPORTED"
+        assert error["message"] == "Send application/json, not text/xml."
 
 
 async def test_http_json_sse_001_jsonrpc_sse_001_events_have_ids_where_asked_for(city: Town) -> None:

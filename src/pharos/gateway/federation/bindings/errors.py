@@ -69,6 +69,11 @@ def unsupported_media(what: str) -> ContentTypeNotSupportedError:
     return ContentTypeNotSupportedError(message=f"{what} is not taken; send text or JSON data.")
 
 
+def unsupported_body(media: str) -> ContentTypeNotSupportedError:
+    """A request whose ``content-type`` is not that of its binding."""
+    return ContentTypeNotSupportedError(message=f"Send application/json, not {media[:64] or 'an unnamed type'}.")
+
+
 def not_cancelable(state: str) -> TaskNotCancelableError:
     """The task has ended."""
     return TaskNotCancelableError(message=f"The task has ended ({state}).")

@@ -13,7 +13,6 @@ from a2a.utils.error_handlers import build_error_details
 from a2a.utils.errors import (
     JSON_RPC_ERROR_CODE_MAP,
     A2AError,
-    ContentTypeNotSupportedError,
     InternalError,
     InvalidParamsError,
     InvalidRequestError,
@@ -30,12 +29,11 @@ from pharos.core.plane import Receive, Scope, Send, fields_of
 from pharos.core.streaming import Piece, send_pieces
 from pharos.core.wire import Json, JsonObject
 from pharos.gateway.federation.addresses import BODY_LIMIT
-from pharos.gateway.federation.bindings.errors import TRANSPORT, error_of
+from pharos.gateway.federation.bindings.errors import TRANSPORT, error_of, unsupported_body
 from pharos.gateway.federation.bindings.extensions import activated
 from pharos.gateway.federation.bindings.methods import METHODS, Streaming, Unary, response_of
 from pharos.gateway.federation.bindings.rendering import id_of, listed
 from pharos.gateway.federation.bindings.visit import Visit
-from pharos.gateway.federation.cards.card import JSON
 from pharos.gateway.federation.tasks.handler import Event, Handler
 
 _log = logging.getLogger(__name__)
@@ -58,7 +56,7 @@ class JsonRpc:
             media = fields_of(scope).get(b"content-type", b"").decode("latin-1").partition(";")[0].strip().lower()
             body = await read_body(scope, receive, BODY_LIMIT)
             if media not in _MEDIA:
-                raise ContentTypeNotSupportedError(message=f"Send {JSON}, not {media[:64] or 'an unnamed type'}.")
+                raise unsupported_body(media)
             document = _document(body)
             id = _id(document)
             method, request = _request(document)

@@ -23,7 +23,7 @@ from pharos.core.plane import Receive, Scope, Send, fields_of
 from pharos.core.streaming import Piece, send_pieces
 from pharos.core.wire import Json, JsonObject
 from pharos.gateway.federation.addresses import BODY_LIMIT
-from pharos.gateway.federation.bindings.errors import TRANSPORT, error_of, unsupported_media, violation
+from pharos.gateway.federation.bindings.errors import TRANSPORT, error_of, unsupported_body, violation
 from pharos.gateway.federation.bindings.jsonrpc import as_error, extension_headers, parsed
 from pharos.gateway.federation.bindings.methods import METHODS, Streaming, response_of
 from pharos.gateway.federation.bindings.rendering import id_of, listed
@@ -116,7 +116,7 @@ async def _values(found: Found, request: Message, scope: Scope, receive: Receive
     media = fields_of(scope).get(b"content-type", b"").decode("latin-1").partition(";")[0].strip().lower()
     body = await read_body(scope, receive, BODY_LIMIT)
     if media not in _TAKEN and body:
-        raise unsupported_media(media[:64] or "A body without a type")
+        raise unsupported_body(media)
     try:
         document = orjson.loads(body) if body else {}
     except orjson.JSONDecodeError:
