@@ -135,6 +135,8 @@ async def test_keys_survive_a_restart_and_damage_is_told(tmp_path: Path) -> None
         before = await first.card()
         shown = await first.invoke("cards.get", agent="helper")
         assert shown["card"]["name"] == "helper"
+        with pytest.raises(Fault, match=r"There is no Agent 'helpr'\. Did you mean helper\?"):
+            await first.invoke("cards.get", agent="helpr")
     assert (home / FILE).stat().st_mode & 0o077 == 0
     keys = CardKeys(home)
     verifier(keys.public())(before)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from pharos.control.documents import missing
 from pharos.control.index import Index
 from pharos.core.deferred import Deferred
 from pharos.core.fault import NOT_FOUND
 from pharos.core.operation import Decision, Invocation, Reversibility, Written, read, write
-from pharos.core.resource import Name
+from pharos.core.resource import Name, ResourceId
 from pharos.core.wire import JsonObject, Wire
 from pharos.gateway.federation.cards.keys import CardKeys
 from pharos.gateway.federation.faults import CARD_KEYS_DAMAGED
@@ -68,7 +69,7 @@ class CardOperations:
         """Show the A2A card of an agent, as agents elsewhere see it."""
         agent = self._index.get(AGENT, input.agent, input.namespace)
         if agent is None:
-            raise NOT_FOUND(f"There is no agent {input.namespace}/{input.agent}.")
+            raise missing(ResourceId(AGENT.name, input.namespace, input.agent), self._index)
         cards = (await self._server.get()).cards
         return CardShown(card=cards.document(agent, self._reaching.known()))
 
