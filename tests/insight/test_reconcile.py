@@ -99,7 +99,12 @@ async def test_what_has_no_price_is_told_beside_the_difference(town: City) -> No
         ("Date,Cost\n2027-01-03\n", {"time": "Date"}, "line 2: it has 1 columns"),
         ("Date,Cost\n2027-01-03,1e400\n", {"time": "Date"}, "is not an amount"),
         ("Date,Cost\n2027-01-03,NaN\n", {"time": "Date"}, "is not an amount"),
-        ("Date,Price\n2027-01-03,3\n", {"time": "Date"}, "the bill has no column 'Cost'"),
+        (
+            "Date,Price\n2027-01-03,3\n",
+            {"time": "Date"},
+            "the bill has no column 'Cost'; its first line has 'Date', 'Price'",
+        ),
+        ("bill.csv", {"time": "Date", "model": "Model"}, "no column 'Cost'; its first line has 'bill.csv'"),
         ('Date,Cost\n2027-01-03,"3\n', {"time": "Date"}, "line"),
         ("Cost\n3\n", {}, "Nothing to match by"),
     ],

@@ -17,6 +17,8 @@ from pharos.core.wire import Wire
 from pharos.mesh.money import NANOS
 
 MOST_PROBLEMS = 32
+LONGEST_HEADER = 500
+"""Characters of the names of columns that are told to who named another."""
 _MOST = Decimal(10) ** 9
 _GROUPED = re.compile(r"-?\d{1,3}(,\d{3})+(\.\d+)?")
 
@@ -76,8 +78,11 @@ def lines(
         header = [name.strip() for name in next(reader, [])]
         mapped = columns.model_dump(exclude_none=True)
         places = {what: header.index(name) for what, name in mapped.items() if name in header}
-        for what in mapped.keys() - places.keys():
-            problems.append(Problem(pointer=f"/columns/{what}", message=f"the bill has no column {mapped[what]!r}"))
+        there = ", ".join(map(repr, header))[:LONGEST_HEADER] or "no header"
+        for what, name in mapped.items():
+            if what not in places:
+                message = f"the bill has no column {name!r}; its first line has {there}"
+                problems.append(Problem(pointer=f"/columns/{what}", message=message))
         if not problems:
             for row in reader:
                 if not any(cell.strip() for cell in row):
