@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from pharos.core.wire import Json, JsonObject
 from pharos.gateway.models.dialects.dialect import Ask
+from pharos.gateway.models.dialects.weights import DOCUMENT, RECORDING
 from pharos.gateway.models.kinds import ModelSpec
 from pharos.mesh.facts import INPUT_CLASSES, Usage, prompt_of, tokens_of
 from pharos.mesh.tokens import estimate_tokens
@@ -22,9 +23,6 @@ DEFAULT_MAX_OUTPUT = 4096
 TOOL_PROMPT = 1024
 """Tokens of the hidden instructions that providers add when tools are declared."""
 
-DOCUMENT_FACTOR = 8
-"""How many attachments a document counts as: its pages are read as text and as images."""
-
 _UNSAID_OUTPUT = 1024
 """Output a call is estimated at where the client names no limit."""
 
@@ -34,12 +32,9 @@ _BOUNDED = frozenset({
 })  # fmt: skip
 """Content parts whose tokens are bounded by their bytes (``tool_result`` is looked into)."""
 
-RECORDING_FACTOR = 16
-"""How many a video counts as: hours of it, which a link of a line can be, fill the longest context."""
-
 _FACTORS = MappingProxyType(
-    dict.fromkeys(("document", "file", "input_file", "container_upload"), DOCUMENT_FACTOR)
-    | dict.fromkeys(("video", "video_url", "input_video"), RECORDING_FACTOR)
+    dict.fromkeys(("document", "file", "input_file", "container_upload"), DOCUMENT)
+    | dict.fromkeys(("video", "video_url", "input_video"), RECORDING)
 )
 
 _NO_TIER = frozenset({"", "auto", "default", "standard", "standard_only", "unspecified", "STANDARD", "UNSPECIFIED"})

@@ -14,13 +14,7 @@ from pharos.gateway.models.dialects.gemini.proofs import is_sealed
 from pharos.gateway.models.dialects.gemini.spelling import member, snake, spelled
 from pharos.gateway.models.dialects.reading import Reading
 from pharos.gateway.models.dialects.splice import elements, members, replaced, too_deep
-
-DOCUMENT_FACTOR = 8
-"""How many attachments a document or a file counts as: it is read as many images."""
-
-RECORDING_FACTOR = 16
-"""How many a video, a recording or what nobody names counts as: hours of it, which a link of a line can be, fill the
-longest context."""
+from pharos.gateway.models.dialects.weights import DOCUMENT, RECORDING
 
 _BOUNDED = frozenset({
     "text", "thought", "thoughtSignature", "thought_signature", "functionCall", "function_call", "functionResponse",
@@ -141,7 +135,7 @@ def _attached(turns: list[Json]) -> int:
 def _weight(part: JsonObject) -> int:
     for name in ("fileData", "file_data"):
         if name in part:
-            return max(_medium(part[name]), DOCUMENT_FACTOR)
+            return max(_medium(part[name]), DOCUMENT)
     for name in ("inlineData", "inline_data"):
         if (data := part.get(name)) is not None:
             return _medium(data)
@@ -156,10 +150,10 @@ def _weight(part: JsonObject) -> int:
 def _medium(data: Json) -> int:
     kind = (data.get("mimeType") or data.get("mime_type")) if isinstance(data, dict) else None
     if not isinstance(kind, str):
-        return RECORDING_FACTOR
+        return RECORDING
     if kind.startswith("image/"):
         return 1
-    return DOCUMENT_FACTOR if kind.startswith("text/") or kind == "application/pdf" else RECORDING_FACTOR
+    return DOCUMENT if kind.startswith("text/") or kind == "application/pdf" else RECORDING
 
 
 def edit(raw: bytes, body: JsonObject, edits: Edits) -> bytes:
