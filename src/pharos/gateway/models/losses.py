@@ -10,17 +10,17 @@ from pharos.gateway.models.call import Call
 STRICT = b"x-pharos-strict"
 """The header by which a client has its call refused rather than lose something; ``Model.strict`` asks it of all."""
 
-MOST = 64
+MOST_NAMED = 64
 """Losses of one call that are named."""
 
 _LONGEST = 256
 
 
-def told(call: Call, dropped: Sequence[str]) -> None:
-    """Note what has no counterpart at the provider. Raises ``INVALID`` where nothing may be lost."""
+def accept(call: Call, dropped: Sequence[str]) -> None:
+    """Note that what has no counterpart at the provider is lost. Raises ``INVALID`` where nothing may be."""
     if _is_strict(call):
         problems = [
-            Problem(pointer=at, message="has no counterpart in the provider's dialect") for at in dropped[:MOST]
+            Problem(pointer=at, message="has no counterpart in the provider's dialect") for at in dropped[:MOST_NAMED]
         ]
         raise INVALID(
             f"{dropped[0]}: has no counterpart in the dialect of {call.attempt.target.label}, and nothing may be lost.",
@@ -28,7 +28,7 @@ def told(call: Call, dropped: Sequence[str]) -> None:
             problems=problems,
             rule="models/strict",
         )
-    call.route["dropped"] = ", ".join([at[:_LONGEST] for at in dropped[:MOST]])
+    call.route["dropped"] = ", ".join([at[:_LONGEST] for at in dropped[:MOST_NAMED]])
 
 
 def _is_strict(call: Call) -> bool:

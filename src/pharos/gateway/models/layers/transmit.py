@@ -14,7 +14,7 @@ from pharos.gateway.models.answers.streaming import AnswerStream
 from pharos.gateway.models.answers.ways import exchange_for
 from pharos.gateway.models.call import Attempt, Call, Reply, UpstreamFailed
 from pharos.gateway.models.dialects.canonical import Failure, FailureClass
-from pharos.gateway.models.losses import MOST, told
+from pharos.gateway.models.losses import MOST_NAMED, accept
 from pharos.gateway.models.refusals import code_of, upstream_fault
 from pharos.gateway.models.resilience.policy import POLICIES
 from pharos.gateway.models.upstream.line import REUSED, Line
@@ -81,7 +81,7 @@ async def _request(call: Call, attempt: Attempt, exchange: Exchange) -> Upstream
         raise UpstreamFailed(Failure(FailureClass.AUTHENTICATION, str(error), code=code)) from None
     body = exchange.request()
     if exchange.dropped:
-        told(call, exchange.dropped)
+        accept(call, exchange.dropped)
     headers = [("content-type", "application/json")]
     forwarded = exchange.headers()
     if forwarded:
@@ -140,5 +140,5 @@ def _headers(exchange: Exchange) -> list[tuple[bytes, bytes]]:
     if not dropped:
         return []
     # A pointer has names in it that the client chose: as a header it must not become two.
-    names = ", ".join(quote(pointer, safe=_PLAIN) for pointer in dropped[:MOST])
+    names = ", ".join(quote(pointer, safe=_PLAIN) for pointer in dropped[:MOST_NAMED])
     return [(b"x-pharos-dropped", names.encode())]
