@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import fields
 
 import pytest
 from tests.runtime.session.play import NOW, TOOL, Play, ToolFacts
@@ -275,3 +276,11 @@ def test_what_waits_to_be_read_is_bounded() -> None:
         play.do(c.Send(play.now, "one more", {}, "user/default/ann"))
     play.answers("I see.")
     play.do(c.Send(play.now, "one more", {}, "user/default/ann"))
+
+
+def test_a_copy_shares_nothing_that_can_be_changed() -> None:
+    state = State(Address("default", "s1"))
+    copied = state.copy()
+    shared = [each.name for each in fields(State) if getattr(copied, each.name) is getattr(state, each.name)]
+    changed = [each.name for each in fields(State) if str(each.type).startswith(("dict[", "list[", "set["))]
+    assert len(changed) > 10 and not set(shared) & set(changed)
