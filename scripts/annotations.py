@@ -134,7 +134,7 @@ def parameter(name: str, info: FieldInfo) -> Parameter:
     reference = next((mark.kind for mark in _marks(annotation) if isinstance(mark, Ref)), "")
     return Parameter(
         name=info.alias or name,
-        shape=_shape(inner),
+        shape="text" if _is_document(info) else _shape(inner),
         many=many,
         required=info.is_required(),
         default=default if isinstance(default, str | int | float | bool) else None,
@@ -142,6 +142,11 @@ def parameter(name: str, info: FieldInfo) -> Parameter:
         help=meaning(name, info),
         kind=reference,
     )
+
+
+def _is_document(info: FieldInfo) -> bool:
+    """Whether a member is the content of a file: its schema says of which type."""
+    return isinstance(info.json_schema_extra, dict) and "contentMediaType" in info.json_schema_extra
 
 
 def safe(name: str) -> str:

@@ -62,6 +62,7 @@ def _value(parameter: Parameter) -> st.SearchStrategy[Any]:
         "boolean": st.booleans(),
         "time": st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat),
         "map": st.dictionaries(TEXT.filter(lambda name: name and "=" not in name), TEXT, min_size=1, max_size=3),
+        "text": TEXT.filter(lambda text: not text.startswith("@")),
         "json": JSON.filter(lambda value: value is not None),
     }
     one = shapes[parameter.shape]

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-Shape = Literal["string", "time", "integer", "number", "boolean", "map", "json", "secret"]
+Shape = Literal["string", "time", "integer", "number", "boolean", "map", "json", "text", "secret"]
 """How a value is written: ``time`` is a moment, ``map`` is text by text (labels), ``json`` what only JSON can say,
-``secret`` text that must not be seen."""
+``text`` the content of a file, ``secret`` text that must not be seen."""
 
 
 @dataclass(frozen=True, slots=True)

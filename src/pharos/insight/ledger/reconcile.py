@@ -29,7 +29,7 @@ MOST_LISTED = 500
 class Reconcile(Wire):
     """Input of ``ledger.reconcile``."""
 
-    bill: Annotated[str, StringConstraints(min_length=1, max_length=MOST_BILL)]
+    bill: Annotated[str, Field(min_length=1, max_length=MOST_BILL, json_schema_extra={"contentMediaType": "text/csv"})]
     """The bill: CSV text with a header."""
     columns: BillColumns
     provider: Annotated[str, StringConstraints(min_length=1, max_length=256)]

@@ -13,6 +13,24 @@ import click
 from click.shell_completion import CompletionItem
 
 
+class DocumentType(click.ParamType[str]):
+    """The content of a file: as it is, or ``@FILE``, or ``@-`` for standard input."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        if not text.startswith("@"):
+            return text
+        try:
+            return sys.stdin.read() if text == "@-" else Path(text[1:]).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            self.fail(f"{text[1:]}: {getattr(error, 'strerror', None) or 'not text'}", param, ctx)
+
+
+_DOCUMENT = DocumentType()
+
+
 class JsonType(click.ParamType[Any]):
     """JSON text, or ``@FILE``."""
 
@@ -21,13 +39,9 @@ class JsonType(click.ParamType[Any]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not isinstance(value, str):
             return value
-        text = value
+        text = _DOCUMENT.convert(value, param, ctx)
         try:
-            if value.startswith("@"):
-                text = sys.stdin.read() if value == "@-" else Path(value[1:]).read_text("utf-8")
             return json.loads(text)
-        except OSError as error:
-            self.fail(f"{value[1:]}: {error.strerror}", param, ctx)
         except ValueError as error:
             self.fail(f"""not JSON, such as '{{"data": 3}}' or @FILE: {error}""", param, ctx)
 
@@ -75,11 +89,7 @@ class SecretType(click.ParamType[str]):
         text = str(value)
         if text not in ("-", "@-") and not text.startswith("@"):
             self.fail("a command line can be seen by others: give @FILE, or - for standard input", param, ctx)
-        try:
-            found = sys.stdin.read() if text in ("-", "@-") else Path(text[1:]).read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            self.fail(f"{text[1:]}: {getattr(error, 'strerror', None) or 'not text'}", param, ctx)
-        return found.strip()
+        return _DOCUMENT.convert("@-" if text == "-" else text, param, ctx).strip()
 
 
 class ReferenceType(click.ParamType[str]):

@@ -2,8 +2,8 @@
 
 Required plain values are positional, in the order of the input; where there is none, the one that names what the verb
 is about is, and may be left out (``agents stop [AGENT]``). Everything else is an option in kebab-case. Lists are
-options given several times, maps are ``--labels team=a``, and what only JSON can say is JSON text (``@FILE`` reads it
-from a file, ``@-`` from standard input).
+options given several times, maps are ``--labels team=a``, and what only JSON can say is JSON text. That, and what is
+the content of a file, is read from ``@FILE``, or from standard input (``@-``).
 """
 
 from __future__ import annotations
@@ -17,7 +17,16 @@ from typing import Any
 import click
 
 from pharos.client.description import Description, Parameter
-from pharos.server.cli.types import JsonType, KindType, ListedType, PairType, ReferenceType, SecretType, TimeType
+from pharos.server.cli.types import (
+    DocumentType,
+    JsonType,
+    KindType,
+    ListedType,
+    PairType,
+    ReferenceType,
+    SecretType,
+    TimeType,
+)
 
 # Option names that every command has; an input may not take them (a test holds this).
 RESERVED = frozenset({"json", "output", "url", "help", "dry-run", "idempotency-key", "yes"})
@@ -39,7 +48,7 @@ def places(operation: Description) -> list[Parameter]:
     return [parameter for parameter in plain if parameter.name in names][:1]
 
 
-_PLAIN = frozenset({"string", "time", "integer", "number", "secret"})
+_PLAIN = frozenset({"string", "time", "integer", "number", "text", "secret"})
 
 
 def click_parameters(operation: Description) -> list[click.Parameter]:
@@ -112,6 +121,8 @@ def _click_type(parameter: Parameter, noun: str) -> click.ParamType[Any]:
             return PairType()
         case "json":
             return JsonType()
+        case "text":
+            return DocumentType()
         case "secret":
             return SecretType()
 
@@ -145,7 +156,7 @@ def _named_kind(name: str, noun: str) -> str:
 
 def _place(parameter: Parameter, noun: str) -> str:
     """How help names a value that is given by its place: an ``id`` among ``operations`` is an OPERATION."""
-    if parameter.shape == "secret":
+    if parameter.shape in ("secret", "text"):
         return "@FILE"
     name = noun.removesuffix("s") if parameter.name == "id" else option_name(parameter)
     return name.upper().replace("-", "_")

@@ -16,11 +16,15 @@ from pharos.core.wire import JsonObject, Wire
 from pharos.gateway.models.importing.litellm import convert
 from pharos.gateway.models.importing.report import Unmapped
 
+MOST_TEXT = 4 * 1024 * 1024
+
 
 class ImportConfig(Wire):
     """Input of ``models.import``."""
 
-    text: Annotated[str, Field(min_length=1, max_length=4 * 1024 * 1024)]
+    text: Annotated[
+        str, Field(min_length=1, max_length=MOST_TEXT, json_schema_extra={"contentMediaType": "application/yaml"})
+    ]
     """The configuration, as YAML or JSON."""
     format: Literal["litellm"] = "litellm"
     """Whose configuration it is: a LiteLLM proxy's ``config.yaml``."""
