@@ -7,7 +7,7 @@ reasons are few, whatever the data says).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
@@ -45,22 +45,22 @@ def text(data: Data, name: str) -> str:
     return value
 
 
-class Texts:
-    """Reads several texts at once, as :func:`text` reads one: that all of them are ASCII is told by one look at all."""
+def texts_of(first: str, second: str, *others: str) -> Callable[[Data], tuple[str, ...]]:
+    """A reader of several texts at once, in the order of their names, each as :func:`text` reads it: that all of them
+    are ASCII is told by one look at all."""
+    names = (first, second, *others)
+    values_of = itemgetter(*names)
 
-    def __init__(self, first: str, second: str, *names: str) -> None:
-        self._names = (first, second, *names)
-        self._of = itemgetter(first, second, *names)
-
-    def __call__(self, data: Data) -> tuple[str, ...]:
-        """The texts, in the order of their names. Raises :class:`Malformed`."""
+    def read(data: Data) -> tuple[str, ...]:
         try:
-            values = self._of(data)
+            values = values_of(data)
             if "".join(values).isascii():
                 return cast("tuple[str, ...]", values)  # almost always
         except (KeyError, TypeError):
             pass
-        return tuple(text(data, name) for name in self._names)
+        return tuple(text(data, name) for name in names)
+
+    return read
 
 
 def count(data: Data, name: str) -> int:
@@ -151,13 +151,17 @@ def items(data: Data, name: str) -> Sequence[Any]:
 
 def texts(data: Data, name: str) -> str:
     """An array of texts, as JSON; empty text if it is absent or empty."""
-    value = items(data, name)
+    value = data.get(name)
+    if type(value) is not list:
+        value = items(data, name)
     return _json(value, value, name) if value else ""
 
 
 def names(data: Data, name: str) -> str:
     """An object of texts by name, as JSON; empty text if it is absent or empty."""
-    value = mapping(data, name)
+    value = data.get(name)
+    if type(value) is not dict:
+        value = mapping(data, name)
     return _json(value, value.values(), name) if value else ""
 
 

@@ -27,7 +27,6 @@ from pharos.core.projection import Row, View
 from pharos.insight.fields import (
     Data,
     Malformed,
-    Texts,
     durations,
     items,
     mapping,
@@ -39,6 +38,7 @@ from pharos.insight.fields import (
     skipped_table,
     text,
     texts,
+    texts_of,
 )
 from pharos.insight.ledger.rows import OUTCOMES
 from pharos.mesh.facts import MODEL_CALLED
@@ -120,7 +120,7 @@ def _find_marks(number: int) -> str:
 
 
 _FIND_MARKS = {number: _find_marks(number) for number in (_AT_ONCE, _IN_QUERY)}
-_OF_CALL = Texts("call", "dialect", "model", "outcome", "fault", "currency", "namespace", "key", "team")
+_OF_CALL = texts_of("call", "dialect", "model", "outcome", "fault", "currency", "namespace", "key", "team")
 _FORGET = "DELETE FROM journey_marks WHERE seen < :before"
 
 
@@ -258,14 +258,13 @@ def _stitch(view: View, batch: _Batch, read: Sequence[_Call]) -> None:
 
 
 def _earlier(view: View, batch: _Batch, call: _Call) -> Mark | None:
-    for first in range(0, len(call.shown), _AT_ONCE):
-        shown = call.shown[first : first + _AT_ONCE]
-        if first:
-            batch.look_up(view, shown)
-        for place, mark in enumerate(shown, first):
-            found = batch.marks.get(mark) or batch.known.get(mark)
-            if found is not None and call.belongs(found, place):
-                return found
+    shown = call.shown
+    for place, mark in enumerate(shown):
+        if place and place % _AT_ONCE == 0:
+            batch.look_up(view, shown[place : place + _AT_ONCE])
+        found = batch.marks.get(mark) or batch.known.get(mark)
+        if found is not None and call.belongs(found, place):
+            return found
     return None
 
 

@@ -16,7 +16,6 @@ from pharos.core.projection import Row, Scalar, View
 from pharos.insight.fields import (
     Data,
     Malformed,
-    Texts,
     count,
     counts,
     durations,
@@ -32,6 +31,7 @@ from pharos.insight.fields import (
     skipped_table,
     text,
     texts,
+    texts_of,
 )
 from pharos.mesh.facts import MODEL_CALLED
 
@@ -103,10 +103,10 @@ _RARE_TOKENS = (
     ("outputImage", "output_image"),
 )
 _PLAIN_USAGE = frozenset({"input", "output"})
-_OF_CALL = Texts("call", "namespace", "key", "team", "model")
-_OF_ATTEMPT = Texts("asked", "answered", "provider", "dialect", "outcome", "fault", "currency")
-_OF_PRICE = Texts("source", "version")
-_OF_CACHED = Texts("call", "namespace", "key", "team", "model", "dialect", "outcome", "currency")
+_OF_CALL = texts_of("call", "namespace", "key", "team", "model")
+_OF_ATTEMPT = texts_of("asked", "answered", "provider", "dialect", "outcome", "fault", "currency")
+_OF_PRICE = texts_of("source", "version")
+_OF_CACHED = texts_of("call", "namespace", "key", "team", "model", "dialect", "outcome", "currency")
 ATTEMPT, CACHED, CORRECTION = "attempt", "cached", "correction"
 """The kinds of rows."""
 
