@@ -24,7 +24,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from pharos.core.event import START, Position
 from pharos.core.fault import Fault
-from pharos.core.projection import Row
+from pharos.core.projection import Row, Scalar
 from pharos.core.tasks import running
 from pharos.insight.journeys import JOURNEYS
 from pharos.insight.ledger.items import integer
@@ -48,23 +48,27 @@ _FIRST_TOKEN_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3, 6, 12, 30, 60)
 _CLASSES = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output", "reasoning")
 
 
-def _durations(column: str, bounds: Sequence[float]) -> str:
-    """Count, sum and the counts within each bound of a column in microseconds."""
-    within = "".join(f", coalesce(sum({column} <= {round(bound * 1e6)}), 0)" for bound in bounds)
-    return f"count({column}), coalesce(sum({column}), 0){within}"
+def _bucket(column: str, bounds: Sequence[float]) -> str:
+    """The first bound that a column in microseconds is within, by its number; NULL where it is NULL."""
+    within = " ".join(f"WHEN {column} <= {round(bound * 1e6)} THEN {number}" for number, bound in enumerate(bounds))
+    return f"CASE {within} WHEN {column} IS NOT NULL THEN {len(bounds)} END"
 
 
-# One row for each series, whatever the number of calls: they are added up where they lie.
+# One row for each series and its buckets, whatever the number of calls: they are added up where they lie.
+_TIMES = (
+    f"{_bucket('latency', _CALL_SECONDS)} AS latency_in, coalesce(sum(latency), 0), "
+    f"{_bucket('first_token', _FIRST_TOKEN_SECONDS)} AS first_token_in, coalesce(sum(first_token), 0)"
+)
 _ATTEMPTS = (
-    f"SELECT max(position), provider, target, outcome, currency, count(*), count(cost), coalesce(sum(cost), 0), "  # noqa: S608
-    f"{', '.join(f'sum({name})' for name in _CLASSES)}, {_durations('latency', _CALL_SECONDS)}, "
-    f"{_durations('first_token', _FIRST_TOKEN_SECONDS)} "
-    "FROM ledger WHERE position > :position AND kind = 'attempt' GROUP BY provider, target, outcome, currency"
+    f"SELECT max(position), provider, target, outcome, currency, {_TIMES}, count(*), count(cost), "  # noqa: S608
+    f"coalesce(sum(cost), 0), {', '.join(f'sum({name})' for name in _CLASSES)} "
+    "FROM ledger WHERE position > :position AND kind = 'attempt' "
+    "GROUP BY provider, target, outcome, currency, latency_in, first_token_in"
 )
 _CALLS = (
-    f"SELECT max(position), model, outcome, fault, attempts > 0, count(*), {_durations('latency', _CALL_SECONDS)}, "  # noqa: S608
-    f"{_durations('first_token', _FIRST_TOKEN_SECONDS)} "
-    "FROM journey_steps WHERE position > :position GROUP BY model, outcome, fault, attempts > 0"
+    f"SELECT max(position), model, outcome, fault, {_TIMES}, attempts > 0 AS attempted, count(*) "  # noqa: S608
+    "FROM journey_steps WHERE position > :position "
+    "GROUP BY model, outcome, fault, attempted, latency_in, first_token_in"
 )
 
 
@@ -194,31 +198,28 @@ class Metrics:
                 _log.warning("metrics could not be read from the views: %s", fault.code)
 
     def _count_attempts(self, row: Row) -> None:
-        _, provider, target, outcome, currency, *numbers = row
-        count, priced, cost, *rest = map(integer, numbers)
+        _, provider, target, outcome, currency, *times = row[:9]
+        count, priced, cost, *tokens = map(integer, row[9:])
         names = self._name("provider", provider), self._name("target", target)
         self._attempts.add((*names, str(outcome)), count)
-        for name, value in zip(_CLASSES, rest, strict=False):
+        for name, value in zip(_CLASSES, tokens, strict=True):
             if value:
                 self._tokens.add((*names, name), value)
         if priced < count:
             self._unpriced.add(names, count - priced)
         if cost:
             self._cost.add((*names, self._name("currency", currency)), cost / NANOS)
-        durations = rest[len(_CLASSES) :]
-        first = 2 + len(_CALL_SECONDS)
-        _observe(self._attempt_seconds, (*names, str(outcome)), durations[:first])
-        _observe(self._attempt_first_token, names, durations[first:])
+        _observe(self._attempt_seconds, (*names, str(outcome)), count, times[:2])
+        _observe(self._attempt_first_token, names, count, times[2:])
 
     def _count_calls(self, row: Row) -> None:
-        _, model, outcome, fault, *numbers = row
-        attempted, count, *durations = map(integer, numbers)
+        _, model, outcome, fault, *times = row[:8]
+        attempted, count = map(integer, row[8:])
         name = self._name("model", model) if attempted else ""
         self._calls.add((name, str(outcome), self._name("fault", fault)), count)
-        first = 2 + len(_CALL_SECONDS)
         if attempted:
-            _observe(self._call_seconds, (name, str(outcome)), durations[:first])
-        _observe(self._call_first_token, (name,), durations[first:])
+            _observe(self._call_seconds, (name, str(outcome)), count, times[:2])
+        _observe(self._call_first_token, (name,), count, times[2:])
 
     def _show(self, state: View) -> None:
         self._view_up.labels(state.name).set(state.state != "failing")
@@ -237,7 +238,7 @@ class Metrics:
         return name
 
 
-def _observe(metric: Durations, labels: tuple[str, ...], numbers: Sequence[int]) -> None:
-    count, total, *within = numbers
-    if count:
-        metric.add(labels, within, count, total / 1e6)
+def _observe(metric: Durations, labels: tuple[str, ...], count: int, times: Sequence[Scalar]) -> None:
+    bucket, microseconds = times
+    if bucket is not None:
+        metric.add(labels, integer(bucket), count, integer(microseconds) / 1e6)

@@ -7,6 +7,7 @@ calls before anyone counts them, so a family is a dictionary from label values t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -39,19 +40,20 @@ class Durations:
     def __init__(self, name: str, help: str, labels: Sequence[str], bounds: Sequence[float]) -> None:
         self._name, self._help, self._labels = name, help, labels
         self._bounds = [str(float(bound)) for bound in bounds]
-        self._sums: dict[Labels, tuple[list[int], int, float]] = {}
+        self._sums: dict[Labels, tuple[list[int], float]] = {}
 
-    def add(self, labels: Labels, within: Sequence[int], count: int, seconds: float) -> None:
-        """Add ``count`` durations of ``seconds`` together, of which ``within[i]`` are within bound ``i``."""
-        known, number, total = self._sums.get(labels, ([0] * len(self._bounds), 0, 0.0))
-        buckets = [old + new for old, new in zip(known, within, strict=True)]
-        self._sums[labels] = buckets, number + count, total + seconds
+    def add(self, labels: Labels, bucket: int, count: int, seconds: float) -> None:
+        """Add ``count`` durations of ``seconds`` together. Bound ``bucket`` is the first they are within; the one after
+        the last is infinity."""
+        buckets, total = self._sums.get(labels) or ([0] * (len(self._bounds) + 1), 0.0)
+        buckets[bucket] += count
+        self._sums[labels] = buckets, total + seconds
 
     def family(self) -> Metric:
         """All series, for an exposition."""
         family = HistogramMetricFamily(self._name, self._help, labels=self._labels)
-        for labels, (buckets, count, seconds) in self._sums.items():
-            named = [*zip(self._bounds, map(float, buckets), strict=True), ("+Inf", float(count))]
+        for labels, (buckets, seconds) in self._sums.items():
+            named = list(zip((*self._bounds, "+Inf"), map(float, accumulate(buckets)), strict=True))
             family.add_metric(labels, named, seconds)
         return family
 
