@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import socketserver
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -129,6 +131,22 @@ def test_nothing_listening_says_what_to_do(send: Send) -> None:
     assert refused.value.code == "UNREACHABLE"
     assert url in refused.value.document.detail
     assert "pharos up" in refused.value.document.detail
+
+
+def test_a_city_without_tls_says_how_it_is_reached(send: Send) -> None:
+    class Plain(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65536)
+            self.request.sendall(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
+            self.request.recv(65536)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Plain) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(Fault) as refused:
+            send(f"https://127.0.0.1:{server.server_address[1]}", "keys.list", retries=0)
+        server.shutdown()
+    assert refused.value.code == "UNREACHABLE"
+    assert "is reached by http://" in refused.value.document.detail
 
 
 def test_a_stall_ends_at_the_timeout(send: Send) -> None:

@@ -6,6 +6,7 @@ The blocking and the asynchronous client differ only in who waits; everything ei
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -123,6 +124,13 @@ def unexpected(status: int, kind: str, body: bytes) -> Fault:
     )
 
 
+def _is_of_tls(error: BaseException | None) -> bool:
+    """Whether TLS is what failed, somewhere below the transport's own error."""
+    while error is not None and not isinstance(error, ssl.SSLError):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
 def transport_fault(error: httpx2.RequestError, target: Target, call: Outgoing) -> Fault:
     """The fault that a failure of the transport is.
 
@@ -130,10 +138,16 @@ def transport_fault(error: httpx2.RequestError, target: Target, call: Outgoing) 
     """
     if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.ProxyError | httpx2.UnsupportedProtocol):
         reason = re.sub(r"^\[\w+ -?\d+\] ", "", str(error)) or type(error).__name__
-        detail = (
-            f"No city answers at {target.url} ({reason}). "
-            "Start one there with `pharos up`, or set PHAROS_URL to another one."
-        )
+        if _is_of_tls(error):
+            detail = (
+                f"No connection to {target.url} could be secured ({reason}). A city without a certificate is reached "
+                "by http://; the certificate of one that has its own must be one that this machine trusts."
+            )
+        else:
+            detail = (
+                f"No city answers at {target.url} ({reason}). "
+                "Start one there with `pharos up`, or set PHAROS_URL to another one."
+            )
         return UNREACHABLE(detail, facts={"url": target.url, "reason": str(error)})
     state = State.UNKNOWN if call.write else State.UNCHANGED
     facts: JsonObject = {"url": target.url, "operation": call.operation}
