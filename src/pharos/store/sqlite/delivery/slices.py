@@ -196,6 +196,11 @@ class Slices:
         self._worked = True
         return removed < SLICE
 
+    @property
+    def pending(self) -> bool:
+        """Whether the next two have something to do."""
+        return bool(self._new or self._left or self._worked)
+
     def statements(self) -> Iterator[Statement]:
         """Notes of what is to be done."""
         for id, filling in self._new.items():

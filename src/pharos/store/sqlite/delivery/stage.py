@@ -320,7 +320,9 @@ class DeliveryStage:
     @property
     def pending(self) -> bool:
         """There may be news also where nothing is stored: a wait that has ended, a slice that was done."""
-        return True
+        if self.table.pending or self.slices.pending or self._created or self._removed:
+            return True
+        return self._epoch[None] > self._stored_epoch or self.alarm != self._told_alarm
 
     def statements(self) -> Iterator[Statement]:
         """Groups that go and come, deliveries, and what is done in slices."""

@@ -244,6 +244,11 @@ class Table:
             )
 
     @property
+    def pending(self) -> bool:
+        """Whether anything is staged, somebody is to be told of something, or too much is in memory."""
+        return bool(self._staged or self.touched) or len(self._rows) > _CACHED_ROWS
+
+    @property
     def changed(self) -> bool:
         """Whether something is staged."""
         return bool(self._staged)
