@@ -27,11 +27,9 @@ from pharos.server.faults import MALFORMED_HTTP, REQUEST_TOO_SLOW
 from pharos.server.http.bounds import LEAST_READ, Limits, refuse, refuse_head, too_large
 from pharos.server.http.exchange import STATUS_LINES, Exchange
 from pharos.server.http.gate import Gate, Visitor
+from pharos.server.http.turns import Turn, Turns
 
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
-
-Turn = tuple[Exchange, ASGIApp]
-"""A request, and what answers it."""
 
 
 class BoundedProtocol(asyncio.Protocol):
@@ -65,8 +63,7 @@ class BoundedProtocol(asyncio.Protocol):
         # uvicorn means its own protocols; of a connection it only asks that it can be shut down.
         self._connections = cast("set[object]", server_state.connections)
         self._next: deque[Turn] = deque()
-        self._turn: asyncio.Future[Turn | None] | None = None
-        """What the task that answered last waits for, if it does; none comes when the connection is lost."""
+        self._turns = Turns(self.loop, server_state.tasks)
         self._arriving: Exchange | None = None
         """The one whose body is on its way."""
         self._reading = True
@@ -137,8 +134,7 @@ class BoundedProtocol(asyncio.Protocol):
         for exchange, _ in self._next:
             exchange.leave()
         self._next.clear()
-        if self._turn is not None and not self._turn.done():
-            self._turn.set_result(None)
+        self._turns.end()
         self.resume_writing()
         leaving, self._leaving = self._leaving, set()
         for tell in leaving:
@@ -268,32 +264,7 @@ class BoundedProtocol(asyncio.Protocol):
 
     def _begin(self, exchange: Exchange, app: ASGIApp) -> None:
         self.exchange = exchange
-        turn, self._turn = self._turn, None
-        if turn is not None and not turn.done():
-            turn.set_result((exchange, app))
-        else:
-            task = self.loop.create_task(self._answer((exchange, app)), name="pharos-request")
-            self._state.tasks.add(task)  # the loop alone would let it be collected
-
-    async def _answer(self, turn: Turn | None) -> None:
-        """Answer requests, one after the other: a task for each of them would cost more than to parse it.
-
-        An application may have more to do when it has answered: then the next request gets a task of its own, and of
-        the two the one that is done first waits for those that follow. The server's tasks are those with a request.
-        """
-        tasks, task = self._state.tasks, asyncio.current_task(self.loop)
-        assert task is not None
-        while turn is not None:
-            exchange, app = turn
-            tasks.add(task)
-            try:
-                await exchange.run(app)
-            finally:
-                tasks.discard(task)
-            if self._turn is not None or self.transport.is_closing():
-                return
-            self._turn = self.loop.create_future()
-            turn = await self._turn
+        self._turns.take(exchange, app)
 
     def answered(self, exchange: Exchange) -> None:
         """The answer is written: the next one's turn, or the end of the connection."""
