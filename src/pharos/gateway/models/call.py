@@ -109,7 +109,7 @@ class Attempt:
             self.usage = usage
             served = self.tier = usage.pop("tier", "") or self.tier
             # Priced as served, also where an account's default is another tier than the standard one.
-            expected = self.tier_asked or self.target.upstream.spec.default_tier or STANDARD_TIER
+            expected = self.tier_asked or self.target.default_tier or STANDARD_TIER
             if served and served != expected:
                 self.rates = self.target.rates(self.started_at, served) or self.rates
             if self.rates is not None:
@@ -148,6 +148,8 @@ class Call:
 
     # authenticate
     authenticated: bool = False
+    version: int = -1
+    """``Plans.version`` when the caller was looked up."""
     identity: Identity = field(init=False)
     key: KeyPlan = field(init=False)
 

@@ -274,7 +274,7 @@ class _Client:
         if not self._head_sent:
             if frame.isspace():
                 return  # a stream that is one JSON text: an error could not be told in it before it has begun
-            await self._begin(200, [*_identity(call, SSE), (b"x-pharos-model", call.model.name.encode())])
+            await self._begin(200, [*_identity(call, SSE), call.model.header])
         if not self._streaming and not frame.isspace():
             frame = COMMENT
         await self._send({"type": "http.response.body", "body": frame, "more_body": True})
@@ -375,11 +375,12 @@ def _own_headers(call: Call, reply: Reply) -> Headers:
     """What every answer says about the call."""
     headers = _identity(call, reply.content_type)
     if call.candidates:
-        headers.append((b"x-pharos-model", call.model.name.encode()))
+        headers.append(call.model.header)
     if call.attempts:
-        headers.append((b"x-pharos-provider", call.attempt.target.upstream.name.encode()))
+        target = call.attempts[-1].target
+        headers.append(target.upstream.header)
         if call.bounds.set_output is not None:
-            limit = call.attempt.target.output_limit(call.bounds.set_output)
+            limit = target.output_limit(call.bounds.set_output)
             headers.append((b"x-pharos-max-output", b"%d" % limit))
     headers += reply.headers
     return headers

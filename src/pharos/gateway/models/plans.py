@@ -16,6 +16,7 @@ from pharos.control.index import Index
 from pharos.core.resource import AnyResource, Ref, Resource, ResourceId
 from pharos.gateway.models.answers.signatures import Signatures
 from pharos.gateway.models.caching.plan import CachePlan
+from pharos.gateway.models.compression.spec import CompressionSpec
 from pharos.gateway.models.dialects.dialect import Dialect
 from pharos.gateway.models.kinds import MODEL, PROVIDER, ModelSpec, ProviderSpec
 from pharos.gateway.models.resilience.outliers import Field
@@ -72,16 +73,37 @@ class ModelPlan:
     reach: tuple[ResourceId, ...] = ()
     """This model and every other one that its calls may come to."""
 
-    @property
-    def name(self) -> str:
-        """The name clients use."""
-        return self.id.name
+    # What each call reads of the spec: an attribute of a pydantic model costs ten times as much as one of a plan.
+    name: str = field(init=False)
+    """The name clients use."""
+    header: tuple[bytes, bytes] = field(init=False, repr=False)
+    """That name, as a header of answers."""
+    deadline: float = field(init=False)
+    """Seconds that a call may take."""
+    unpriced: bool = field(init=False)
+    """Calls are made also where nobody knows what they cost."""
+    ruled: bool = field(init=False)
+    """It has rules, so that which targets a call has is known only when it is routed."""
+    compression: CompressionSpec | None = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        spec = self.spec
+        object.__setattr__(self, "name", self.id.name)
+        object.__setattr__(self, "header", (b"x-pharos-model", self.id.name.encode()))
+        object.__setattr__(self, "deadline", spec.deadline_ms / 1000)
+        object.__setattr__(self, "unpriced", spec.unpriced == "allow")
+        object.__setattr__(self, "ruled", bool(spec.rules))
+        object.__setattr__(self, "compression", spec.compression)
 
 
 @dataclass(frozen=True, slots=True)
 class KeyPlan:
     """What a key may do."""
 
+    namespace: str
+    name: str
+    subject: str
+    """The key, as events name it."""
     models: frozenset[ResourceId]
     every: str | None
     """The namespace of which it may use every model."""
@@ -148,7 +170,11 @@ class Plans:
         self._overlays: dict[str, Overlay] = {}
         self._models: dict[ResourceId, ModelPlan] = {}
         self._fields: dict[ResourceId, Field] = {}
-        self._keys: OrderedDict[tuple[str, int], KeyPlan] = OrderedDict()
+        self._keys: OrderedDict[int, tuple[Resource[KeySpec], KeyPlan]] = OrderedDict()
+        """By the identity of the key's resource, which the index replaces when it changes and this table keeps alive:
+        its uid and revision would be two look-ups into pydantic models for each call."""
+        self.version = 0
+        """Grows with every change of any resource."""
         index.subscribe(self._changed)
 
     def model_id(self, name: str, namespace: str) -> ResourceId:
@@ -174,13 +200,13 @@ class Plans:
 
     def key(self, key: Resource[KeySpec]) -> KeyPlan:
         """The plan of a key."""
-        revision = (key.metadata.uid, key.metadata.revision)
-        plan = self._keys.get(revision)
-        if plan is None:
-            plan = self._key(key)
-            self._keys[revision] = plan
-            if len(self._keys) > MAX_KEY_PLANS:
-                self._keys.popitem(last=False)
+        known = self._keys.get(id(key))
+        if known is not None:
+            return known[1]
+        plan = self._key(key)
+        self._keys[id(key)] = key, plan
+        if len(self._keys) > MAX_KEY_PLANS:
+            self._keys.popitem(last=False)
         return plan
 
     def allowed(self, key: Resource[KeySpec]) -> Iterator[Resource[ModelSpec]]:
@@ -289,10 +315,14 @@ class Plans:
         namespace, spec = key.metadata.namespace, key.spec
         allowance = allowance_of(key, self._index)
         principal = principal_of(key).id
-        note = {"principal": principal, "key": key.metadata.name, "namespace": namespace, "team": allowance.team}
+        name = key.metadata.name
+        note = {"principal": principal, "key": name, "namespace": namespace, "team": allowance.team}
         if allowance.labels:
             note["labels"] = orjson.dumps(allowance.labels).decode()
         return KeyPlan(
+            namespace=namespace,
+            name=name,
+            subject=str(key.id),
             models=frozenset(_MODEL.resolve(name, namespace) for name in spec.models if name != "*"),
             every=namespace if "*" in spec.models else None,
             budgets=allowance.budgets,
@@ -303,13 +333,14 @@ class Plans:
             team=allowance.team,
             labels=allowance.labels,
             principal=principal,
-            topic=calls_topic(f"{namespace}/{key.metadata.name}"),
+            topic=calls_topic(f"{namespace}/{name}"),
             note=note,
             guards=self._guards.of_key(key),
             audits=rules_for(self._index.all(AUDIT_POLICY), key.id, allowance.labels),
         )
 
     def _changed(self, id: ResourceId, resource: AnyResource | None) -> None:
+        self.version += 1
         if id.kind in (MODEL.name, PROVIDER.name, PRICE.name):
             known = self._upstreams.get(id)
             if known is not None and resource is not None and known[:2] == (resource.spec, resource.metadata.uid):

@@ -22,6 +22,7 @@ class Target:
         "_own",
         "_prices",
         "able",
+        "default_tier",
         "label",
         "model",
         "paths",
@@ -39,6 +40,8 @@ class Target:
         self.upstream = upstream
         self.model = declared.model
         self.weight = declared.weight
+        self.default_tier = spec.default_tier or ""
+        """Service tier of the provider's account, where that is not the standard one."""
         self.label = f"{upstream.name}/{declared.model}"
         self.paths = upstream.paths(declared.model)
         """Where a call of it goes, and where one for a stream."""
@@ -80,14 +83,14 @@ class Target:
 
     def rates(self, now: datetime, tier: str = "") -> Rates | None:
         """What it costs now in a service tier (``""``: the account's own), or ``None`` if nobody knows."""
-        spec = self.upstream.spec
-        tier = tier or spec.default_tier or ""
+        tier = tier or self.default_tier
         since, until, own = self._own
         if not since <= now < until:
             own, until = self._overlay.dated(self.upstream.id, self.model, now)
             self._own = now, until, own
         if own is not None:
             return own.rates(tier)
+        spec = self.upstream.spec
         return self._prices.rates(spec.base_url, spec.price_list, self.model, now, tier)
 
     def ceiling(
@@ -100,7 +103,7 @@ class Target:
         if rates is None or (self.searches and not (rates.request or partly)):
             return None
         most = rates.ceiling(input_tokens, output_tokens)
-        tier = tier or self.upstream.spec.default_tier or ""
+        tier = tier or self.default_tier
         if tier and (asked := self.rates(now, tier)) is not None:
             most = max(most, asked.ceiling(input_tokens, output_tokens))
         return most

@@ -242,7 +242,7 @@ class Flight:
             return False
         if carrier.purse is not None:
             return purse.held >= carrier.purse.held
-        return not seat.call.model.spec.rules
+        return not seat.call.model.ruled
 
     def _promote(self, heir: Seat) -> None:
         former, carrier = self.leader.call, self.carrier

@@ -50,9 +50,9 @@ class Admit:
     async def __call__(self, call: Call, next: Next) -> Reply:
         """See :class:`~pharos.gateway.models.call.Layer`."""
         self._renew(call)
-        key, resource = call.key, call.identity.key
-        model = call.model = self._model(call, key, resource.metadata.namespace)
-        call.deadline = call.started + model.spec.deadline_ms / 1000
+        key = call.key
+        model = call.model = self._model(call, key)
+        call.deadline = call.started + model.deadline
         shares = call.identity.shares
         capped = bool(key.budgets or shares) or model.resilience.most is not None
         call.bounds = bounds_of(call.raw, call.body, call.ask, model.spec, capped=capped)
@@ -80,13 +80,13 @@ class Admit:
             call.attend()
         return await next(call)
 
-    def _model(self, call: Call, key: KeyPlan, namespace: str) -> ModelPlan:
+    def _model(self, call: Call, key: KeyPlan) -> ModelPlan:
         """The plan of the model that is asked for. One the key may not use looks like one that does not exist."""
         name = call.ask.model
         id = key.asked.get(name)
         if id is not None and (plan := self._plans.model(id)) is not None:
             return plan
-        id = self._plans.model_id(name, namespace)
+        id = self._plans.model_id(name, key.namespace)
         plan = self._plans.model(id) if key.allows(id) else None
         if plan is None:
             raise model_not_found(call.ask.model, self._plans.names(call.identity.key), pointer="/model")
@@ -123,11 +123,11 @@ def _most(call: Call) -> int:
     """The most that one attempt at the model's own targets can cost; at a fallback's, if none of them has a price;
     where there are rules, at those of the cheapest of them."""
     model, bounds = call.model, call.bounds
-    allowed = model.spec.unpriced == "allow"
+    allowed = model.unpriced
     if not allowed and (foreign := call.ask.unpriced or unpriceable(call.body)):
         raise unpriced(model, foreign)
     single = model.single
-    if single is not None and not model.spec.rules:
+    if single is not None and not model.ruled:
         alone = single.ceiling(bounds.input_tokens, bounds.output_tokens, call.started_at, call.tier, partly=allowed)
         if alone is not None:
             return alone
@@ -139,7 +139,7 @@ def _most(call: Call) -> int:
         ]
         return max([cost for cost in costs if cost is not None], default=None)
 
-    if model.spec.rules:
+    if model.ruled:
         # Which of them holds is not known yet: what its targets cost above this is held before they are asked.
         branches = [cost for targets in model.router.leading if (cost := most(targets)) is not None]
         if branches:

@@ -62,7 +62,7 @@ class AttemptLayer:
         for place, target in enumerate(candidates):
             if target in asked:
                 continue
-            tries = target.upstream.spec.retries.attempts
+            tries = target.upstream.attempts
             number = 0
             while number < tries:
                 number += 1
@@ -169,7 +169,7 @@ class AttemptLayer:
             wait = max(target.standing.retry_in(now), 0.1)
             return unavailable(call.model, {target.label: "ejected as an outlier"}, wait)
         if call.model.resilience.most is None and (
-            call.purse is None or (not call.attempts and target in call.model.targets and not call.model.spec.rules)
+            call.purse is None or (not call.attempts and target in call.model.targets and not call.model.ruled)
         ):
             return None  # nothing limits it, or what was held on admission covers it
         return await self._afford(call, target)
@@ -190,7 +190,7 @@ class AttemptLayer:
         spent = sum([attempt.cost if not attempt.open else attempt.most for attempt in call.attempts])
         if most is not None:
             foreign = call.ask.unpriced or unpriceable(call.body)
-            if (ceiling is None or foreign) and call.model.spec.unpriced == "refuse":
+            if (ceiling is None or foreign) and not call.model.unpriced:
                 return unpriced(call.model, foreign)
             if spent + (ceiling or 0) > most:
                 return too_dear(call.model, target, spent, ceiling or 0, most)
@@ -238,7 +238,7 @@ def _ceiling(call: Call, target: Target, now: datetime | None = None) -> int | N
     """The most that an attempt can cost, in billionths; ``None`` if nobody knows."""
     more = call.continuation.size if call.continuation is not None else 0
     bounds = call.bounds
-    allowed = call.model.spec.unpriced == "allow"
+    allowed = call.model.unpriced
     tokens = bounds.input_tokens + more
     return target.ceiling(tokens, bounds.output_tokens, now or call.started_at, call.tier, partly=allowed)
 

@@ -27,6 +27,7 @@ class Authenticate:
     def __call__(self, call: Call, next: Next) -> Awaitable[Reply]:
         """See :class:`~pharos.gateway.models.call.Layer`."""
         # Nothing here waits: no coroutine of its own.
+        call.version = self._plans.version
         identity = call.identity = self.identify(call.fields)
         call.key = self._plans.key(identity.key)
         call.authenticated = True
@@ -36,6 +37,8 @@ class Authenticate:
     def renew(self, call: Call) -> None:
         """Look again, now that the body is here: it may have been long on its way, and what was revoked, narrowed or
         lowered meanwhile counts. Raises as the layer does."""
+        if call.version == self._plans.version:
+            return  # as is almost always the case: nothing at all has changed
         if not self._plans.knows(call.identity.key):
             call.identity = self.identify(call.fields)
             authorise(call.identity)

@@ -43,7 +43,7 @@ class Compress:
 
     def __call__(self, call: Call, next: Next) -> Awaitable[Reply]:
         """See :class:`~pharos.gateway.models.call.Layer`."""
-        spec = call.model.spec.compression
+        spec = call.model.compression
         # No coroutine of its own for a call without compression.
         return next(call) if spec is None else self._compressed(call, spec, next)
 

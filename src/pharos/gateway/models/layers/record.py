@@ -155,8 +155,7 @@ class _Recorded:
 
 
 def _event(call: Call, cost: int, now: float, stitch: Stitch) -> Event:
-    key = call.identity.key.metadata
-    ask = call.ask
+    key, ask = call.key, call.ask
     first = None
     for attempt in call.attempts:
         if first is None:
@@ -165,8 +164,8 @@ def _event(call: Call, cost: int, now: float, stitch: Stitch) -> Event:
         "call": call.id,
         "key": key.name,
         "namespace": key.namespace,
-        "team": call.key.team,
-        "labels": call.key.labels,
+        "team": key.team,
+        "labels": key.labels,
         "dialect": call.dialect.name,
         "model": ask.model[:MAX_NAME],
         "stream": ask.stream,
@@ -194,11 +193,11 @@ def _event(call: Call, cost: int, now: float, stitch: Stitch) -> Event:
     if call.trail is not None and call.trail.digest:
         data["audit"] = call.trail.digest
     return Event(
-        topic=call.key.topic,
+        topic=key.topic,
         type=facts.MODEL_CALLED,
         data=cast("JsonObject", data),
-        principal=call.key.principal,
-        subject=f"Key/{key.namespace}/{key.name}",
+        principal=key.principal,
+        subject=key.subject,
         causation=call.cause,
         correlation=call.correlation,
         traceparent=call.header(b"traceparent")[:64],

@@ -72,7 +72,9 @@ class Bounds(NamedTuple):
 def bounds_of(raw: bytes, body: JsonObject, ask: Ask, spec: ModelSpec, *, capped: bool) -> Bounds:
     """Bounds of a request. ``capped``: a money limit applies, so that the output must have a limit."""
     size = len(raw)
-    tokens = size + (ask.attached + attachments(ask)) * spec.attachment_tokens
+    tokens = size
+    if attached := ask.attached + attachments(ask):
+        tokens += attached * spec.attachment_tokens
     if ask.tools:
         tokens += TOOL_PROMPT
     output = ask.max_output

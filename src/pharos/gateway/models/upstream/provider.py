@@ -56,7 +56,8 @@ class Secret:
     """A credential of ours, read where the spec says. An environment variable is read anew for every use."""
 
     def __init__(self, source: SecretSource, namespace: str, reveal: Reveal) -> None:
-        self._source = source
+        self._env = source.env
+        self._file = source.file
         self._kept = _SECRETS.resolve(source.secret, namespace) if source.secret is not None else None
         self._reveal = reveal
         self._found = ""
@@ -66,22 +67,21 @@ class Secret:
 
     async def value(self) -> str:
         """The secret. Raises :class:`SecretUnusable`."""
-        source = self._source
         if self._kept is not None:
             try:
                 return self._reveal(self._kept)
             except SealBroken as error:
                 raise SecretBroken(f"{self._kept} cannot be used: {error}") from None
-        if source.env is not None:
-            found = os.environ.get(source.env)
+        if self._env is not None:
+            found = os.environ.get(self._env)
             if found is None:
-                raise SecretUnusable(f"environment variable {source.env} is not set")
+                raise SecretUnusable(f"environment variable {self._env} is not set")
             if found != self._found:
-                self._value = _usable(found, f"environment variable {source.env}")
+                self._value = _usable(found, f"environment variable {self._env}")
                 self._found = found
             return self._value
         if time.monotonic() - self._read_at > REREAD_SECONDS:
-            path = Path(source.file or "")
+            path = Path(self._file or "")
             try:
                 text = await asyncio.to_thread(_read, path)
             except (OSError, ValueError) as error:
@@ -123,6 +123,8 @@ class Upstream:
         spec = resource.spec
         self.id = resource.id
         self.name = resource.metadata.name
+        self.header = (b"x-pharos-provider", self.name.encode())
+        """What it is called, as a header of answers."""
         self.spec = spec
         self.dialect = dialect
         self.transport = transport
@@ -131,8 +133,10 @@ class Upstream:
         self.first_byte_seconds = spec.timeouts.first_byte_ms / 1000
         self.idle_seconds = spec.timeouts.idle_ms / 1000
         self.total_seconds = spec.timeouts.total_ms / 1000
+        self.attempts = spec.retries.attempts
         self.drains = spec.on_disconnect == "drain"
         self.active = 0
+        self._concurrency = spec.concurrency
         self._pulses: dict[str, Pulse] = {}
         key = spec.api_key
         self._secret = Secret(key, resource.metadata.namespace, reveal) if key is not None else None
@@ -154,7 +158,7 @@ class Upstream:
     @property
     def full(self) -> bool:
         """Whether it has as many requests under way as it may."""
-        limit = self.spec.concurrency
+        limit = self._concurrency
         return limit is not None and self.active >= limit
 
     async def credentials(self) -> Headers:
