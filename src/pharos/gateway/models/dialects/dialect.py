@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, Protocol, runtime_checkable
+from typing import Final, Literal, Protocol, runtime_checkable
 
 from pharos.core.fault import FaultDocument
 from pharos.core.wire import Json, JsonObject
@@ -23,41 +23,44 @@ from pharos.mesh.facts import Usage
 NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """What governance must know of a request, read without translating it."""
+# A frozen class takes three times as long to make: those of which each call makes one are kept by the type checker.
 
-    model: str
-    stream: bool
-    max_output: int | None
+
+@dataclass(slots=True, eq=False)
+class Ask:
+    """What governance must know of a request, read without translating it. Its fields are final."""
+
+    model: Final[str]
+    stream: Final[bool]
+    max_output: Final[int | None]
     """The output limit the client set, in tokens, for all choices together."""
-    turns: Sequence[Json]
+    turns: Final[Sequence[Json]]
     """The conversation as it came, system text first: input of the conversation marks."""
-    tools: tuple[str, ...]
-    wants_usage: bool
+    tools: Final[tuple[str, ...]]
+    wants_usage: Final[bool]
     """Whether the client asked for usage in its stream (always true where the dialect always sends it)."""
-    user: str
+    user: Final[str]
     """The end user or session the client named, or empty."""
-    attached: int = 0
+    attached: Final[int] = 0
     """Parts of the conversation whose tokens their bytes do not bound, where the dialect counts them itself."""
-    choices: int = 1
+    choices: Final[int] = 1
     """Answers asked for at once, where the dialect counts them itself."""
-    unpriced: str = ""
+    unpriced: Final[str] = ""
     """What in the request costs money that no token count shows, where the dialect knows; see ``unpriceable``."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Edits:
-    """The declared edits of a same-dialect request: nothing else in the body changes.
+    """The declared edits of a same-dialect request: nothing else in the body changes. Its fields are final.
 
     One edit needs no declaration because the provider could not accept the request without it: reasoning that *we*
     handed to the client on behalf of another dialect's provider (it carries our mark) is taken out again.
     """
 
-    model: str
-    ask_usage: bool = False
+    model: Final[str]
+    ask_usage: Final[bool] = False
     """Make a streaming provider report usage although the client did not ask."""
-    max_output: int | None = None
+    max_output: Final[int | None] = None
     """Set an output limit (only where the client set none)."""
 
 
