@@ -69,7 +69,10 @@ async def test_an_expecting_client_is_asked_for_its_body() -> None:
 
 @pytest.mark.parametrize(
     "header",
-    [(b"x", b"a\r\nset-cookie: b"), (b"x", b"a\nb"), (b"x", b"a\x00"), (b"x y", b"a"), (b"x:", b"a"), (b"", b"a")],
+    [
+        *((b"x", b"a\r\nset-cookie: b"), (b"x y", b"a"), (b"x:", b"a"), (b"", b"a")),
+        *((b"x", b"a%cb" % octet) for octet in (0, 8, 10, 11, 13, 31, 127)),
+    ],
 )
 async def test_a_header_cannot_become_two(header: tuple[bytes, bytes]) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,6 +82,17 @@ async def test_a_header_cannot_become_two(header: tuple[bytes, bytes]) -> None:
     async with serving(app) as served:
         answer = await served.exchange(GET)
         assert answer.startswith(b"HTTP/1.1 500") and b"set-cookie" not in answer and b"unsent" not in answer
+
+
+async def test_what_may_stand_in_a_header_is_sent_as_it_is() -> None:
+    visible = bytes(octet for octet in range(256) if octet == 9 or 32 <= octet != 127)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(start((b"x", b"a" + visible + b"b")))
+        await send(body(b""))
+
+    async with serving(app) as served:
+        assert b"\r\nx: a" + visible + b"b\r\n" in await served.exchange(GET)
 
 
 @pytest.mark.parametrize("length", [2, 4])

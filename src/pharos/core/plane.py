@@ -53,7 +53,9 @@ arrived, else ``None``. What it has returned ``receive`` does not return again. 
 this costs less than waiting in ``receive`` for what is there; a server that is not ours may not have the key.
 """
 
-_FIELDS: Literal["pharos.fields"] = "pharos.fields"
+FIELDS: Literal["pharos.fields"] = "pharos.fields"
+"""Key of the scope under which a server may put what :func:`fields_of` returns, where it knows that already."""
+
 _CORRELATION: Literal["pharos.correlation"] = "pharos.correlation"
 
 _SANE_CORRELATION = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
@@ -61,9 +63,9 @@ _SANE_CORRELATION = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 
 def fields_of(scope: Scope) -> Mapping[bytes, bytes]:
     """The request's header fields by their names in lower case; of a field that is there several times, the first."""
-    fields: Mapping[bytes, bytes] | None = scope.get(_FIELDS)
+    fields: Mapping[bytes, bytes] | None = scope.get(FIELDS)
     if fields is None:
-        fields = scope[_FIELDS] = dict(reversed(scope["headers"]))
+        fields = scope[FIELDS] = dict(reversed(scope["headers"]))
     return fields
 
 

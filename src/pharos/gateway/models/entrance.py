@@ -10,7 +10,7 @@ import asyncio
 import logging
 import math
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Literal
 
@@ -83,12 +83,13 @@ class Entrance:
         """Serve one call."""
         id = uuid7()
         watchdog = self._watchdogs.watch()
-        conversation = _Client(scope, receive, send, watchdog, self._silences, self._max_body)
+        fields = fields_of(scope)
+        conversation = _Client(scope, fields, receive, send, watchdog, self._silences, self._max_body)
         call = Call(
             id=id,
             dialect=scope.get(DIALECT) or self._dialect,
             headers=scope["headers"],
-            fields=fields_of(scope),
+            fields=fields,
             read=conversation.read,
             attend=conversation.attend,
             watchdog=watchdog,
@@ -146,7 +147,14 @@ class _Client:
     """The other end of one request: reads its body once, sends it one answer, notices when it leaves."""
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, watchdog: Watchdog, silences: Silences, max_body: int
+        self,
+        scope: Scope,
+        fields: Mapping[bytes, bytes],
+        receive: Receive,
+        send: Send,
+        watchdog: Watchdog,
+        silences: Silences,
+        max_body: int,
     ) -> None:
         self.call: Call
         self._silences = silences
@@ -158,7 +166,7 @@ class _Client:
         self._head_sent = False
         self._streaming = False
         self._keeping: asyncio.Task[None] | None = None
-        self._length = fields_of(scope).get(b"content-length", b"")
+        self._length = fields.get(b"content-length", b"")
         self._on_disconnect: OnDisconnect | None = scope.get(ON_DISCONNECT)
         self._whole: Callable[[], bytes | None] | None = scope.get(WHOLE_BODY)
         self._take_back: Callable[[], None] | None = None

@@ -40,8 +40,8 @@ STATUS_LINES = {status: _status_line(status) for status in range(100, 600)}
 _TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
 """What a header name may consist of, in lower case (RFC 9110, section 5.6.2)."""
 
-_VISIBLE = bytes(octet for octet in range(256) if octet == 9 or 32 <= octet != 127)
-"""What a header line may consist of (RFC 9110, section 5.5)."""
+_VISIBLE = bytes(octet if octet == 9 or 32 <= octet != 127 else 0x3F for octet in range(256))
+"""Translates what a header line may consist of (RFC 9110, section 5.5) to itself, anything else to a question mark."""
 
 _names: set[bytes] = set()
 """Header names that were found to be names. The city has few; the set is bounded all the same."""
@@ -49,9 +49,6 @@ _names: set[bytes] = set()
 MAX_NAMES = 1024
 
 _OVER: Scope = {}
-
-_LINE_ENDS = b"\r\n" * 1024
-"""Of the most lines a head may have."""
 
 _BODILESS = frozenset({204, 304})
 
@@ -219,11 +216,13 @@ class Exchange:
         if not _names.issuperset(fields):
             headers = [(_checked(name), value) for name, value in headers]
             fields = dict(headers)
-        own = [b"%b: %b\r\n" % field for field in headers]
-        lines = b"".join(own)
-        # All values at once: whatever could end a line early is more or fewer line ends than there are lines.
-        if lines.translate(None, _VISIBLE) != _LINE_ENDS[: 2 * len(own)]:
+        own = [name + b": " + value for name, value in headers]
+        # All of them at once, before they are lines.
+        text = b"\t".join(own)
+        if text.translate(_VISIBLE) != text:
             raise RuntimeError("a header's value has control characters")
+        own.append(b"")
+        lines = b"\r\n".join(own)
         length = fields.get(b"content-length")
         if b"connection" in fields and b"close" in fields[b"connection"].lower():
             self.keep_alive = False
@@ -242,7 +241,7 @@ class Exchange:
         self.started = True
         if status == 401:
             connection.unauthenticated()
-        self._head = b"%b%b%b\r\n" % (STATUS_LINES[status], connection.own_headers(), lines)
+        self._head = STATUS_LINES[status] + connection.own_headers() + lines + b"\r\n"
 
     def _continue(self, body: bytes, *, more: bool) -> None:
         if self._chunked:

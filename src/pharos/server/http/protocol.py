@@ -22,7 +22,7 @@ from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
 from pharos.core.fault import HTTP_PROBLEM, OVERLOADED, Fault
-from pharos.core.plane import ON_DISCONNECT, RESPOND, WHOLE_BODY, WRITE, ASGIApp, Scope
+from pharos.core.plane import FIELDS, ON_DISCONNECT, RESPOND, WHOLE_BODY, WRITE, ASGIApp, Scope
 from pharos.server.faults import MALFORMED_HTTP, REQUEST_TOO_SLOW
 from pharos.server.http.bounds import LEAST_READ, Limits, refuse, refuse_head, too_large
 from pharos.server.http.exchange import STATUS_LINES, Exchange
@@ -70,7 +70,6 @@ class BoundedProtocol(asyncio.Protocol):
         self._parser = self._new_parser()
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
-        self._expects = False
         self._head_since: float | None = self.loop.time()
         self._body_since: float | None = None
         self._idle_since: float | None = None
@@ -196,16 +195,12 @@ class BoundedProtocol(asyncio.Protocol):
     def on_message_begin(self) -> None:
         self._url = b""
         self._headers = []
-        self._expects = False
 
     def on_url(self, url: bytes) -> None:
         self._url = self._url + url if self._url else url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        name = name.lower()
-        if name == b"expect" and value.lower() == b"100-continue":
-            self._expects = True
-        self._headers.append((name, value))
+        self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         parser = self._parser
@@ -223,6 +218,7 @@ class BoundedProtocol(asyncio.Protocol):
             app = functools.partial(refuse, fault)
         path, raw_path, query = _split(self._url)
         version = parser.get_http_version()
+        fields = dict(reversed(self._headers))
         scope: Scope = {
             **self._scope,
             "method": parser.get_method().decode("ascii"),
@@ -230,11 +226,13 @@ class BoundedProtocol(asyncio.Protocol):
             "raw_path": raw_path,
             "query_string": query,
             "headers": self._headers,
+            FIELDS: fields,
         }
         if version != "1.1":
             scope["http_version"] = version
         keep_alive = version != "1.0" and parser.should_keep_alive()
-        exchange = self._arriving = Exchange(self, scope, keep_alive=keep_alive, expects=self._expects)
+        expects = b"expect" in fields and fields[b"expect"].lower() == b"100-continue"
+        exchange = self._arriving = Exchange(self, scope, keep_alive=keep_alive, expects=expects)
         scope[WHOLE_BODY] = exchange.whole
         scope[RESPOND] = exchange.respond
         if self.exchange is None or self.exchange.complete:

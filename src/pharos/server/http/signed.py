@@ -11,7 +11,7 @@ import hmac
 
 from pharos.core.asgi import header, read_body
 from pharos.core.fault import UNAUTHENTICATED
-from pharos.core.plane import WHOLE_BODY, Message, Receive, Scope
+from pharos.core.plane import FIELDS, WHOLE_BODY, Message, Receive, Scope
 from pharos.trust.signers.signatures import SCHEME, Signatures
 
 BODY_LIMIT = 32 * 1024 * 1024
@@ -39,7 +39,7 @@ async def admitted(scope: Scope, receive: Receive, signatures: Signatures) -> tu
         signatures.end(admission.ticket)
         raise
     rest = [(name, value) for name, value in scope["headers"] if name != b"authorization"]
-    passed = {name: value for name, value in scope.items() if name != "pharos.fields"}
+    passed = {name: value for name, value in scope.items() if name != FIELDS}
     passed["headers"] = [(b"authorization", b"Bearer " + admission.ticket.encode()), *rest]
     given: list[bytes] = [body]
     passed[WHOLE_BODY] = lambda: given.pop() if given else None
