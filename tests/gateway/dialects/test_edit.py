@@ -78,6 +78,9 @@ def reference(text: str, name: str) -> str:
 @example('{"x":"\\"model\\":\\"m\\"","model":"m"}')
 @example('{"a":"ends with \\"model","model":"model"}')
 @example('{"model" : "model", "b":["model"]}')
+@example('{"model": "model"}')
+@example('{"a":"\\n","model": "model"}')
+@example('{"model":\t"model","a":"\\u0020"}')
 def test_only_the_top_level_model_changes(text: str) -> None:
     raw = text.encode()
     body = orjson.loads(raw) if "1e400" not in text else json.loads(text)

@@ -43,10 +43,11 @@ def _conversation(id: str, turns: Sequence[Json], digest: blake2b) -> Conversati
     marks: list[str] = []
     first = len(turns) - TURNS
     for place, turn in enumerate(turns):
+        # Of most turns a look tells that they have no marker.
+        plain = type(turn) is dict and _MARKER not in turn and type(turn.get("content")) is str
+        said = orjson.dumps(turn if plain else without_markers(turn), option=orjson.OPT_SORT_KEYS)
         # The length stands before each turn, so that no two lists have the same bytes.
-        said = orjson.dumps(without_markers(turn), option=orjson.OPT_SORT_KEYS)
-        digest.update(b"%d:" % len(said))
-        digest.update(said)
+        digest.update(b"%d:%b" % (len(said), said))
         if place >= first:
             marks.append(digest.hexdigest())
     return {"id": id[:MAX_ID], "marks": marks}

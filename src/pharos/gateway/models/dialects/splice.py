@@ -21,6 +21,8 @@ Rewrite = Callable[[Json], JsonObject | None]
 """A message as it must be instead, or ``None`` to keep its bytes."""
 
 _COLON = re.compile(rb"[ \t\n\r]*:[ \t\n\r]*")
+_COLONS = (b":", b": ")
+"""As almost everybody writes it."""
 _SPACE = re.compile(r"[ \t\n\r]*")
 # Numbers stay text: an integer of thousands of digits is legal JSON and costs Python more than it is worth.
 _DECODER = json.JSONDecoder(parse_int=str, parse_float=str, strict=False)
@@ -38,14 +40,14 @@ def edited(raw: bytes, body: JsonObject, values: Mapping[str, bytes], rewrite: R
     present = False
     for key, value in values.items():
         if key not in body:
-            added += b',"%b":%b' % (key.encode(), value)
+            added += b',"' + key.encode() + b'":' + value
         elif key != "model":
             present = True
     named = body.get("model")
     if not present and rewrite is None and isinstance(named, str):
         span = find_string(raw, b'"model"', named)
         if span is not None:
-            return b"%b%b%b%b" % (raw[: span[0]], model, added, raw[span[1] :])
+            return b"".join((raw[: span[0]], model, added, raw[span[1] :]))
     try:
         return _scanned(raw.decode(), values, added.decode(), rewrite).encode()
     except ValueError as error:
@@ -128,14 +130,20 @@ def find_string(raw: bytes, key: bytes, value: str) -> tuple[int, int] | None:
     that one place is the member.
     """
     at = raw.find(key)
-    # Only an escape that begins so can spell a letter of an ASCII key.
-    if at < 1 or raw.find(key, at + 1) >= 0 or raw[at - 1] == 0x5C or b"\\u00" in raw:
+    if at < 1 or raw.find(key, at + 1) >= 0:
         return None
-    found = _COLON.match(raw, at + len(key))
+    # Only an escape that begins so can spell a letter of an ASCII key. Most texts have no backslash at all.
+    if 0x5C in raw and (raw[at - 1] == 0x5C or raw.find(b"\\u00") >= 0):
+        return None
+    quoted = b'"' + value.encode() + b'"'
+    at += len(key)
+    for colon in _COLONS:
+        if raw.startswith(colon + quoted, at):
+            return at + len(colon), at + len(colon) + len(quoted)
+    found = _COLON.match(raw, at)
     if found is None:
         return None
     at = found.end()
-    quoted = b'"%b"' % value.encode()
     return (at, at + len(quoted)) if raw.startswith(quoted, at) else None
 
 

@@ -7,7 +7,7 @@ import orjson
 from pharos.core.wire import Json, JsonObject
 from pharos.gateway.models.dialects.arguments import dump
 from pharos.gateway.models.dialects.dialect import Ask, Edits
-from pharos.gateway.models.dialects.openai_chat.reasoning import has_ours, without_ours
+from pharos.gateway.models.dialects.openai_chat.reasoning import DETAILS, has_ours, without_ours
 from pharos.gateway.models.dialects.openai_chat.words import output_limit
 from pharos.gateway.models.dialects.reading import Reading
 from pharos.gateway.models.dialects.splice import edited, too_deep
@@ -59,9 +59,14 @@ def edit(raw: bytes, body: JsonObject, edits: Edits) -> bytes:
             values["stream_options"] = dump({**kept, "include_usage": True})
         except ValueError as error:
             raise too_deep() from error
+    rewrite = None
     messages = body.get("messages")
-    foreign = isinstance(messages, list) and any(map(has_ours, messages))
-    return edited(raw, body, values, without_ours if foreign else None)
+    for message in messages if type(messages) is list else ():
+        # Every message of every call passes here: a look that costs little comes first.
+        if type(message) is dict and DETAILS in message and has_ours(message):
+            rewrite = without_ours
+            break
+    return edited(raw, body, values, rewrite)
 
 
 def _tool_name(tool: JsonObject) -> str:

@@ -10,17 +10,22 @@ and ``thinking_blocks`` with Anthropic's blocks.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pharos.core.wire import Json, JsonObject
 from pharos.gateway.models.dialects.canonical import Thinking
 from pharos.gateway.models.dialects.reading import Reading
 
 _OURS = "pharos:"
 
+DETAILS: Literal["reasoning_details"] = "reasoning_details"
+"""The member with a message's parts of reasoning."""
+
 
 def read_reasoning(message: JsonObject, at: str, reading: Reading) -> list[tuple[int, Thinking]]:
     """Reasoning of an assistant message, each with its place among the message's blocks, in order."""
     found: list[tuple[int, Thinking]] = []
-    for part, here in reading.objects(message, "reasoning_details", at):
+    for part, here in reading.objects(message, DETAILS, at):
         if (thinking := _detail(part, here)) is not None:
             index = part.get("index")
             found.append((index if type(index) is int and index >= 0 else len(found), thinking))
@@ -54,7 +59,7 @@ def detail(thinking: Thinking, index: int) -> JsonObject:
 
 def has_ours(message: Json) -> bool:
     """Whether a message carries reasoning that this gateway handed out for another dialect's provider."""
-    if type(message) is not dict or type(details := message.get("reasoning_details")) is not list:
+    if type(message) is not dict or type(details := message.get(DETAILS)) is not list:
         return False
     return any(
         isinstance(part, dict) and isinstance(form := part.get("format"), str) and form.startswith(_OURS)
@@ -66,7 +71,7 @@ def without_ours(message: Json) -> JsonObject | None:
     """The message without such reasoning; ``None`` if it has none."""
     if not isinstance(message, dict) or not has_ours(message):
         return None
-    return {k: v for k, v in message.items() if k not in ("reasoning_details", "reasoning_content", "reasoning")}
+    return {k: v for k, v in message.items() if k not in (DETAILS, "reasoning_content", "reasoning")}
 
 
 def _detail(part: JsonObject, at: str) -> Thinking | None:
