@@ -336,7 +336,7 @@ async def test_a_raise_only_raises(city: Town) -> None:
 
 
 def test_windows() -> None:
-    from datetime import UTC, datetime
+    from datetime import UTC, datetime, timedelta
 
     now = datetime(2026, 12, 31, 23, 59, 30, tzinfo=UTC)
     names = {w: window_name(w, now) for w in ("minute", "hour", "day", "week", "month", "total")}
@@ -355,6 +355,11 @@ def test_windows() -> None:
     assert window_end("total", now) is None
     for window in ("minute", "hour", "day", "week", "month"):
         assert window_name(window, window_end(window, now)) != names[window]
+        # What was asked for last is remembered: neither a time before it nor one after it is taken for it.
+        assert window_name(window, now - timedelta(seconds=1)) == names[window]
+        assert window_name(window, now) == names[window]
+        assert window_name(window, now - timedelta(days=60)) != names[window]
+        assert window_name(window, now) == names[window]
 
 
 KILLED = """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 import pytest
@@ -161,6 +161,21 @@ def test_no_cost_is_above_its_ceiling(
     prompt = prompt_of(usage)
     assert rates.cost(usage) <= rates.ceiling(prompt, tokens_of(usage) - prompt)
     assert rates.cost(usage) <= rates.ceiling(prompt + 999, tokens_of(usage) - prompt + 999)
+
+
+@given(usages, st.decimals(0, 100, places=3), st.decimals(0, 100, places=4), st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_whole_billionths_and_parts_of_them_add_up_alike(
+    usage: Any, whole: Decimal, part: Decimal, exact: bool
+) -> None:
+    """A thousandth per million tokens is a billionth per token: with no more places integers reckon, else decimals."""
+    into, out = whole, whole if exact else part
+    rates = rates_of(price("p", inputPerMillion=str(into), outputPerMillion=str(out), perRequest="0.000000003"))
+    prompt = prompt_of(usage)
+    cost = prompt * into * 1000 + (tokens_of(usage) - prompt) * out * 1000 + 3
+    assert rates.cost(usage) == cost.to_integral_value(ROUND_HALF_EVEN)
+    assert rates.ceiling(prompt, tokens_of(usage) - prompt) == cost.to_integral_value(ROUND_CEILING)
+    assert type(rates.cost(usage)) is int
 
 
 @given(st.lists(st.integers(1, 50), max_size=4, unique=True), st.integers(0, 60), st.integers(0, 60))

@@ -19,9 +19,10 @@ MOST_COST: int = 10**MOST_DIGITS * NANOS - 1
 
 def decimal_text(nanos: int) -> str:
     """An amount of billionths as a decimal string with nine places: ``18750`` is ``"0.000018750"``."""
-    sign = "-" if nanos < 0 else ""
-    whole, part = divmod(abs(nanos), NANOS)
-    return f"{sign}{whole}.{part:09d}"
+    if nanos < 0:
+        return f"-{decimal_text(-nanos)}"
+    digits = str(nanos).rjust(10, "0")
+    return f"{digits[:-9]}.{digits[-9:]}"
 
 
 def in_words(nanos: int) -> str:

@@ -23,6 +23,8 @@ TOTAL = "total"
 SESSION = "Session"
 """What stands for the kind where the limit is a session's own, and no resource says it."""
 
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
 MOST_HELD = 2**62
 """Billionths; more is held as this much. No budget has so much room: its limit is below ten to the eighteenth."""
 
@@ -83,8 +85,21 @@ def counter_of(id: ResourceId) -> str:
     return f"budget/{id.namespace}/{id.name}"
 
 
+_names: dict[Window, tuple[datetime, datetime, str]] = {}
+"""The name of each kind of window that was asked for last, and from when to when it is known to be right."""
+
+
 def window_name(window: Window, now: datetime) -> str:
     """The window that ``now`` (UTC) falls into: ``2026-11`` for a month, ``2026-W47`` for an ISO week."""
+    known = _names.get(window)
+    if known is not None and known[0] <= now < known[1]:
+        return known[2]
+    name = _name_of(window, now)
+    _names[window] = now, window_end(window, now) or _NEVER, name
+    return name
+
+
+def _name_of(window: Window, now: datetime) -> str:
     match window:
         case "month":
             return f"{now.year:04d}-{now.month:02d}"
@@ -176,5 +191,8 @@ class Purse:
         for number, (id, held) in enumerate(reservations.items()):
             share = cost if number == last else min(cost, held)
             cost -= share
-            commands.append(Settle(id, {budget.counter: share for budget in self.budgets}))
+            actual = {}
+            for budget in self.budgets:
+                actual[budget.counter] = share
+            commands.append(Settle(id, actual))
         return commands
