@@ -83,6 +83,21 @@ async def test_a_connection_is_used_again(pools: list[PooledTransport]) -> None:
         assert sent.body == REQUEST.body
 
 
+async def test_each_request_has_its_own_headers(pools: list[PooledTransport]) -> None:
+    """Those of the request before are known by their identity alone."""
+
+    async def script(exchange: Exchange) -> None:
+        await exchange.json({})
+
+    usual, other = (("x-who", "usual"),), (("x-who", "other"), ("x-more", "1"))
+    async with upstream(script) as provider:
+        pool = pool_for(provider.url, pools)
+        for headers in (usual, usual, other, usual, (("x-who", "usual"),)):
+            await whole(await pool.send(UpstreamRequest("/", headers, b"{}")))
+        sent = [(each.headers["x-who"], each.headers.get("x-more")) for each in provider.requests]
+    assert sent == [("usual", None), ("usual", None), ("other", "1"), ("usual", None), ("usual", None)]
+
+
 async def test_idle_connections_are_closed(pools: list[PooledTransport]) -> None:
     closed = asyncio.Event()
 

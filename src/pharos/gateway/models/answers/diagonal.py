@@ -46,6 +46,8 @@ class Diagonal:
 
     def headers(self) -> Headers:
         forwarded = _as_bytes(self._dialect.forwarded)
+        if forwarded.isdisjoint(self._call.fields):
+            return ()
         return [
             (name.decode("latin-1"), value.decode("latin-1")) for name, value in self._call.headers if name in forwarded
         ]

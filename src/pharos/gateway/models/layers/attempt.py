@@ -66,7 +66,9 @@ class AttemptLayer:
             number = 0
             while number < tries:
                 number += 1
-                refused = await self._hindrance(call, target)
+                refused = _hindrance(call, target)
+                if refused is None and not _covered(call, target):
+                    refused = await self._afford(call, target)
                 if refused is not None:
                     if last is None and place == final:
                         raise refused
@@ -121,7 +123,9 @@ class AttemptLayer:
                 target = spare.pop(0)
                 for attempt in call.attempts:
                     attempt.most = _ceiling(call, attempt.target) or 0
-                if await self._hindrance(call, target) is None:
+                if _hindrance(call, target) is None and (
+                    _covered(call, target) or await self._afford(call, target) is None
+                ):
                     asked.add(target)
                     return begin(call, target)
             return None
@@ -154,25 +158,7 @@ class AttemptLayer:
         call.route[continuation.kind] = call.attempt.target.label
         return _stream(reply)
 
-    # Whether an attempt can be made.
-
-    async def _hindrance(self, call: Call, target: Target) -> Fault | None:
-        """Why this attempt cannot be made; ``None`` if it can."""
-        now = time.monotonic()
-        if now >= call.deadline:
-            return DEADLINE_EXCEEDED(subject=str(call.model.id))
-        upstream = target.upstream
-        if upstream.full or not upstream.breaker.allows(now):
-            reason = "at its concurrency limit" if upstream.full else "resting after failures"
-            return unavailable(call.model, {target.label: reason}, max(upstream.breaker.retry_in(now), 0.1))
-        if target.standing is not None and not target.standing.allows(now):
-            wait = max(target.standing.retry_in(now), 0.1)
-            return unavailable(call.model, {target.label: "ejected as an outlier"}, wait)
-        if call.model.resilience.most is None and (
-            call.purse is None or (not call.attempts and target in call.model.targets and not call.model.ruled)
-        ):
-            return None  # nothing limits it, or what was held on admission covers it
-        return await self._afford(call, target)
+    # Whether an attempt can be paid for.
 
     async def _afford(self, call: Call, target: Target) -> Fault | None:
         """Hold what this attempt can cost on top of what the attempts before it did cost, and can still."""
@@ -224,6 +210,29 @@ class AttemptLayer:
         await asyncio.sleep(pause)
         target.resting_until = 0.0
         return True
+
+
+def _hindrance(call: Call, target: Target) -> Fault | None:
+    """Why this attempt cannot be made, whatever it costs; ``None`` if it can."""
+    now = time.monotonic()
+    if now >= call.deadline:
+        return DEADLINE_EXCEEDED(subject=str(call.model.id))
+    upstream = target.upstream
+    if upstream.full or not upstream.breaker.allows(now):
+        reason = "at its concurrency limit" if upstream.full else "resting after failures"
+        return unavailable(call.model, {target.label: reason}, max(upstream.breaker.retry_in(now), 0.1))
+    if target.standing is not None and not target.standing.allows(now):
+        wait = max(target.standing.retry_in(now), 0.1)
+        return unavailable(call.model, {target.label: "ejected as an outlier"}, wait)
+    return None
+
+
+def _covered(call: Call, target: Target) -> bool:
+    """Whether nothing limits what this attempt costs, or what was held on admission covers it."""
+    model = call.model
+    return model.resilience.most is None and (
+        call.purse is None or (not call.attempts and target in model.targets and not model.ruled)
+    )
 
 
 def begin(call: Call, target: Target) -> Attempt:

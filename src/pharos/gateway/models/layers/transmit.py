@@ -82,14 +82,11 @@ async def _request(call: Call, attempt: Attempt, exchange: Exchange) -> Upstream
     body = exchange.request()
     if exchange.dropped:
         accept(call, exchange.dropped)
-    headers = [("content-type", "application/json")]
     forwarded = exchange.headers()
-    if forwarded:
-        names = {name for name, _ in forwarded}
-        headers += [header for header in credentials if header[0] not in names]
-        headers += forwarded
-    else:
-        headers += credentials
+    if not forwarded:  # the same list from call to call, which the transport knows again
+        return UpstreamRequest(exchange.path, credentials, body)
+    names = {name for name, _ in forwarded}
+    headers = [*(header for header in credentials if header[0] not in names), *forwarded]
     return UpstreamRequest(exchange.path, headers, body)
 
 
@@ -102,7 +99,9 @@ async def _refusal(attempt: Attempt, line: Line) -> Failure:
 
 
 async def _whole(call: Call, attempt: Attempt, line: Line, exchange: Exchange) -> Reply:
-    raw = await line.read_all(MAX_ANSWER)
+    raw = line.rest(MAX_ANSWER)
+    if raw is None:
+        raw = await line.read_all(MAX_ANSWER)
     try:
         whole = exchange.whole(raw)
     except ValueError as error:

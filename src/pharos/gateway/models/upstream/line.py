@@ -111,12 +111,17 @@ class Line:
                 if min(last + self._idle, self._end) <= clock():
                     raise UpstreamFailed(_late(error)) from None
 
+    def rest(self, most: int) -> bytes | None:
+        """The whole body, if all of it has arrived; one over ``most`` bytes is a failure."""
+        whole = self._response.rest() if self._response is not None else None
+        if whole is not None and len(whole) > most:
+            raise UpstreamFailed(lied(f"the answer is larger than {most} bytes", self.status))
+        return whole
+
     async def read_all(self, most: int) -> bytes:
         """The whole body; one over ``most`` bytes is a failure."""
-        whole = self._response.rest() if self._response is not None else None
+        whole = self.rest(most)
         if whole is not None:
-            if len(whole) > most:
-                raise UpstreamFailed(lied(f"the answer is larger than {most} bytes", self.status))
             return whole
         first = await self.read()
         if not first:
@@ -166,7 +171,10 @@ class Line:
     def _seconds(self) -> float:
         now = time.monotonic()
         own = self._idle if self._first_by is None else self._first_by - now
-        return max(min(own, self._end - now), 0.0)
+        left = self._end - now
+        if own < left:
+            left = own
+        return left if left > 0.0 else 0.0
 
 
 def _broken(error: TransportError) -> Failure:

@@ -77,6 +77,8 @@ class PooledTransport:
         host = f"[{self._host}]" if ":" in self._host else self._host
         authority = host if url.port is None else f"{host}:{url.port}"
         self._fixed = f"host: {authority}\r\nuser-agent: {user_agent}\r\naccept-encoding: identity\r\n"
+        self._lines: tuple[Headers, str] = ((), "")
+        """The headers of the last request as lines: those of most requests are one and the same list."""
         self._connect_seconds = connect_seconds
         self._idle_seconds = idle_seconds
         self._idle: list[Connection] = []
@@ -86,14 +88,16 @@ class PooledTransport:
 
     async def send(self, request: UpstreamRequest) -> UpstreamResponse:
         """See :class:`~pharos.gateway.models.upstream.transport.Transport`."""
-        lines = "".join([f"{name}: {value}\r\n" for name, value in request.headers])
-        head = (
-            f"POST {request.path} HTTP/1.1\r\n{self._fixed}{lines}content-length: {len(request.body)}\r\n\r\n"
-        ).encode("latin-1")
+        path, headers, body = request
+        known, lines = self._lines
+        if headers is not known:
+            lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
+            self._lines = headers, lines
+        head = f"POST {path} HTTP/1.1\r\n{self._fixed}{lines}content-length: {len(body)}\r\n\r\n".encode("latin-1")
         connection = self._take() or await self._connect()
         self._busy.add(connection)
         try:
-            await connection.exchange(head, request.body)
+            await connection.exchange(head, body)
         except BaseException:
             self._busy.discard(connection)
             connection.close()

@@ -162,14 +162,14 @@ class Upstream:
         return limit is not None and self.active >= limit
 
     async def credentials(self) -> Headers:
-        """Headers that authenticate us. Raises :class:`SecretUnusable`."""
+        """Headers of every request: what its body is, and what authenticates us. Raises :class:`SecretUnusable`."""
         value = "" if self._secret is None else await self._secret.value()
         known = self._credentials
         if known is None or known[0] != value:
             if value and self._opens_city(value):
                 raise SecretUnusable("what stands there is a key to this city, which is not sent to anyone")
-            headers = [(name, text) for name, text in self.dialect.credentials(value) if value or name not in _SECRET]
-            known = self._credentials = (value, headers)
+            own = [(name, text) for name, text in self.dialect.credentials(value) if value or name not in _SECRET]
+            known = self._credentials = (value, (("content-type", "application/json"), *own))
         return known[1]
 
     async def problem(self) -> str:

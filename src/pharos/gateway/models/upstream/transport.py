@@ -20,7 +20,7 @@ Sink = Callable[[bytes], bool]
 class UpstreamRequest(NamedTuple):
     """A ``POST`` to the provider that the transport belongs to.
 
-    ``headers`` come on top of ``host`` and ``content-length``; names are lower-case.
+    ``headers`` come on top of ``host`` and ``content-length``; names are lower-case. They are not changed afterwards.
     """
 
     path: str

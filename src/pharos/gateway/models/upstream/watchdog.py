@@ -37,13 +37,16 @@ class Watchdogs:
 
     def watch(self) -> Watchdog:
         """A watchdog for the present task. Close it at the end."""
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
+        # Who is in a task of the known loop is in that loop, and need not ask which one runs: that is a system call.
+        loop = self._loop
+        task = asyncio.current_task(loop) if loop is not None else None
+        if loop is None or task is None:
+            loop = asyncio.get_running_loop()
+            task = asyncio.current_task(loop)
+            if task is None:
+                raise RuntimeError("a watchdog watches the task that makes it; there is none")
             self._loop, self._timer, self.due = loop, None, _NEVER
             self._waiting.clear()
-        task = asyncio.current_task(loop)
-        if task is None:
-            raise RuntimeError("a watchdog watches the task that makes it; there is none")
         watchdog = Watchdog(self, loop, task)
         self._waiting.add(watchdog)
         return watchdog
