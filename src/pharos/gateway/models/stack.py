@@ -7,10 +7,9 @@ once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Awaitable, Callable, Sequence
 
-from pharos.gateway.models.call import Layer, Next
+from pharos.gateway.models.call import Call, Layer, Next, Reply
 from pharos.gateway.models.layers.admit import Admit
 from pharos.gateway.models.layers.attempt import AttemptLayer
 from pharos.gateway.models.layers.authenticate import Authenticate
@@ -56,6 +55,14 @@ def compose(layers: Sequence[Layer], innermost: Next) -> Next:
     """Each layer around those after it."""
     handler = innermost
     for layer in reversed(layers):
-        # Not a coroutine of its own: each one on the way is passed through again at every wait.
-        handler = partial(layer.__call__, next=handler)
+        handler = _around(layer.__call__, handler)
     return handler
+
+
+def _around(enter: Callable[[Call, Next], Awaitable[Reply]], inner: Next) -> Next:
+    def outer(call: Call) -> Awaitable[Reply]:
+        # Not a coroutine of its own: each one on the way is passed through again at every wait. Nor a ``partial``: to
+        # call a function from a function costs the interpreter half as much as through anything written in C.
+        return enter(call, inner)
+
+    return outer

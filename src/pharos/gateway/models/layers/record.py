@@ -156,10 +156,11 @@ class _Recorded:
 
 def _event(call: Call, cost: int, now: float, stitch: Stitch) -> Event:
     key, ask = call.key, call.ask
-    first = None
+    first, attempts = None, []
     for attempt in call.attempts:
         if first is None:
             first = attempt.first_token_at
+        attempts.append(_attempt(attempt))
     data: facts.ModelCalled = {
         "call": call.id,
         "key": key.name,
@@ -171,7 +172,7 @@ def _event(call: Call, cost: int, now: float, stitch: Stitch) -> Event:
         "stream": ask.stream,
         "outcome": call.outcome,
         "fault": call.fault,
-        "attempts": [_attempt(attempt) for attempt in call.attempts],
+        "attempts": attempts,
         "cost": decimal_text(cost),
         "currency": CURRENCY,
         "latencyMs": _milliseconds(now - call.started),
