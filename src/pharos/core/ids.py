@@ -16,15 +16,17 @@ _last = 0
 _DRAWN = 64
 _random: list[str] = []
 
-_VARIANT = {digit: "89ab"[value & 3] for value, digit in enumerate("0123456789abcdef")}
-"""A hexadecimal digit with the variant in its upper bits."""
+_VARIANT = bytes(octet & 0x3F | 0x80 for octet in range(256))
+"""Every octet with the variant in its upper two bits."""
 
 
 def _draw() -> None:
     """The random ends of many ids: the variant (``10``), then 62 random bits."""
-    digits = os.urandom(8 * _DRAWN).hex()
-    for at in range(0, 16 * _DRAWN, 16):
-        _random.append(f"{_VARIANT[digits[at]]}{digits[at + 1 : at + 4]}-{digits[at + 4 : at + 16]}")
+    octets = os.urandom(8 * _DRAWN)
+    firsts = octets[:_DRAWN].translate(_VARIANT).hex("-", 1).split("-")
+    seconds = octets[_DRAWN : 2 * _DRAWN].hex("-", 1).split("-")
+    nodes = octets[2 * _DRAWN :].hex("-", 6).split("-")
+    _random.extend([f"{first}{second}-{node}" for first, second, node in zip(firsts, seconds, nodes, strict=True)])
 
 
 def _forget() -> None:
@@ -45,9 +47,8 @@ def uuid7() -> str:
     """
     global _last
     with _lock:
-        # 48 bits of Unix milliseconds, then 12 bits of the fraction of a millisecond.
-        ns = time.time_ns()
-        tick = (ns // 1_000_000) << 12 | (ns % 1_000_000) * 4096 // 1_000_000
+        # 48 bits of Unix milliseconds, then 12 bits of the fraction of a millisecond: 4096 / 1_000_000 of nanoseconds.
+        tick = time.time_ns() * 64 // 15_625
         if tick <= _last:
             tick = _last + 1
         _last = tick
