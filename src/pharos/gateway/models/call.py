@@ -132,8 +132,8 @@ class Call:
     headers: RawHeaders
     fields: Mapping[bytes, bytes]
     """The headers by name, the first of each."""
-    read: Callable[[], Awaitable[bytes]]
-    """Reads the body, once."""
+    read: Callable[[], bytes | Awaitable[bytes]]
+    """Reads the body, once: at once, if all of it has arrived."""
     watchdog: Watchdog
     attend: Callable[[], None] = lambda: None
     """Has the client told, from now on, that the call goes on where it hears nothing for long."""

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import math
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Literal
 
@@ -177,24 +177,33 @@ class _Client:
         self._watcher: asyncio.Task[None] | None = None
         self._answered = False
 
-    async def read(self) -> bytes:
+    def read(self) -> bytes | Awaitable[bytes]:
         """The body. Raises ``TOO_LARGE`` and ``TIMEOUT``. From here on a client that leaves is noticed."""
         if self._length.isdigit() and int(self._length) > self._max_body:
             raise self._too_large()
         body = self._whole() if self._whole is not None else None
         if body is None:
-            try:
-                with self._watchdog.limit(BODY_SECONDS, "the body"):
-                    body = await self._read()
-            except Expired:
-                raise TIMEOUT(f"The request's body did not arrive within {BODY_SECONDS:g} seconds.") from None
-        elif len(body) > self._max_body:
+            return self._arriving()
+        if len(body) > self._max_body:
             raise self._too_large()
+        self._notice()
+        return body
+
+    async def _arriving(self) -> bytes:
+        try:
+            with self._watchdog.limit(BODY_SECONDS, "the body"):
+                body = await self._read()
+        except Expired:
+            raise TIMEOUT(f"The request's body did not arrive within {BODY_SECONDS:g} seconds.") from None
+        self._notice()
+        return body
+
+    def _notice(self) -> None:
+        """From here on a client that leaves is noticed."""
         if self._on_disconnect is not None:
             self._take_back = self._on_disconnect(self._has_left)
         else:
             self._watcher = asyncio.get_running_loop().create_task(self._watch())
-        return body
 
     async def _read(self) -> bytes:
         pieces: list[bytes] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable
 
 import orjson
 
@@ -19,27 +20,38 @@ class Understand:
     Raises ``INVALID`` for a body that is not JSON or has members of a wrong type, ``TOO_LARGE`` for one over the limit.
     """
 
-    async def __call__(self, call: Call, next: Next) -> Reply:
+    def __call__(self, call: Call, next: Next) -> Awaitable[Reply]:
         """See :class:`~pharos.gateway.models.call.Layer`."""
-        raw = call.raw = await call.read()
-        try:
-            body = orjson.loads(raw)
-        except orjson.JSONDecodeError as error:
-            where = f"{error.msg} (line {error.lineno}, column {error.colno})"
-            raise INVALID(
-                f"The body is not JSON: {where}.", pointer="", problems=[Problem(pointer="", message=where)]
-            ) from None
-        _refuse_ambiguous(raw, body)
-        if type(body) is not dict:
-            raise INVALID(
-                "The body must be a JSON object.",
-                pointer="",
-                problems=[Problem(pointer="", message="must be an object")],
-            )
-        call.body = body
-        call.ask = call.dialect.ask(body)
-        call.session = session_of(call)
+        raw = call.read()
+        if isinstance(raw, bytes):  # no coroutine of its own for a body that has come with its head
+            _understand(call, raw)
+            return next(call)
+        return self._awaited(call, raw, next)
+
+    async def _awaited(self, call: Call, raw: Awaitable[bytes], next: Next) -> Reply:
+        _understand(call, await raw)
         return await next(call)
+
+
+def _understand(call: Call, raw: bytes) -> None:
+    call.raw = raw
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        where = f"{error.msg} (line {error.lineno}, column {error.colno})"
+        raise INVALID(
+            f"The body is not JSON: {where}.", pointer="", problems=[Problem(pointer="", message=where)]
+        ) from None
+    _refuse_ambiguous(raw, body)
+    if type(body) is not dict:
+        raise INVALID(
+            "The body must be a JSON object.",
+            pointer="",
+            problems=[Problem(pointer="", message="must be an object")],
+        )
+    call.body = body
+    call.ask = call.dialect.ask(body)
+    call.session = session_of(call)
 
 
 def session_of(call: Call) -> str:
