@@ -20,6 +20,7 @@ from pharos.core.fault import INTERNAL, TIMEOUT, TOO_LARGE, Fault, Retry
 from pharos.core.ids import uuid7
 from pharos.core.plane import ON_DISCONNECT, RESPOND, WHOLE_BODY, WRITE, Receive, Scope, Send, correlation_of, fields_of
 from pharos.core.principal import Principal
+from pharos.gateway.models.answers.headers import Headers, identity, own_headers
 from pharos.gateway.models.answers.silence import COMMENT, Silences
 from pharos.gateway.models.call import Body, Call, Next, Reply, Write, relay_of
 from pharos.gateway.models.dialects.dialect import Dialect
@@ -49,8 +50,6 @@ OPERATION = "models.call"
 
 Resolve = Callable[[Fault, Principal | None, str, str], Fault]
 """``Invoker.resolve``: makes a fault fit for its caller."""
-
-Headers = list[tuple[bytes, bytes]]
 
 Respond = Callable[[int, Headers, bytes], bool]
 
@@ -123,7 +122,7 @@ class Entrance:
             _log.error("defect in call %s: %s\n%s", call.id, type(error).__name__, frames)
             await client.refuse(self._resolved(call, INTERNAL()))
             return
-        headers = _own_headers(call, reply)
+        headers = own_headers(call, reply)
         if isinstance(reply.body, bytes):
             await client.answer(reply, headers, reply.body)
         else:
@@ -291,7 +290,7 @@ class _Client:
         if not self._head_sent:
             if frame.isspace():
                 return  # a stream that is one JSON text: an error could not be told in it before it has begun
-            await self._begin(200, [*_identity(call, SSE), call.model.header])
+            await self._begin(200, [*identity(call, SSE), call.model.header])
         if not self._streaming and not frame.isspace():
             frame = COMMENT
         await self._send({"type": "http.response.body", "body": frame, "more_body": True})
@@ -317,7 +316,7 @@ class _Client:
             return
         reply = refusal(call.dialect, fault, call.passed)
         if isinstance(reply.body, bytes):
-            await self.answer(reply, _own_headers(call, reply), reply.body)
+            await self.answer(reply, own_headers(call, reply), reply.body)
 
     async def answer(self, reply: Reply, headers: Headers, body: bytes) -> None:
         """Send a whole answer."""
@@ -386,23 +385,3 @@ def refusal(dialect: Dialect, fault: Fault, passed: bytes = b"") -> Reply:
         headers.append((b"retry-after", b"%d" % max(1, math.ceil(after))))
         headers.append((b"retry-after-ms", b"%d" % max(1, math.ceil(after * 1000))))
     return Reply(dialect.status_of(document), b"application/json", orjson.dumps(body), headers)
-
-
-def _own_headers(call: Call, reply: Reply) -> Headers:
-    """What every answer says about the call."""
-    headers = _identity(call, reply.content_type)
-    if call.candidates:
-        headers.append(call.model.header)
-    if call.attempts:
-        target = call.attempts[-1].target
-        headers.append(target.upstream.header)
-        if call.bounds.set_output is not None:
-            limit = target.output_limit(call.bounds.set_output)
-            headers.append((b"x-pharos-max-output", b"%d" % limit))
-    headers += reply.headers
-    return headers
-
-
-def _identity(call: Call, content_type: bytes) -> Headers:
-    id = call.id.encode()
-    return [(b"content-type", content_type), (b"x-pharos-call", id), (b"request-id", id)]
