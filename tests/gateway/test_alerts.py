@@ -128,9 +128,9 @@ async def test_what_nobody_waited_for_is_told_once_it_is_settled(city: Town, mon
     counters = type(city.store.counters)
     commit, read = writer.commit, counters.read
 
-    def held_up() -> None:
+    def held_up() -> Any:
         go.wait(30)
-        store()
+        return store()
 
     async def committed(*arguments: Any) -> Any:
         turned.set()
