@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from tests.server.serving import Raw, serving
 
-from pharos.core.plane import RESPOND, Receive, Scope, Send
+from pharos.core.plane import RESPOND, ASGIApp, Receive, Scope, Send
 from pharos.server.http.encoding import Encoding
 
 ASK = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -27,13 +27,23 @@ async def ask(raw: Raw, expected: bytes = b"ok") -> None:
         assert await raw.reader.readexactly(len(expected)) == expected
 
 
-async def test_requests_of_a_connection_share_a_task() -> None:
-    tasks: list[asyncio.Task[object] | None] = []
+def noting(tasks: list[asyncio.Task[object]], finish: asyncio.Event | None = None) -> ASGIApp:
+    """Answers, and notes the task it answers in; after its first answer it goes on until ``finish``."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        tasks.append(asyncio.current_task())
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.append(task)
         await answer(send)
+        if finish is not None and len(tasks) == 1:
+            await finish.wait()
 
+    return app
+
+
+async def test_requests_of_a_connection_share_a_task() -> None:
+    tasks: list[asyncio.Task[object]] = []
+    app = noting(tasks)
     async with serving(app) as served:
         async with await served.connect() as raw:
             for _ in range(3):
@@ -46,13 +56,7 @@ async def test_requests_of_a_connection_share_a_task() -> None:
 
 async def test_a_task_ends_with_its_connection() -> None:
     tasks: list[asyncio.Task[object]] = []
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.append(task)
-        await answer(send)
-
+    app = noting(tasks)
     async with serving(app) as served:
         async with await served.connect() as raw:
             await ask(raw)
@@ -67,15 +71,7 @@ async def test_work_after_an_answer_holds_no_request_up() -> None:
     """An application that goes on after its answer keeps its task; the next request gets another one."""
     finish = asyncio.Event()
     tasks: list[asyncio.Task[object]] = []
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.append(task)
-        await answer(send)
-        if len(tasks) == 1:
-            await finish.wait()
-
+    app = noting(tasks, finish)
     async with serving(app) as served, await served.connect() as raw:
         await ask(raw)
         await ask(raw)

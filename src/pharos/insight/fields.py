@@ -151,17 +151,13 @@ def items(data: Data, name: str) -> Sequence[Any]:
 
 def texts(data: Data, name: str) -> str:
     """An array of texts, as JSON; empty text if it is absent or empty."""
-    value = data.get(name)
-    if type(value) is not list:
-        value = items(data, name)
+    value = items(data, name)
     return _json(value, value, name) if value else ""
 
 
 def names(data: Data, name: str) -> str:
     """An object of texts by name, as JSON; empty text if it is absent or empty."""
-    value = data.get(name)
-    if type(value) is not dict:
-        value = mapping(data, name)
+    value = mapping(data, name)
     return _json(value, value.values(), name) if value else ""
 
 

@@ -57,7 +57,7 @@ class Target:
         """What it can do; ``None`` if nothing is known that could keep a call away."""
         named = prices.searches(spec.base_url, spec.price_list, declared.model)
         self.searches = named if declared.searches is None else declared.searches
-        """It searches the web in every call: only a price for each request bounds what it costs."""
+        """It searches the web in every call: see :meth:`bounding`."""
         self._overlay = overlay
         self._prices = prices
         self._own: tuple[datetime, datetime, Dated | None] = (NEVER, NEVER, None)
@@ -93,14 +93,20 @@ class Target:
         spec = self.upstream.spec
         return self._prices.rates(spec.base_url, spec.price_list, self.model, now, tier)
 
+    def bounding(self, now: datetime, tier: str = "") -> Rates | None:
+        """What it costs, where that bounds a call: of what it finds where it searches, only a price for each request
+        does."""
+        rates = self.rates(now, tier)
+        return None if rates is None or (self.searches and not rates.request) else rates
+
     def ceiling(
         self, input_tokens: int, output_tokens: int, now: datetime, tier: str, *, partly: bool = False
     ) -> int | None:
         """The most that a call within these bounds can cost in billionths, whether the provider serves it in the
         ``tier`` that was asked for (``""``: the account's own) or in the standard one; ``None`` if nobody knows.
         ``partly``: what is known of it will do."""
-        rates = self.rates(now, STANDARD_TIER)
-        if rates is None or (self.searches and not (rates.request or partly)):
+        rates = self.rates(now, STANDARD_TIER) if partly else self.bounding(now, STANDARD_TIER)
+        if rates is None:
             return None
         most = rates.ceiling(input_tokens, output_tokens)
         tier = tier or self.default_tier

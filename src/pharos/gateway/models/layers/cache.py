@@ -142,6 +142,6 @@ def _given(
     call.cached = {"result": result, "of": of, "saved": saved, "usage": found.usage, "ageMs": int(age * 1000)}
     route["of"], route["saved"] = of, saved or "unknown"
     call.route = route
-    headers += (*found.headers, (b"age", b"%d" % age), (b"x-pharos-model", call.model.name.encode()))
+    headers += (*found.headers, (b"age", b"%d" % age), call.model.header)
     given = renewed(call, found.body, streamed=found.streamed)
     return Reply(200, found.content_type, Replay(call, given) if found.streamed else given, headers)

@@ -22,8 +22,7 @@ def why_not(call: Call, target: Target, now: float) -> str:
         return "asked us to wait"
     if upstream.full:
         return "at its concurrency limit"
-    if (call.key.budgets or call.identity.shares) and not call.model.unpriced:
-        rates = target.rates(call.started_at)
-        if rates is None or (target.searches and not rates.request):
-            return PRICE_UNKNOWN
+    limited = (call.key.budgets or call.identity.shares) and not call.model.unpriced
+    if limited and target.bounding(call.started_at) is None:
+        return PRICE_UNKNOWN
     return ""
