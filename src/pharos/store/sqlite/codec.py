@@ -31,7 +31,10 @@ def from_position(position: Position) -> int:
         return 0
     if _POSITION.fullmatch(position):
         return int(position, 16)
-    raise INVALID(f"{position!r} is not a position of the log.", facts={"position": position})
+    raise INVALID(
+        f"{position!r} is not a position of the log: give one as an answer has it.",
+        facts={"position": position},
+    )
 
 
 def dump(value: object) -> str:
